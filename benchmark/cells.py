@@ -1,0 +1,124 @@
+"""Protocols, cells and blocks: what is trained, before anything is."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from modules.base import Training
+
+Setting = bool | int | float | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol(Training):
+    """Everything a number depends on besides data, method and seed; the fields of ``Training`` included.
+
+    profile, reading: the names it was picked by: how much is trained, and which of the paper's readings.
+    epochs: passes through the training data, one evaluation after each.
+    width: seeds trained side by side. Kernels depend on it, so that it is part of the protocol; short blocks are padded.
+    precision, world_size: as Lightning's trainer names them.
+    samples: samples per evaluation.
+    mode_radius, mode_min_points: a sample registers within this radius (original units) of a mode, a mode with at
+        least so many of 2,000 samples.
+    """
+
+    profile: str = "paper"
+    reading: str = "corrected"
+    epochs: int = 1
+    width: int = 8
+    precision: Literal["32-true"] = "32-true"
+    world_size: Literal[1] = 1
+    samples: int = 2_000
+    mode_radius: float = 0.1 * math.sqrt(2)
+    mode_min_points: int = 20
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """Fields of a dataclass that differ from their defaults, so that a field added later leaves old ids alone."""
+    pairs = ((f, getattr(value, f.name)) for f in dataclasses.fields(value))
+    return {f.name: content for f, content in pairs if content != f.default}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model to train: one row of raw results.
+
+    method: a method's name, or ``package.module:Class``.
+    overrides: fields of the method that differ from its defaults, sorted by name.
+    """
+
+    dataset: str
+    method: str
+    protocol: Protocol
+    seed: int
+    overrides: tuple[tuple[str, Setting], ...] = ()
+
+    def identity(self) -> dict[str, Any]:
+        """What the id is a hash of: no path, no hardware."""
+        return {
+            "dataset": self.dataset,
+            "method": self.method,
+            "overrides": dict(self.overrides),
+            "protocol": as_dict(self.protocol),
+            "seed": self.seed,
+        }
+
+    @property
+    def id(self) -> str:
+        return digest(self.identity())
+
+
+@dataclass(frozen=True)
+class Block:
+    """Cells that differ only in seed and are trained as one batch of models, ``cell.protocol.width`` of them.
+
+    pending: the cells that are to be trained; their siblings in the block are done.
+    """
+
+    cells: tuple[Cell, ...]
+    pending: tuple[Cell, ...] = field(default=())
+
+    @property
+    def first(self) -> Cell:
+        return self.cells[0]
+
+    @property
+    def id(self) -> str:
+        return digest([cell.identity() for cell in self.pending])
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of the slots: the pending ones, the last of them repeated to fill the width."""
+        seeds = [cell.seed for cell in self.pending]
+        return tuple(seeds + seeds[-1:] * (self.first.protocol.width - len(seeds)))
+
+
+def digest(value: Any) -> str:
+    """Sixteen hexadecimal digits of the SHA-256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def lay_out(cells: Sequence[Cell]) -> list[Block]:
+    """Blocks of cells in the order given: those that differ only in seed, a protocol's width at a time."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(dataclasses.replace(cell, seed=0).id, []).append(cell)
+    blocks = []
+    for group in groups.values():
+        width = group[0].protocol.width
+        blocks += [Block(tuple(group[i : i + width])) for i in range(0, len(group), width)]
+    return blocks
+
+
+def leave_out(blocks: Iterable[Block], done: Iterable[str]) -> list[Block]:
+    """Blocks with something left to train once the cells with ids ``done`` are taken out."""
+    finished = set(done)
+    left = [Block(b.cells, tuple(c for c in b.cells if c.id not in finished)) for b in blocks]
+    return [block for block in left if block.pending]

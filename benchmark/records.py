@@ -1,0 +1,167 @@
+"""Records: one immutable JSON file per cell, with the samples of the trained model beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from benchmark.cells import Cell, digest
+from benchmark.errors import UserError
+
+FORMAT = 1
+Status = Literal["done", "diverged", "failed"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one cell gave.
+
+    status: ``done``; ``diverged`` with the iteration of the first loss that was not finite; ``failed`` with a reason.
+    measures: final value of every measure, None where it has none.
+    curves: one list per name, an entry per epoch: measures, and ``loss.NAME`` for each update.
+    cost: seconds of the block and this cell's share of them, milliseconds per iteration and seed, iterations.
+    environment: commit, versions, processor, threads, peak memory.
+    sources: hash of the code that the numbers depend on.
+    samples: SHA-256 of the sample file, None where there is none.
+    """
+
+    id: str
+    cell: dict[str, Any]
+    status: Status
+    sources: str
+    measures: dict[str, float | None] = field(default_factory=dict)
+    curves: dict[str, list[float | None]] = field(default_factory=dict)
+    diverged_at: int | None = None
+    reason: str | None = None
+    cost: dict[str, float] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    samples: str | None = None
+
+
+class Store:
+    """A results folder. ``records/DATASET/METHOD/ID.json`` and ``ID.npy``; ``unfinished/`` holds checkpoints."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, cell: Cell) -> Path:
+        method = cell.method.replace(":", ".").replace("/", "_")
+        return self.folder / "records" / cell.dataset / method / f"{cell.id}.json"
+
+    def read(self, cell: Cell) -> Record | None:
+        """The cell's record, or None. Raises ``UserError`` for one that was cut short or edited."""
+        path = self.path(cell)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read {path}: {error}") from error
+        try:
+            content = json.loads(text)
+            checksum = content.pop("checksum")
+            version = content.pop("format")
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise _damaged(path, "cut short or no record") from error
+        if version != FORMAT:
+            raise UserError(f"{path} has record format {version}, this version reads {FORMAT}; use another --results")
+        try:
+            unchanged = checksum == digest(content) and content["id"] == cell.id
+            record = Record(**content)
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(path, "no record of this version") from error
+        if not unchanged:
+            raise _damaged(path, "edited after it was written")
+        return record
+
+    def samples(self, cell: Cell, record: Record) -> np.ndarray:
+        """The final samples, ``[n, d]`` float32 in original units. Raises ``UserError`` if they are not the record's."""
+        path = self.path(cell).with_suffix(".npy")
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UserError(
+                f"the samples of a record are missing: {path}; delete {path.with_suffix('.json')} and run again"
+            ) from error
+        if hashlib.sha256(content).hexdigest() != record.samples:
+            raise _damaged(path, "not the samples that the record names", path.with_suffix(".json"))
+        return np.load(io.BytesIO(content), allow_pickle=False)
+
+    def write(self, cell: Cell, record: Record, samples: np.ndarray | None = None) -> None:
+        """Write samples, then the record; each appears whole or not at all."""
+        path = self.path(cell)
+        content = asdict(record)
+        if samples is not None:
+            buffer = io.BytesIO()
+            np.save(buffer, samples.astype(np.float32), allow_pickle=False)
+            content["samples"] = hashlib.sha256(buffer.getvalue()).hexdigest()
+            write_atomically(path.with_suffix(".npy"), buffer.getvalue())
+        text = json.dumps({"format": FORMAT, "checksum": digest(content)} | content, indent=1, allow_nan=False)
+        write_atomically(path, (_one_line_per_list(text) + "\n").encode())
+
+    def checkpoint(self, block_id: str) -> Path:
+        """Where an unfinished block keeps its checkpoint."""
+        return self.folder / "unfinished" / f"{block_id}.ckpt"
+
+    def prepare(self) -> None:
+        """Make the folder, and find out now rather than after an hour whether it can be written."""
+        unfinished = self.folder / "unfinished"
+        with writing(unfinished):
+            unfinished.mkdir(parents=True, exist_ok=True)
+            write_atomically(unfinished / ".gitignore", b"*\n")
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says about a write into one line for the user."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"cannot write {path}: {reason}; free or choose another folder with --results DIR") from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, flush it to disk and rename it."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+
+
+def _damaged(path: Path, what: str, delete: Path | None = None) -> UserError:
+    return UserError(f"{path} is damaged ({what}); delete {delete or path} and run again to make it anew")
+
+
+def _one_line_per_list(text: str) -> str:
+    """Put lists of numbers on one line each, so that records can be read and compared line by line."""
+    lines: list[str] = []
+    inside = False
+    for line in text.split("\n"):
+        if inside:
+            lines[-1] += line.strip()
+            inside = not line.strip().startswith("]")
+        else:
+            lines.append(line)
+            inside = line.endswith("[")
+    return "\n".join(lines)

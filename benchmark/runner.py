@@ -1,0 +1,50 @@
+"""Running what a table needs: cells, blocks, leave out what is done, train, write records."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmark.cells import Block, Cell, lay_out, leave_out
+from benchmark.errors import UserError
+from benchmark.records import Record, Store
+from benchmark.training import Watch, train, write_failures
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did: cells trained, and the blocks whose method raised, with the reason."""
+
+    trained: int
+    failed: tuple[tuple[Block, str], ...]
+
+
+def read_records(store: Store, cells: Sequence[Cell]) -> dict[str, Record]:
+    """Records of the cells that have one, by id."""
+    found = ((cell.id, store.read(cell)) for cell in cells)
+    return {key: record for key, record in found if record is not None}
+
+
+def to_do(store: Store, cells: Sequence[Cell], redo: Sequence[str] = ()) -> list[Block]:
+    """Blocks that are left: without a record, failed before, or named in ``redo`` by id."""
+    records = read_records(store, cells)
+    done = [key for key, record in records.items() if record.status != "failed" and key not in redo]
+    return leave_out(lay_out(cells), done)
+
+
+def run_blocks(blocks: Sequence[Block], store: Store, watch: Watch, accelerator: str) -> Outcome:
+    """Train blocks one after another. A method that raises makes ``failed`` records, and the others go on."""
+    trained, failed = 0, []
+    for block in blocks:
+        try:
+            train(block, store, watch, accelerator)
+            trained += len(block.pending)
+        except UserError:
+            raise
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            reason = f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})".replace("\n", " ")
+            write_failures(block, store, reason)
+            failed.append((block, reason))
+    return Outcome(trained, tuple(failed))

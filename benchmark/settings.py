@@ -1,0 +1,103 @@
+"""``--set method.FIELD=VALUE`` and ``--set protocol.FIELD=VALUE``: typed, by the annotations of what they set."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jsonargparse
+
+from benchmark.cells import Protocol, Setting
+from benchmark.errors import UserError, unknown
+from modules.base import AdversarialModule
+
+#: Names that a cell is picked by, and what is fixed for now, are no fields to set.
+_FIXED = {"profile", "reading"}
+
+
+def method_fields(method: type[AdversarialModule]) -> dict[str, inspect.Parameter]:
+    """The keyword-only parameters of a method: its own fields."""
+    parameters = inspect.signature(method).parameters.values()
+    return {p.name: p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def protocol_fields() -> list[str]:
+    return [f.name for f in dataclasses.fields(Protocol) if f.name not in _FIXED]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What ``--set`` says.
+
+    protocol: fields of every cell's protocol.
+    method: fields of the methods, as text, each for every chosen method that has it.
+    """
+
+    protocol: Mapping[str, Setting] = field(default_factory=dict)
+    method: Mapping[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def parse(assignments: Sequence[str], methods: Sequence[type[AdversarialModule]]) -> Settings:
+        """Check every assignment against the protocol and the chosen methods."""
+        protocol: dict[str, Setting] = {}
+        method: dict[str, str] = {}
+        names = {name for m in methods for name in method_fields(m)}
+        known = [f"protocol.{name}" for name in protocol_fields()] + [f"method.{name}" for name in names]
+        for assignment in assignments:
+            name, equals, text = assignment.partition("=")
+            if not equals:
+                raise UserError(f"--set {assignment}: write it as --set method.FIELD=VALUE or protocol.FIELD=VALUE")
+            if name not in known:
+                raise unknown("field for the chosen methods, --set", name, known)
+            group, _, key = name.partition(".")
+            if group == "protocol":
+                protocol[key] = _typed(Protocol, key, text)
+            else:
+                method[key] = text
+        settings = Settings(protocol, method)
+        for m in methods:
+            settings.for_method(m)
+        _check_protocol(protocol)
+        return settings
+
+    def for_method(self, method: type[AdversarialModule]) -> dict[str, Setting]:
+        """The fields that this method has, with values of their type."""
+        own = method_fields(method)
+        return {name: _typed(method, name, text) for name, text in self.method.items() if name in own}
+
+    def __str__(self) -> str:
+        pairs = [("protocol", self.protocol), ("method", self.method)]
+        return ", ".join(f"{group}.{name}={value}" for group, values in pairs for name, value in values.items())
+
+
+def _typed(owner: type[Any], name: str, text: str) -> Setting:
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    skip = {"training", "data_shape", "seeds"} if issubclass(owner, AdversarialModule) else set()
+    parser.add_class_arguments(owner, "of", skip=skip, fail_untyped=False)
+    try:
+        return parser.parse_args([f"--of.{name}={text}"])["of"][name]
+    except (jsonargparse.ArgumentError, ValueError) as error:
+        lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+        reason = re.sub(r"^.*?:\s*", "", lines[-1]) if lines else "wrong type"
+        raise UserError(f"--set {name}={text}: {reason}") from error
+
+
+_POSITIVE = {"epochs", "width", "samples", "batch_size", "latent_dim", "lr_decay_every", "lr", "mode_radius"}
+
+
+def _check_protocol(fields: Mapping[str, Setting]) -> None:
+    """Values of the right type that no training can have."""
+    for name, value in fields.items():
+        if name in _POSITIVE and not (isinstance(value, (int, float)) and 0 < value < float("inf")):
+            raise UserError(f"--set protocol.{name}={value}: must be greater than 0 and finite")
+        if name in ("beta1", "beta2") and not (isinstance(value, (int, float)) and 0 <= value < 1):
+            raise UserError(f"--set protocol.{name}={value}: must be at least 0 and less than 1")
+        if name == "networks":
+            from modules.networks import NETWORKS
+
+            if value not in NETWORKS:
+                raise unknown("networks", str(value), NETWORKS)

@@ -1,0 +1,107 @@
+"""The hash of the source code that a number depends on.
+
+Starting from a method, its data and its evaluation, every definition that is used is followed through the house.
+Comments, docstrings, layout and the version of Python do not count, and neither does what stands beside in a file: a
+new loss or a new network makes no old record stale.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmark.cells import digest
+from benchmark.evaluation import draw_samples, measure
+from datamodules.mixture import GaussianMixture, MixtureDataModule
+from modules.base import AdversarialModule
+from modules.networks import NETWORKS
+
+#: Packages whose definitions are followed; the versions of libraries are in a record's environment.
+_HOUSE = frozenset({"modules", "datamodules", "evaluators"})
+#: Collections of data to choose from: what was chosen counts, not what else there is.
+_REGISTRIES = frozenset({"NETWORKS"})
+
+Shape = list[Any] | str
+
+
+class _Module(NamedTuple):
+    """Top-level definitions by name, and where imported names come from (no name: a whole module)."""
+
+    definitions: dict[str, ast.stmt]
+    imports: dict[str, tuple[str, str | None]]
+
+
+@cache
+def sources_of(method: type[AdversarialModule], mixture: GaussianMixture, networks: str) -> str:
+    """Hash of the code of a method, of its networks, of its data and of how it is evaluated."""
+    found: dict[str, Shape] = {}
+    house = _HOUSE | {method.__module__.partition(".")[0]}
+    for root in (method, MixtureDataModule, draw_samples, measure):
+        _follow(root.__module__, root.__name__, house, found)
+    found["data"] = repr(dataclasses.replace(mixture, source=""))
+    found["networks"] = repr(dataclasses.replace(NETWORKS[networks], source=""))
+    return digest(found)
+
+
+def _follow(module: str, name: str | None, house: frozenset[str], found: dict[str, Shape]) -> None:
+    definitions, imports = _read(module)
+    if name is None:
+        for each in definitions:
+            _follow(module, each, house, found)
+        return
+    key = f"{module}:{name}"
+    if name not in definitions or key in found or name in _REGISTRIES:
+        return
+    statement = definitions[name]
+    found[key] = _shape(statement)
+    for used in sorted({node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}):
+        if used in definitions:
+            _follow(module, used, house, found)
+        elif used in imports and imports[used][0].partition(".")[0] in house:
+            _follow(*imports[used], house, found)
+
+
+@cache
+def _read(module: str) -> _Module:
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        return _Module({}, {})
+    definitions: dict[str, ast.stmt] = {}
+    imports: dict[str, tuple[str, str | None]] = {}
+    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            definitions[node.name] = node
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            definitions.update({target.id: node for target in targets if isinstance(target, ast.Name)})
+        elif isinstance(node, ast.Import):
+            imports.update({alias.asname or alias.name: (alias.name, None) for alias in node.names})
+        elif isinstance(node, ast.ImportFrom):
+            package = importlib.util.resolve_name("." * node.level + (node.module or ""), spec.parent)
+            imports.update({alias.asname or alias.name: _origin(package, alias.name) for alias in node.names})
+    return _Module(definitions, imports)
+
+
+def _origin(package: str, name: str) -> tuple[str, str | None]:
+    """``from package import name`` names a definition, or a module of its own."""
+    if package.partition(".")[0] in _HOUSE and importlib.util.find_spec(package).submodule_search_locations:
+        return f"{package}.{name}", None
+    return package, name
+
+
+def _shape(node: Any) -> Shape:
+    """A syntax tree as nested lists, without what does not change what the code does."""
+    if isinstance(node, list):
+        return [_shape(item) for item in node if not _is_text(item)]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = [(name, value) for name, value in ast.iter_fields(node) if value is not None and value != []]
+    return [type(node).__name__, *([name, _shape(value)] for name, value in fields if name not in ("ctx", "kind"))]
+
+
+def _is_text(node: Any) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

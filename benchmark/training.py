@@ -1,0 +1,268 @@
+"""Training one block: a module, its data and a Lightning trainer; evaluation and a checkpoint after every epoch."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from benchmark import registry
+from benchmark.cells import Block, Cell, as_dict
+from benchmark.environment import environment
+from benchmark.errors import UserError
+from benchmark.evaluation import draw_samples, measure
+from benchmark.records import Record, Store, writing
+from benchmark.sources import sources_of
+from datamodules.mixture import GaussianMixture, MixtureDataModule
+from modules.base import AdversarialModule
+
+CHECKPOINT_FORMAT = 1
+#: A checkpoint is written at the end of an epoch if the last one is older than this.
+CHECKPOINT_SECONDS = 20.0
+
+
+class Stopped(BaseException):
+    """The user asked to stop; everything that is finished is on disk."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a block is: for those who watch."""
+
+    block: Block
+    iteration: int
+    iterations: int
+    epoch: int
+    losses: dict[str, float]
+    measures: dict[str, np.ndarray]
+
+
+Watch = Callable[[Progress], None]
+
+
+def make_module(cell: Cell, seeds: tuple[int, ...]) -> AdversarialModule:
+    """The untrained module of a cell, one copy per seed."""
+    mixture = registry.dataset(cell.dataset)
+    return registry.method(cell.method)(cell.protocol, mixture.data_shape, seeds, **dict(cell.overrides))
+
+
+def make_data(cell: Cell, seeds: tuple[int, ...], module: AdversarialModule) -> MixtureDataModule:
+    mixture = registry.dataset(cell.dataset)
+    return MixtureDataModule(mixture, seeds, cell.protocol.batch_size, module.draws_per_iteration)
+
+
+class Evaluation(Callback):
+    """After every epoch: losses, samples and their measures, and a checkpoint now and then."""
+
+    def __init__(self, block: Block, mixture: GaussianMixture, checkpoint: Path, sources: str, watch: Watch) -> None:
+        self.block, self.mixture, self.checkpoint, self.sources, self.watch = block, mixture, checkpoint, sources, watch
+        self.protocol = block.first.protocol
+        self.curves: dict[str, list[list[float]]] = {}
+        self.diverged_at: list[int | None] = [None] * len(block.seeds)
+        self.samples: np.ndarray | None = None
+        self.measures: dict[str, np.ndarray] = {}
+        self.seconds_before = 0.0
+        self.started = self.saved = time.monotonic()
+        self.stop = False
+
+    @property
+    def seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
+        self._report(trainer, module)
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        losses = module.take_losses()
+        for slot in range(losses.shape[2]):
+            bad = (~losses[:, :, slot].isfinite()).any(1).nonzero()
+            if self.diverged_at[slot] is None and len(bad):
+                self.diverged_at[slot] = module.iteration - len(losses) + int(bad[0]) + 1
+        for name, loss in zip(module.update_names, losses.double().mean(0), strict=True):
+            self.curves.setdefault(f"loss.{name}", []).append(loss.tolist())
+        self.samples = draw_samples(module, self.mixture, self.protocol, epoch)
+        self.measures = measure(self.mixture, self.protocol, self.samples)
+        for name, values in self.measures.items():
+            self.curves.setdefault(name, []).append(values.tolist())
+        self._report(trainer, module)
+        last = epoch == self.protocol.epochs
+        if not last and (self.stop or time.monotonic() - self.saved > CHECKPOINT_SECONDS):
+            self._save(trainer)
+        if self.stop and not last:
+            raise Stopped
+
+    def _report(self, trainer: Trainer, module: AdversarialModule) -> None:
+        total = self.protocol.epochs * trainer.datamodule.iterations_per_epoch
+        losses = {name: values[-1] for name, values in self.curves.items() if name.startswith("loss.")}
+        means = {name.removeprefix("loss."): float(np.mean(values)) for name, values in losses.items()}
+        epoch = trainer.current_epoch + 1
+        self.watch(Progress(self.block, module.iteration, total, epoch, means, self.measures))
+
+    def _save(self, trainer: Trainer) -> None:
+        part = self.checkpoint.with_suffix(f".part{os.getpid()}")
+        with writing(self.checkpoint):
+            try:
+                trainer.save_checkpoint(part)
+                os.replace(part, self.checkpoint)
+            finally:
+                part.unlink(missing_ok=True)
+        self.saved = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "format": CHECKPOINT_FORMAT,
+            "block": self.block.id,
+            "sources": self.sources,
+            "curves": self.curves,
+            "diverged_at": self.diverged_at,
+            "seconds": self.seconds,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.curves = state_dict["curves"]
+        self.diverged_at = state_dict["diverged_at"]
+        self.seconds_before = state_dict["seconds"]
+
+
+def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto") -> None:
+    """Train a block to the end, from its checkpoint if there is one, and write the records of its pending cells.
+
+    Raises ``Stopped`` after Ctrl-C, ``UserError`` for a checkpoint that does not fit, and whatever the method raises.
+    """
+    cell, seeds = block.first, block.seeds
+    mixture = registry.dataset(cell.dataset)
+    sources = sources_of(registry.method(cell.method), mixture, cell.protocol.networks)
+    checkpoint = store.checkpoint(block.id)
+    module = make_module(cell, seeds)
+    data = make_data(cell, seeds, module)
+    evaluation = Evaluation(block, mixture, checkpoint, sources, watch)
+    resume = checkpoint if checkpoint.exists() else None
+    if resume:
+        _check(resume, evaluation)
+    with quiet(), stoppable(evaluation):
+        trainer = Trainer(
+            max_epochs=cell.protocol.epochs,
+            accelerator=accelerator,
+            devices=1,
+            precision=cell.protocol.precision,
+            callbacks=[evaluation],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            reload_dataloaders_every_n_epochs=1,
+        )
+        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    _write_records(block, store, evaluation, module, sources)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _write_records(block: Block, store: Store, evaluation: Evaluation, module: AdversarialModule, sources: str) -> None:
+    assert evaluation.samples is not None
+    milliseconds = 1000 * evaluation.seconds / (module.iteration * len(block.seeds))
+    for slot, cell in enumerate(block.pending):
+        diverged = evaluation.diverged_at[slot] is not None
+        samples = evaluation.samples[slot]
+        record = Record(
+            id=cell.id,
+            cell=cell.identity(),
+            status="diverged" if diverged else "done",
+            sources=sources,
+            measures={} if diverged else {name: _number(v[slot]) for name, v in evaluation.measures.items()},
+            curves={name: [_number(v[slot]) for v in rows] for name, rows in evaluation.curves.items()},
+            diverged_at=evaluation.diverged_at[slot],
+            cost={
+                "block_seconds": round(evaluation.seconds, 3),
+                "seconds": round(evaluation.seconds / len(block.pending), 3),
+                "milliseconds_per_iteration_and_seed": round(milliseconds, 4),
+                "iterations": module.iteration,
+                "peak_memory_mib": round(peak_memory_mib(), 1),
+            },
+            environment=environment(),
+        )
+        store.write(cell, record, None if diverged else samples)
+
+
+def write_failures(block: Block, store: Store, reason: str) -> None:
+    """Records for a block whose method raised."""
+    mixture = registry.dataset(block.first.dataset)
+    sources = sources_of(registry.method(block.first.method), mixture, block.first.protocol.networks)
+    for cell in block.pending:
+        record = Record(cell.id, cell.identity(), "failed", sources, reason=reason, environment=environment())
+        store.write(cell, record)
+
+
+def _check(path: Path, evaluation: Evaluation) -> None:
+    """Refuse a checkpoint that is damaged, of another format, of another block or of other sources."""
+    way_out = f"delete {path} to start this block again"
+    try:
+        callbacks = torch.load(path, map_location="cpu", weights_only=True)["callbacks"]
+        state = callbacks[evaluation.state_key]
+        found = (state["format"], state["block"], state["sources"])
+    except Exception as error:
+        raise UserError(f"{path} is damaged or no checkpoint of this version; {way_out}") from error
+    if found[0] != CHECKPOINT_FORMAT:
+        raise UserError(f"{path} has checkpoint format {found[0]}, this version reads {CHECKPOINT_FORMAT}; {way_out}")
+    if found[1:] != (evaluation.block.id, evaluation.sources):
+        raise UserError(f"{path} was written by other sources than these, its numbers would mix two codes; {way_out}")
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def peak_memory_mib() -> float:
+    """Largest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+@contextmanager
+def stoppable(evaluation: Evaluation) -> Iterator[None]:
+    """First Ctrl-C (or SIGTERM): finish the epoch, write a checkpoint, stop. Second: stop at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if evaluation.stop:
+            raise Stopped
+        evaluation.stop = True
+        print("\nstopping after this epoch; Ctrl-C again to stop at once", file=sys.stderr)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Lightning's banners and tips say nothing about a table."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        yield
+    logger.setLevel(level)

@@ -1,0 +1,122 @@
+"""Registered modes and points, and how evenly the points are shared (Tran et al. 2018, arXiv:1803.08887, section 4.1).
+
+A sample registers with its nearest mode if it lies within a radius of it. Everything here starts from the counts of
+registered samples per mode, ``counts [..., K]`` with any leading axes; what has no value (a ratio with nothing
+registered) is NaN.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+#: Names of the measures, in the order of the columns.
+REGISTERED_MEASURES = (
+    "registered_modes",
+    "registered_points",
+    "max_deficit",
+    "cv",
+    "tv_true",
+    "tv_differential",
+    "max_relative_deviation",
+)
+
+
+def registered_counts(samples: Tensor, centres: Tensor, radius: float) -> Tensor:
+    """Samples ``[..., n, d]`` within ``radius`` (Euclidean) of their nearest centre ``[K, d]``, per centre: ``[..., K]``.
+
+    Samples that are not finite register nowhere.
+    """
+    distances = torch.cdist(samples.double(), centres.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    distance, nearest = distances.min(-1)
+    hit = torch.nn.functional.one_hot(nearest, len(centres)) * (distance <= radius).unsqueeze(-1)
+    return hit.sum(-2)
+
+
+def registered_modes(counts: Tensor, min_points: float) -> Tensor:
+    """Modes with at least ``min_points`` registered samples; GAAN asks for 20 of 2,000."""
+    return (counts >= min_points).sum(-1)
+
+
+def registered_points(counts: Tensor) -> Tensor:
+    """Samples registered with any mode."""
+    return counts.sum(-1)
+
+
+def max_deficit(counts: Tensor) -> Tensor:
+    """Largest relative shortfall of a mode, ``max_k (1 - n_k / mean n)``: 1 exactly when a mode is empty, also when all
+    are. Ours, beside GAAN's "TV (True)", which fits it."""
+    mean = counts.double().mean(-1)
+    return torch.where(mean > 0, 1 - counts.amin(-1) / mean, torch.ones_like(mean))
+
+
+def cv(counts: Tensor) -> Tensor:
+    """Coefficient of variation, population std of n_k over their mean. Ours, beside GAAN's "TV (Differential)"."""
+    n = counts.double()
+    return n.std(-1, correction=0) / n.mean(-1)
+
+
+def tv_true(counts: Tensor, n: int, inside: float) -> Tensor:
+    """Total variation (half L1) of ``n`` samples over K + 1 cells, the modes and "unregistered", from the exact sampler,
+    which registers the share ``inside`` in equal parts."""
+    k = counts.shape[-1]
+    shares = torch.cat([counts.double(), n - counts.sum(-1, keepdim=True).double()], -1) / n
+    true = torch.tensor([inside / k] * k + [1 - inside], dtype=torch.float64, device=counts.device)
+    return 0.5 * (shares - true).abs().sum(-1)
+
+
+def tv_differential(counts: Tensor) -> Tensor:
+    """Total variation (half L1) of the registered samples' shares from uniform over the modes."""
+    n = counts.double()
+    return 0.5 * (n / n.sum(-1, keepdim=True) - 1 / counts.shape[-1]).abs().sum(-1)
+
+
+def max_relative_deviation(counts: Tensor) -> Tensor:
+    """Largest relative deviation of a mode from the mean, ``max_k |n_k - mean n| / mean n``."""
+    n = counts.double()
+    mean = n.mean(-1, keepdim=True)
+    return ((n - mean).abs() / mean).amax(-1)
+
+
+def registered_measures(counts: Tensor, n: int, inside: float, min_points: float) -> dict[str, Tensor]:
+    """Every measure of this file, ``[...]`` each, from the counts of ``n`` samples."""
+    values = (
+        registered_modes(counts, min_points),
+        registered_points(counts),
+        max_deficit(counts),
+        cv(counts),
+        tv_true(counts, n, inside),
+        tv_differential(counts),
+        max_relative_deviation(counts),
+    )
+    return dict(zip(REGISTERED_MEASURES, values, strict=True))
+
+
+class RegisteredModes(Metric):
+    """The measures of this file over samples that arrive in batches ``[n, d]``, on one process or many.
+
+    centres, radius: as in ``registered_counts``.
+    inside: share of the exact sampler that registers.
+    min_share: share of all samples that makes a mode registered; 0.01 is GAAN's 20 of 2,000.
+    """
+
+    full_state_update = False
+    counts: Tensor
+    n: Tensor
+    centres: Tensor
+
+    def __init__(self, centres: Tensor, radius: float, inside: float, min_share: float = 0.01) -> None:
+        super().__init__()
+        self.register_buffer("centres", centres, persistent=False)
+        self.radius, self.inside, self.min_share = radius, inside, min_share
+        self.add_state("counts", torch.zeros(len(centres), dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("n", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, samples: Tensor) -> None:
+        self.counts += registered_counts(samples, self.centres, self.radius)
+        self.n += len(samples)
+
+    def compute(self) -> dict[str, Tensor]:
+        n = int(self.n)
+        return registered_measures(self.counts, n, self.inside, self.min_share * n)

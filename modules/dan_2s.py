@@ -1,0 +1,58 @@
+"""Distributional adversarial network, two-sample variant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from modules.base import AdversarialModule, Training, Update
+from modules.losses import says_fake, says_real
+
+
+class DAN2S(AdversarialModule):
+    """DAN-2S (Li et al. 2017, arXiv:1706.09549, section 3.2): the discriminator sees two halves of batches and says
+    whether they come from one distribution.
+
+    Both halves go through one network, are averaged over the batch, and the absolute difference of the means is
+    classified. Its first two hidden layers stand before the average and one after it, so that it is as deep as the
+    other methods' discriminators. The released generator loss labels one of the two mixed pairs "different", which
+    looks like a slip: here both are labelled "same".
+    """
+
+    name = "dan-2s"
+
+    def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int]) -> None:
+        super().__init__(training, data_shape, seeds)
+        self.generator = self.build("generator", training.latent_dim, self.data_dim, "sigmoid")
+        whole = self.build("discriminator", self.data_dim, 1)
+        self.discriminator = nn.ModuleDict({"point": whole.layers[:-2], "pair": whole.layers[-2:]})
+
+    def updates(self) -> Iterator[Update]:
+        yield Update(self.discrimination, moves=(self.discriminator,))
+        yield Update(self.deception, moves=(self.generator,))
+
+    def halves(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean embeddings ``[S, 1, width]`` of the first and the second half of a batch."""
+        for layer in self.discriminator["point"]:
+            samples = layer(samples).relu_()
+        half = samples.shape[1] // 2
+        return samples[:, :half].mean(1, keepdim=True), samples[:, half:].mean(1, keepdim=True)
+
+    def same(self, *pairs: tuple[Tensor, Tensor]) -> Tensor:
+        """Logits ``[S, pairs, 1]`` that two means come from one distribution."""
+        hidden = torch.cat([(a - b).abs() for a, b in pairs], 1)
+        first, last = self.discriminator["pair"]
+        return last(first(hidden).relu_())
+
+    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+        """Logistic loss, (real, real) and (fake, fake) labelled "same", the two mixed pairs "different" (Eq. 8)."""
+        (real_1, real_2), (fake_1, fake_2) = self.halves(x), self.halves(self.fake(z))
+        logits = self.same((real_1, real_2), (fake_1, fake_2), (real_1, fake_2), (fake_1, real_2))
+        return says_real(logits[:, :2]) + says_fake(logits[:, 2:])
+
+    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+        """Logistic loss of the two mixed pairs, labelled "same"."""
+        (real_1, real_2), (fake_1, fake_2) = self.halves(x), self.halves(self.generator(z))
+        return says_real(self.same((real_1, fake_2), (fake_1, real_2)))

@@ -1,0 +1,77 @@
+"""Variational autoencoder with a learned similarity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from modules.base import AdversarialModule, Training, Update
+from modules.losses import gaussian_kl, says_fake, says_real, squared_distance
+from modules.networks import together
+
+
+class VAEGAN(AdversarialModule):
+    """VAE-GAN (Larsen et al. 2016, arXiv:1512.09300, Alg. 1): a VAE whose decoder is a GAN's generator and whose
+    likelihood is measured in the discriminator's features. Its prior must be normal.
+
+    gamma: weight of the likelihood in the generator's loss (section 2.3); 1e-6 in the 1-D code released with GAAN.
+    likelihood: Gaussian of unit variance on the discriminator's last hidden layer (``features``, Eq. 7) or on the
+        ``data``.
+    """
+
+    name = "vae-gan"
+
+    def __init__(
+        self,
+        training: Training,
+        data_shape: Sequence[int],
+        seeds: Sequence[int],
+        *,
+        gamma: float = 1e-6,
+        likelihood: Literal["features", "data"] = "features",
+    ) -> None:
+        if training.prior != "normal":
+            raise ValueError("vae-gan needs a normal prior, as its KL divergence is to N(0, I): protocol.prior=normal")
+        super().__init__(training, data_shape, seeds)
+        self.encoder = self.build("encoder", self.data_dim, 2 * training.latent_dim)
+        self.generator = self.build("generator", training.latent_dim, self.data_dim, "sigmoid")
+        self.discriminator = self.build("discriminator", self.data_dim, 1)
+        self.gamma, self.likelihood = gamma, likelihood
+
+    def updates(self) -> Iterator[Update]:
+        yield Update(self.inference, moves=(self.encoder,))
+        yield Update(self.discrimination, moves=(self.discriminator,))
+        yield Update(self.deception, moves=(self.generator,))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A sample, the mean and the log variance of q(z | x)."""
+        mean, log_variance = self.encoder(x).chunk(2, 2)
+        noise = self.random("encoder", x, "normal", mean.shape[2])
+        return mean + noise * (0.5 * log_variance).exp(), mean, log_variance
+
+    def negative_log_likelihood(self, x: Tensor, rebuilt: Tensor) -> Tensor:
+        """-log p(x | z) up to a constant (Eq. 7)."""
+        if self.likelihood == "features":
+            x, rebuilt = together(self.discriminator.features, x, rebuilt)
+        return 0.5 * squared_distance(x, rebuilt)
+
+    def inference(self, x: Tensor, z: Tensor) -> Tensor:
+        """KL to the prior plus negative log likelihood (Alg. 1, the encoder's gradient)."""
+        code, mean, log_variance = self.encode(x)
+        return gaussian_kl(mean, log_variance) + self.negative_log_likelihood(x, self.generator(code))
+
+    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+        """Logistic loss on data, reconstructions and samples (Eq. 8)."""
+        with torch.no_grad():
+            rebuilt, fake = together(self.generator, self.encode(x)[0], z)
+        real, rebuilt, fake = together(self.discriminator.logits, x, rebuilt, fake)
+        return says_real(real) + says_fake(rebuilt) + says_fake(fake)
+
+    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+        """Non-saturating loss on reconstructions and samples, plus gamma times the negative log likelihood."""
+        rebuilt, sample = together(self.generator, self.encode(x)[0].detach(), z)
+        logits = together(self.discriminator.logits, rebuilt, sample)
+        return says_real(logits[0]) + says_real(logits[1]) + self.gamma * self.negative_log_likelihood(x, rebuilt)

@@ -1,0 +1,162 @@
+"""Training a block: resuming, seeds and slots, divergence, failure."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark import training
+from benchmark.cells import Cell, Protocol, lay_out, leave_out
+from benchmark.errors import UserError
+from benchmark.records import Record, Store
+from benchmark.runner import run_blocks, to_do
+from benchmark.training import Progress, Stopped, train
+
+SHORT = Protocol(profile="test", epochs=3, width=2, beta1=0.8, lr_decay=0.9, batch_size=2_000, lr_decay_every=20)
+
+
+def cells(method: str, *seeds: int, protocol: Protocol = SHORT) -> list[Cell]:
+    return [Cell("grid25-gaan", method, protocol, seed) for seed in seeds]
+
+
+def run(folder: Path, chosen: list[Cell], watch=lambda progress: None) -> list[Record]:
+    store = Store(folder)
+    store.prepare()
+    for block in to_do(store, chosen):
+        train(block, store, watch, "cpu")
+    return [record for cell in chosen if (record := store.read(cell))]
+
+
+def numbers(record: Record) -> tuple:
+    return record.measures, record.curves, record.samples, record.status
+
+
+@pytest.mark.parametrize("method", ["gan", "gaan", "wgan-gp"])
+def test_killed_and_resumed_equals_straight(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    protocol = dataclasses.replace(SHORT, draws="update") if method == "wgan-gp" else SHORT
+    chosen = cells(method, 0, 1, protocol=protocol)
+    straight = run(tmp_path / "straight", chosen)
+
+    def kill_in_second_epoch(progress: Progress) -> None:
+        if progress.iteration > 30:
+            raise KeyError("killed")
+
+    with pytest.raises(KeyError):
+        run(tmp_path / "killed", chosen, kill_in_second_epoch)
+    assert list((tmp_path / "killed" / "unfinished").glob("*.ckpt"))
+    seen: list[int] = []
+    resumed = run(tmp_path / "killed", chosen, lambda progress: seen.append(progress.iteration))
+    assert min(seen) > 25, "it started anew instead of resuming"
+    assert [numbers(r) for r in resumed] == [numbers(r) for r in straight]
+    assert not list((tmp_path / "killed" / "unfinished").glob("*.ckpt"))
+
+
+def test_first_interrupt_finishes_the_epoch_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    chosen = cells("gan", 0, 1)
+    straight = run(tmp_path / "straight", chosen)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.iteration == 17:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Stopped):
+        run(tmp_path / "stopped", chosen, interrupt)
+    seen: list[int] = []
+    resumed = run(tmp_path / "stopped", chosen, lambda progress: seen.append(progress.iteration))
+    assert min(seen) > 25
+    assert [numbers(r) for r in resumed] == [numbers(r) for r in straight]
+
+
+def test_a_seed_does_not_depend_on_its_neighbours_or_its_slot(tmp_path: Path) -> None:
+    alone = run(tmp_path / "alone", cells("gaan", 5))
+    pair = run(tmp_path / "pair", cells("gaan", 2, 5))
+    assert numbers(alone[0]) == numbers(pair[1])
+    assert alone[0].samples != pair[0].samples
+
+
+def test_one_diverging_seed_leaves_the_other_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = cells("gan", 0, 1)
+    expected = run(tmp_path / "sound", chosen)[1]
+    make = training.make_module
+
+    def with_a_poisoned_seed(cell: Cell, seeds: tuple[int, ...]):
+        module = make(cell, seeds)
+        deception = module.deception
+
+        def poisoned(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+            bad = torch.tensor([float("nan") if module.iteration >= 30 and s == 0 else 1.0 for s in seeds])
+            return deception(x, z) * bad
+
+        module.deception = poisoned
+        return module
+
+    monkeypatch.setattr(training, "make_module", with_a_poisoned_seed)
+    diverged, sound = run(tmp_path / "poisoned", chosen)
+    assert (diverged.status, diverged.diverged_at, diverged.measures) == ("diverged", 31, {})
+    assert (sound.measures, sound.samples, sound.status) == (expected.measures, expected.samples, "done")
+
+
+def test_a_method_that_raises_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = cells("gaan", 0, 1) + cells("gan", 0, 1)
+    make = training.make_module
+
+    def broken(cell: Cell, seeds: tuple[int, ...]):
+        if cell.method == "gaan":
+            raise ValueError("no such luck")
+        return make(cell, seeds)
+
+    monkeypatch.setattr(training, "make_module", broken)
+    store = Store(tmp_path)
+    store.prepare()
+    outcome = run_blocks(to_do(store, chosen), store, lambda progress: None, "cpu")
+    assert outcome.trained == 2
+    assert "no such luck" in outcome.failed[0][1]
+    records = [store.read(cell) for cell in chosen]
+    assert [r.status for r in records if r] == ["failed", "failed", "done", "done"]
+    assert len(to_do(store, chosen)) == 1, "failed cells are tried again, done ones are not"
+
+
+@pytest.mark.parametrize("damage", ["cut", "format", "sources", "nonsense"])
+def test_a_checkpoint_that_does_not_fit_is_refused(damage: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    chosen = cells("gan", 0, 1)
+
+    def stop(progress: Progress) -> None:
+        if progress.iteration > 30:
+            raise KeyError("killed")
+
+    with pytest.raises(KeyError):
+        run(tmp_path, chosen, stop)
+    (path,) = (tmp_path / "unfinished").glob("*.ckpt")
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:1000])
+    elif damage == "format":
+        monkeypatch.setattr(training, "CHECKPOINT_FORMAT", 99)
+    elif damage == "sources":
+        monkeypatch.setattr(training, "sources_of", lambda *_: "another")
+    else:
+        path.write_text("not a checkpoint")
+    with pytest.raises(UserError, match="delete .* to start this block again"):
+        run(tmp_path, chosen)
+    assert path.exists(), "a refusal must not delete anything"
+
+
+def test_blocks_are_laid_out_before_finished_cells_are_left_out() -> None:
+    chosen = cells("gan", *range(5))
+    blocks = lay_out(chosen)
+    assert [[c.seed for c in b.cells] for b in blocks] == [[0, 1], [2, 3], [4]]
+    left = leave_out(blocks, {chosen[0].id, chosen[2].id, chosen[3].id})
+    assert [b.seeds for b in left] == [(1, 1), (4, 4)]
+
+
+def test_lightnings_global_step_is_no_count_of_iterations(tmp_path: Path) -> None:
+    record = run(tmp_path, cells("gaan", 0, 1))[0]
+    assert record.cost["iterations"] == 3 * 25
+    assert np.shape(record.curves["registered_modes"]) == (3,)

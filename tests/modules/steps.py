@@ -1,0 +1,31 @@
+"""Running a method's iterations without a trainer."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from modules.base import AdversarialModule
+
+
+#: A critic's last bias has gradient 0 up to rounding, which Adam's usual epsilon blows up to steps of full size.
+EPS = 1e-4
+
+
+def batches(iterations: int, draws: int = 1, seeds: int = 1, size: int = 128) -> list[Tensor]:
+    """Made-up data in [0, 1], ``[draws, seeds, size, 2]`` per iteration."""
+    generator = torch.Generator().manual_seed(0)
+    return [torch.rand(draws, seeds, size, 2, generator=generator) for _ in range(iterations)]
+
+
+def run_iterations(module: AdversarialModule, data: list[Tensor]) -> np.ndarray:
+    """Train on ``data`` with the module's own optimizers; losses ``[iterations, updates, S]``."""
+    optimizers = module.configure_optimizers()
+    for optimizer in optimizers:
+        optimizer.param_groups[0]["eps"] = EPS
+    module.optimizers = lambda: optimizers
+    module.manual_backward = lambda loss, **words: loss.backward(**words)
+    for draws in data:
+        module.iterate(draws)
+    return module.take_losses().numpy()

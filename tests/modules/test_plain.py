@@ -1,0 +1,201 @@
+"""Methods against plain versions of them: ordinary layers, one seed, losses written out with PyTorch's own functions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from modules.ali import ALI
+from modules.base import AdversarialModule, Training
+from modules.dan_2s import DAN2S
+from modules.gaan import GAAN
+from modules.gan import GAN
+from modules.networks import MLP
+from modules.vae_gan import VAEGAN
+from modules.wgan_gp import WGANGP
+
+from .steps import EPS, batches, run_iterations
+
+ITERATIONS = 6
+SEED = 3
+
+
+def plain(network: MLP, slot: int) -> nn.Sequential:
+    """Copy ``slot`` of a network as ordinary PyTorch layers that end in logits."""
+    layers: list[nn.Module] = []
+    for layer in network.layers:
+        inputs, outputs = layer.weight.shape[1:]
+        linear = nn.Linear(inputs, outputs)
+        linear.weight.data = layer.weight.data[slot].T.clone()
+        linear.bias.data = layer.bias.data[slot, 0].clone()
+        layers += [linear, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def adam(*networks: nn.Module, beta1: float = 0.8) -> torch.optim.Adam:
+    return torch.optim.Adam([p for n in networks for p in n.parameters()], lr=1e-3, betas=(beta1, 0.999), eps=EPS)
+
+
+def step(optimizer: torch.optim.Optimizer, loss: torch.Tensor, *others: nn.Module) -> float:
+    for network in others:
+        network.zero_grad()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def bce(logits: torch.Tensor, label: float) -> torch.Tensor:
+    return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+
+
+def latents(name: str, iteration: int, slot: int = 0, distribution: str = "uniform", dim: int = 2) -> torch.Tensor:
+    """The noise that the base class promises: chunks of 64 iterations from (name, seed, chunk)."""
+    rng = np.random.default_rng((*f"{name}/{slot}".encode(), SEED, iteration // 64))
+    shape = (64, 128, dim)
+    if distribution == "normal":
+        values = rng.standard_normal(shape, dtype=np.float32)
+    else:
+        values = rng.random(shape, dtype=np.float32) * 2 - 1
+    return torch.from_numpy(values[iteration % 64])
+
+
+def plain_gan(module: GAN, data: list[torch.Tensor]) -> list[list[float]]:
+    g, d = plain(module.generator, 1), plain(module.discriminator, 1)
+    opt_d, opt_g = adam(d), adam(g)
+    rows = []
+    for i, x in enumerate(data):
+        z = latents("z", i)
+        fake = g(z).sigmoid()
+        row = [step(opt_d, bce(d(x), 1) + bce(d(fake.detach()), 0), g)]
+        row.append(step(opt_g, bce(d(g(z).sigmoid()), 1), d))
+        rows.append(row)
+    return rows
+
+
+def plain_gaan(module: GAAN, data: list[torch.Tensor]) -> list[list[float]]:
+    e, g, d = plain(module.encoder, 1), plain(module.generator, 1), plain(module.discriminator, 1)
+    opt_r, opt_d, opt_g = adam(e, g), adam(d), adam(g)
+    rows = []
+    for i, x in enumerate(data):
+        z = latents("z", i)
+        rebuilt, sample = g(e(x)).sigmoid(), g(z).sigmoid()
+        distance = (x.mean() - sample.mean()) - 1.0 * (e(x).mean() - z.mean())
+        row = [step(opt_r, ((x - rebuilt) ** 2).sum(1).mean() + 0.1 * distance**2)]
+        rebuilt, sample = g(e(x)).sigmoid().detach(), g(z).sigmoid().detach()
+        epsilon = (latents("penalty", i, dim=1) + 1) / 2
+        between = (epsilon * x + (1 - epsilon) * sample).requires_grad_()
+        (gradient,) = torch.autograd.grad(d(between).sum(), between, create_graph=True)
+        penalty = ((gradient.norm(dim=1) - 1) ** 2).mean()
+        loss = 0.5 * bce(d(x), 1) + 0.5 * bce(d(rebuilt), 1) + bce(d(sample), 0) + 0.1 * penalty
+        row.append(step(opt_d, loss))
+        row.append(step(opt_g, bce(d(g(z).sigmoid()), 1)))
+        rows.append(row)
+    return rows
+
+
+def plain_wgan_gp(module: WGANGP, data: list[torch.Tensor]) -> list[list[float]]:
+    g, d = plain(module.generator, 1), plain(module.critic, 1)
+    opt_d, opt_g = adam(d), adam(g)
+    rows = []
+    for i, x in enumerate(data):
+        z = latents("z", i)
+        for _ in range(5):
+            sample = g(z).sigmoid().detach()
+            epsilon = (latents("penalty", i, dim=1) + 1) / 2
+            between = (epsilon * x + (1 - epsilon) * sample).requires_grad_()
+            (gradient,) = torch.autograd.grad(d(between).sum(), between, create_graph=True)
+            critic = step(opt_d, d(sample).mean() - d(x).mean() + 0.1 * ((gradient.norm(dim=1) - 1) ** 2).mean())
+        rows.append([critic, step(opt_g, -d(g(z).sigmoid()).mean())])
+    return rows
+
+
+def plain_ali(module: ALI, data: list[torch.Tensor]) -> list[list[float]]:
+    e, g, d = plain(module.encoder, 1), plain(module.generator, 1), plain(module.discriminator, 1)
+    opt_d, opt_g = adam(d), adam(g, e)
+    rows = []
+    for i, x in enumerate(data):
+        z, noise = latents("z", i), latents("encoder", i, distribution="normal")
+        inferred = torch.cat([x, e(torch.cat([x, noise], 1))], 1)
+        generated = torch.cat([g(z).sigmoid(), z], 1)
+        loss_g = bce(d(inferred), 0) + bce(d(generated), 1)
+        loss_d = bce(d(inferred.detach()), 1) + bce(d(generated.detach()), 0)
+        grads_d = torch.autograd.grad(loss_d, list(d.parameters()))
+        grads_g = torch.autograd.grad(loss_g, [*g.parameters(), *e.parameters()])
+        for p, grad in zip([*d.parameters(), *g.parameters(), *e.parameters()], [*grads_d, *grads_g], strict=True):
+            p.grad = grad
+        opt_d.step()
+        opt_g.step()
+        rows.append([loss_d.item(), loss_g.item()])
+    return rows
+
+
+def plain_vae_gan(module: VAEGAN, data: list[torch.Tensor]) -> list[list[float]]:
+    e, g, d = plain(module.encoder, 1), plain(module.generator, 1), plain(module.discriminator, 1)
+    features = d[:-1]
+    opt_e, opt_d, opt_g = adam(e), adam(d), adam(g)
+    rows = []
+    for i, x in enumerate(data):
+        z, noise = latents("z", i, distribution="normal"), latents("encoder", i, distribution="normal")
+        mean, log_variance = e(x).chunk(2, 1)
+        posterior = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
+        kl = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).sum(1).mean()
+        rebuilt = g(mean + noise * posterior.stddev).sigmoid()
+        nll = 0.5 * ((features(x) - features(rebuilt)) ** 2).sum(1).mean()
+        row = [step(opt_e, kl + nll, d, g)]
+        mean, log_variance = e(x).chunk(2, 1)
+        code = (mean + noise * (0.5 * log_variance).exp()).detach()
+        rebuilt, sample = g(code).sigmoid().detach(), g(z).sigmoid().detach()
+        row.append(step(opt_d, bce(d(x), 1) + bce(d(rebuilt), 0) + bce(d(sample), 0)))
+        rebuilt, sample = g(code).sigmoid(), g(z).sigmoid()
+        nll = 0.5 * ((features(x) - features(rebuilt)) ** 2).sum(1).mean()
+        row.append(step(opt_g, bce(d(rebuilt), 1) + bce(d(sample), 1) + 1e-6 * nll))
+        rows.append(row)
+    return rows
+
+
+def plain_dan(module: DAN2S, data: list[torch.Tensor]) -> list[list[float]]:
+    g = plain(module.generator, 1)
+    whole = MLP("discriminator", 2, 1, seeds=module.seeds, hidden=3, width=128)
+    whole.layers = nn.ModuleList([*module.discriminator["point"], *module.discriminator["pair"]])
+    d = plain(whole, 1)
+    point, pair = d[:4], d[4:]
+
+    def differ(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return pair((point(a).mean(0) - point(b).mean(0)).abs())
+
+    opt_d, opt_g = adam(d), adam(g)
+    rows = []
+    for i, x in enumerate(data):
+        z = latents("z", i)
+        r1, r2 = x.chunk(2)
+        f1, f2 = g(z).sigmoid().detach().chunk(2)
+        same, mixed = [differ(r1, r2), differ(f1, f2)], [differ(r1, f2), differ(f1, r2)]
+        row = [step(opt_d, bce(torch.cat(same), 1) + bce(torch.cat(mixed), 0))]
+        f1, f2 = g(z).sigmoid().chunk(2)
+        row.append(step(opt_g, bce(torch.cat([differ(r1, f2), differ(f1, r2)]), 1)))
+        rows.append(row)
+    return rows
+
+
+CASES = [
+    (GAN, plain_gan),
+    (GAAN, plain_gaan),
+    (WGANGP, plain_wgan_gp),
+    (ALI, plain_ali),
+    (VAEGAN, plain_vae_gan),
+    (DAN2S, plain_dan),
+]
+
+
+@pytest.mark.parametrize(("method", "reference"), CASES, ids=lambda case: getattr(case, "name", ""))
+def test_losses_follow_the_plain_version(method: type[AdversarialModule], reference) -> None:
+    training = Training(beta1=0.8, prior="normal" if method is VAEGAN else "uniform")
+    module = method(training, (2,), (0, SEED))
+    data = batches(ITERATIONS, draws=1, seeds=2)
+    expected = reference(module, [x[0, 1] for x in data])
+    losses = run_iterations(module, data)
+    np.testing.assert_allclose(losses[:, :, 1], expected, rtol=1e-3, atol=1e-5)
