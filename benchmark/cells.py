@@ -21,7 +21,8 @@ class Protocol(Training):
 
     profile, reading: the names it was picked by: how much is trained, and which of the paper's readings.
     epochs: passes through the training data, one evaluation after each.
-    width: seeds trained side by side. Kernels depend on it, so that it is part of the protocol; short blocks are padded.
+    width: seeds trained side by side. Kernels depend on it, so that it belongs to the protocol; short blocks are
+        padded.
     precision, world_size: as Lightning's trainer names them.
     samples: samples per evaluation.
     mode_radius, mode_min_points: a sample registers within this radius (original units) of a mode, a mode with at

@@ -1,72 +1,383 @@
-"""The command line."""
+"""The command line: ``python -m benchmark VERB``."""
 
 from __future__ import annotations
 
 import argparse
+import difflib
+import inspect
+import json
+import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from benchmark.errors import UserError
+from rich.console import Console
+
+from benchmark import registry
+from benchmark import sheet as sheets
+from benchmark.cells import Block
+from benchmark.errors import UserError, unknown
+from benchmark.records import Store, write_atomically
+from benchmark.render import FORMATS, render
+from benchmark.table import NetworkTable, Row, Selection, all_tables, find_table, select
+
+VERBS = {
+    "list": "what there is: tables, figures, methods, data sets, measures, protocols",
+    "plan": "cells that are done and to do, and the time that is left on this machine",
+    "run": "train what a table or figure needs, then show it; stops and resumes freely",
+    "show": "a table from stored results",
+    "figure": "draw a figure from stored results",
+    "evaluate": "every measure of a data set on samples from a file",
+    "throughput": "what training costs on this machine, against its limits",
+}
+#: Exit status of a process that Ctrl-C ended.
+INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line with the nearest right word."""
+
+    verbs: dict[str, Parser]
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+    def parse(self, argv: Sequence[str]) -> argparse.Namespace:
+        args, rest = self.parse_known_args(argv)
+        if rest:
+            flags = re.findall(r"--[a-z-]+", self.verbs[args.verb].format_help())
+            near = difflib.get_close_matches(rest[0].partition("=")[0], flags, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"see {self.prog} {args.verb} --help"
+            raise UserError(f"unknown option for {args.verb}: {rest[0]}; {hint}")
+        return args
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """``8`` is 0 to 7, ``0-3`` and ``1,5`` and ``0-3,7`` are what they say."""
+    if re.fullmatch(r"\d+", text) and int(text) > 0:
+        return tuple(range(int(text)))
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        if not match or (match[2] and int(match[2]) < int(match[1])) or ("," not in text and not match[2]):
+            raise UserError(f"--seeds {text}: write a count (8), a range (0-3) or a list (1,5)")
+        seeds += range(int(match[1]), int(match[2] or match[1]) + 1)
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds {text} names a seed twice")
+    return tuple(seeds)
+
+
+def make_parser() -> Parser:
+    parser = Parser(prog="python -m benchmark", description=__doc__, allow_abbrev=False)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
+    made = {
+        verb: verbs.add_parser(verb, help=text, description=text, allow_abbrev=False) for verb, text in VERBS.items()
+    }
+    parser.verbs = made
+    for verb in ("plan", "run", "show", "throughput"):
+        made[verb].add_argument("--table", metavar="TABLE", help="2 or gaan-2; see list")
+    for verb in ("plan", "run"):
+        made[verb].add_argument("--figure", metavar="FIGURE", help="gaan-fig5; see list")
+    made["figure"].add_argument("figure", metavar="FIGURE", help="gaan-fig5; see list")
+    for verb in ("plan", "run", "show", "figure", "throughput"):
+        _add_selection(made[verb])
+    for verb in ("plan", "run"):
+        made[verb].add_argument("--redo-stale", action="store_true", help="train again what older code made")
+    for verb in ("plan", "run", "throughput"):
+        made[verb].add_argument("--threads", type=_positive, metavar="N", help="threads of one process; default: all")
+        made[verb].add_argument("--accelerator", choices=("auto", "cpu", "gpu"), default="auto", help="as in Lightning")
+    for verb in ("run", "show"):
+        made[verb].add_argument("--format", choices=FORMATS, default="text", help="default: text")
+    made["throughput"].add_argument("--format", choices=("text", "csv", "json"), default="text", help="default: text")
+    made["evaluate"].add_argument("--dataset", metavar="NAME", required=True, help="see list")
+    made["evaluate"].add_argument(
+        "--samples", metavar="FILE", required=True, type=Path, help=".npy .npz .pt .csv, [n, 2]"
+    )
+    made["evaluate"].add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    return parser
+
+
+def _add_selection(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--profile", default="paper", help="how much is trained: paper (default), short, smoke")
+    add("--reading", default="corrected", help="of the paper: corrected (default), printed, released")
+    add("--methods", default="", metavar="A,B", help="rows of the table; default: all")
+    add(
+        "--method", action="append", default=[], metavar="MODULE:CLASS", help="a class of yours beside them; repeatable"
+    )
+    add("--seeds", metavar="SEEDS", help="8, 0-3 or 1,5; default: the profile's")
+    add("--set", action="append", default=[], metavar="FIELD=VALUE", help="method.FIELD or protocol.FIELD; repeatable")
+    add("--results", default="results", type=Path, metavar="DIR", help="default: results")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no count of at least 1")
+    return int(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmark")
-    verbs = parser.add_subparsers(dest="verb")
-    run = verbs.add_parser("run")
-    run.add_argument("--table")
-    run.add_argument("--profile", default="paper")
-    run.add_argument("--reading", default="corrected")
-    run.add_argument("--methods", default="")
-    run.add_argument("--seeds")
-    run.add_argument("--results", default="results")
-    run.add_argument("--threads", type=int)
-    args = parser.parse_args(argv)
-    from benchmark import runner
-    from benchmark.records import Store
-    from benchmark.table import find_table, select
-    from benchmark.training import Stopped
+    """Run one command; the exit status: 0, 1 for methods that failed, 2 for what the user must change."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not words:
+            raise UserError("say what to do, for example: python -m benchmark list, or run --table 2 --profile short")
+        if words[0] not in VERBS and not words[0].startswith("-"):
+            raise unknown("command", words[0], VERBS)
+        args = make_parser().parse(words)
+        return COMMANDS[args.verb](args)
+    except UserError as error:
+        print(f"benchmark: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
+    """What ``--table`` or ``--figure`` and the options beside them choose."""
+    from benchmark.figure import find_figure
+
+    name = getattr(args, "table", None)
+    figure = getattr(args, "figure", None)
+    if name and figure:
+        raise UserError("give --table or --figure, not both")
+    if not name and not figure:
+        options = "--table 2" + (" or --figure gaan-fig5" if args.verb in ("run", "plan") else "")
+        raise UserError(f"{args.verb} what? for example {options}; all names: python -m benchmark list")
+    table = find_table(name or find_figure(str(figure)).table)
+    seeds = parse_seeds(args.seeds) if args.seeds is not None else None
+    methods = [word.strip() for word in args.methods.split(",") if word.strip()]
+    if isinstance(table, NetworkTable):
+        if methods or args.method or args.set or args.seeds:
+            raise UserError(f"table {table.id} trains nothing: --methods, --method, --set and --seeds do not apply")
+        select(table.of, profile=args.profile, reading=args.reading)
+        return table
+    return select(
+        table,
+        profile=args.profile,
+        reading=args.reading,
+        methods=methods,
+        own=args.method,
+        seeds=seeds,
+        assignments=args.set,
+    )
+
+
+def _set_threads(args: argparse.Namespace) -> None:
     import torch
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    try:
-        seeds = None
-        if args.seeds:
-            a, _, b = args.seeds.partition("-")
-            seeds = range(int(a), int(b) + 1) if b else range(int(a))
-        s = select(
-            find_table(args.table),
-            profile=args.profile,
-            reading=args.reading,
-            methods=[m for m in args.methods.split(",") if m],
-            seeds=seeds,
-        )
-        store = Store(Path(args.results))
-        store.prepare()
-        cells = [c for row in s.rows for c in s.cells(row)]
-        t = [time.time()]
 
-        def watch(p):
-            if time.time() - t[0] > 30:
-                t[0] = time.time()
-                print(
-                    p.block.first.method,
-                    p.block.seeds,
-                    p.epoch,
-                    p.iteration,
-                    p.losses,
-                    {k: v.tolist() for k, v in list(p.measures.items())[:2]},
-                    flush=True,
-                )
 
-        out = runner.run_blocks(runner.to_do(store, cells), store, watch, "auto")
-        print(out)
-    except UserError as e:
-        print(e, file=sys.stderr)
-        return 2
-    except Stopped:
-        print("stopped")
-        return 130
+def _list(args: argparse.Namespace) -> int:
+    from benchmark.figure import all_figures
+
+    console = Console()
+
+    def section(title: str, lines: dict[str, str]) -> None:
+        console.print(f"[bold]{title}[/bold]")
+        for name, text in lines.items():
+            console.print(f"  {name:<24}{text}".rstrip(), highlight=False, markup=False, soft_wrap=True)
+
+    found = all_tables()
+    trained = {name: table for name, table in found.items() if not isinstance(table, NetworkTable)}
+    short = {name: f" (--table {table.number})" for name, table in found.items() if table.number}
+    section("tables", {name: table.title + short.get(name, "") for name, table in sorted(found.items())})
+    section("figures", {name: f"{f.title} (from {f.table})" for name, f in sorted(all_figures().items())})
+    section("methods", {row.id: _summary(row) for table in trained.values() for row in table.rows})
+    section("data sets", {name: mixture.source for name, mixture in sorted(registry.datasets().items())})
+    measures = {c.measure: c.printed_title for t in trained.values() for c in t.columns}
+    section("measures", {name: f"beside {title}" if title else "" for name, title in measures.items()})
+    for table in trained.values():
+        protocols = {
+            name: f"{select(table, profile=name).budget * 100:.3g} % of the paper's training, {profile.seeds} seeds"
+            for name, profile in table.profiles.items()
+        }
+        section(f"profiles of {table.id}", protocols)
+        section(f"readings of {table.id}", {name: reading.title for name, reading in table.readings.items()})
     return 0
+
+
+def _summary(row: Row) -> str:
+    """What a row's method is by its docstring, and how the row differs from it."""
+    text = " ".join((inspect.getdoc(registry.method(row.method)) or "").split("\n\n")[0].split())
+    changed = "".join(f", {name}={value}" for name, value in row.overrides.items())
+    return text.partition(": ")[0].rstrip(".") + changed
+
+
+def _blocks(selection: Selection, store: Store, redo_stale: bool) -> list[Block]:
+    from benchmark.runner import read_records, to_do
+
+    cells = [cell for row in selection.rows for cell in selection.cells(row)]
+    stale = []
+    if redo_stale:
+        records = read_records(store, cells)
+        stale = [c.id for c in cells if c.id in records and sheets.is_stale(c, [records[c.id]])]
+    return to_do(store, cells, stale)
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from benchmark.estimate import block_seconds
+    from benchmark.progress import duration
+    from benchmark.runner import read_records
+
+    chosen = _selection(args)
+    if isinstance(chosen, NetworkTable):
+        print(f"table {chosen.id}: nothing to train")
+        return 0
+    _set_threads(args)
+    store = Store(args.results)
+    blocks = _blocks(chosen, store, args.redo_stale)
+    seconds = block_seconds(blocks, store, args.accelerator)
+    print(sheets.header(chosen))
+    for row in chosen.rows:
+        cells = chosen.cells(row)
+        records = read_records(store, cells)
+        mine = [block for block in blocks if block.pending[0] in cells]
+        left = sum(len(block.pending) for block in mine)
+        status = [record.status for record in records.values()]
+        words = [f"{len(cells) - left} done" if left < len(cells) else "", f"{left} to do" if left else ""]
+        words += [f"{status.count(s)} {s}" for s in ("diverged", "failed") if s in status]
+        stale = sum(sheets.is_stale(cell, [records[cell.id]]) for cell in cells if cell.id in records)
+        words += [f"{stale} stale"] if stale else []
+        time_left = sum(seconds[block.id] for block in mine)
+        line = f"  {row.id:<12} {', '.join(w for w in words if w):<24}"
+        print(f"{line} {len(mine)} blocks, about {duration(time_left)}" if mine else line.rstrip())
+    total = sum(seconds.values())
+    print(f"{sum(len(b.pending) for b in blocks)} cells to do in {len(blocks)} blocks, about {duration(total)} here")
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from benchmark.estimate import block_seconds
+    from benchmark.figure import draw, find_figure
+    from benchmark.progress import duration, watching
+    from benchmark.runner import run_blocks
+    from benchmark.training import Stopped
+
+    chosen = _selection(args)
+    store = Store(args.results)
+    store.prepare()
+    if isinstance(chosen, NetworkTable):
+        return _finish(sheets.read_networks(chosen), store, args)
+    _set_threads(args)
+    blocks = _blocks(chosen, store, args.redo_stale)
+    console = Console(stderr=True)
+    began = time.monotonic()
+    failures: tuple[tuple[Block, str], ...] = ()
+    spent: Mapping[str, float] = {}
+    if blocks:
+        seconds = block_seconds(blocks, store, args.accelerator)
+        cells = sum(len(block.pending) for block in blocks)
+        console.print(
+            f"{cells} cells to train, about {duration(sum(seconds.values()))} on this machine", highlight=False
+        )
+        try:
+            with watching(blocks, seconds, console) as watch:
+                outcome = run_blocks(blocks, store, watch, args.accelerator)
+        except (Stopped, KeyboardInterrupt):
+            console.print(f"stopped; what is finished is in {args.results}. To go on, give the same command again.")
+            return INTERRUPTED
+        failures, spent = outcome.failed, outcome.seconds
+    for block, reason in failures:
+        seeds = sheets.seeds_text([cell.seed for cell in block.pending])
+        console.print(f"failed: {block.first.method}, seeds {seeds}: {reason}", highlight=False, markup=False)
+    _finish(sheets.fill(chosen, store), store, args, chosen)
+    if args.figure:
+        for path in draw(find_figure(args.figure), chosen, store):
+            console.print(f"drawn: {path}", highlight=False)
+    for method, taken in spent.items():
+        console.print(f"  {method}: {duration(taken)}", highlight=False)
+    console.print(f"trained for {duration(time.monotonic() - began)}" if blocks else "everything was done already")
+    return 1 if failures else 0
+
+
+def _finish(sheet: sheets.Sheet, store: Store, args: argparse.Namespace, chosen: Selection | None = None) -> int:
+    """Print the sheet, and write the table that it belongs to with all its rows as Markdown and CSV."""
+    _print(render(sheet, args.format, _width()))
+    whole = sheets.fill(sheets.whole(chosen), store) if chosen else sheet
+    for style, suffix in (("markdown", "md"), ("csv", "csv")):
+        path = store.folder / "tables" / f"{whole.name}.{suffix}"
+        write_atomically(path, render(whole, style).encode())
+        print(f"written: {path}", file=sys.stderr)
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    chosen = _selection(args)
+    if isinstance(chosen, NetworkTable):
+        sheet = sheets.read_networks(chosen)
+    else:
+        sheet = sheets.fill(chosen, Store(args.results))
+    _print(render(sheet, args.format, _width()))
+    return 0
+
+
+def _figure(args: argparse.Namespace) -> int:
+    from benchmark.figure import draw, find_figure
+
+    chosen = _selection(args)
+    assert isinstance(chosen, Selection)
+    for path in draw(find_figure(args.figure), chosen, Store(args.results)):
+        print(path)
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from benchmark.cells import Protocol
+    from benchmark.evaluation import measure
+    from benchmark.samples import read_samples
+
+    mixture = registry.dataset(args.dataset)
+    samples = read_samples(args.samples, mixture.data_shape)
+    values = {name: float(value[0]) for name, value in measure(mixture, Protocol(), samples[None]).items()}
+    counts = ("registered_modes", "registered_points")
+    result = {k: None if v != v else int(v) if k in counts else v for k, v in values.items()} | {"n": len(samples)}
+    if args.format == "json":
+        print(json.dumps(result, indent=1, allow_nan=False))
+    else:
+        for name, value in result.items():
+            print(f"{name:<24} {'no value' if value is None else f'{value:.6g}'}")
+    return 0
+
+
+def _throughput(args: argparse.Namespace) -> int:
+    from benchmark.throughput import throughput
+
+    chosen = _selection(args)
+    if isinstance(chosen, NetworkTable):
+        raise UserError(f"table {chosen.id} trains nothing; throughput --table {chosen.of.id} measures its networks")
+    _set_threads(args)
+    frame = throughput(chosen, report=lambda line: print(line, file=sys.stderr))
+    if args.format == "csv":
+        _print(frame.to_csv(index=False, lineterminator="\n"))
+    elif args.format == "json":
+        _print(frame.to_json(orient="records", indent=1) + "\n")
+    else:
+        _print(frame.to_string(index=False, float_format="%.3f") + "\n")
+    return 0
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _width() -> int | None:
+    """Columns of the terminal; None where the output goes elsewhere."""
+    return Console().width if sys.stdout.isatty() else None
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "list": _list,
+    "plan": _plan,
+    "run": _run,
+    "show": _show,
+    "figure": _figure,
+    "evaluate": _evaluate,
+    "throughput": _throughput,
+}

@@ -85,7 +85,7 @@ class Store:
         return record
 
     def samples(self, cell: Cell, record: Record) -> np.ndarray:
-        """The final samples, ``[n, d]`` float32 in original units. Raises ``UserError`` if they are not the record's."""
+        """The final samples, ``[n, d]`` float32 in original units; ``UserError`` if they are not the record's."""
         path = self.path(cell).with_suffix(".npy")
         try:
             content = path.read_bytes()
@@ -141,11 +141,11 @@ def write_atomically(path: Path, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(name)
+                Path(name).unlink()
             raise
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import traceback
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmark.cells import Block, Cell, lay_out, leave_out
@@ -14,9 +16,9 @@ from benchmark.training import Watch, train, write_failures
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: cells trained, and the blocks whose method raised, with the reason."""
+    """What a run did: seconds by method, and the blocks whose method raised, with the reason."""
 
-    trained: int
+    seconds: Mapping[str, float]
     failed: tuple[tuple[Block, str], ...]
 
 
@@ -35,11 +37,12 @@ def to_do(store: Store, cells: Sequence[Cell], redo: Sequence[str] = ()) -> list
 
 def run_blocks(blocks: Sequence[Block], store: Store, watch: Watch, accelerator: str) -> Outcome:
     """Train blocks one after another. A method that raises makes ``failed`` records, and the others go on."""
-    trained, failed = 0, []
+    seconds: dict[str, float] = defaultdict(float)
+    failed = []
     for block in blocks:
+        began = time.monotonic()
         try:
             train(block, store, watch, accelerator)
-            trained += len(block.pending)
         except UserError:
             raise
         except Exception as error:
@@ -47,4 +50,5 @@ def run_blocks(blocks: Sequence[Block], store: Store, watch: Watch, accelerator:
             reason = f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})".replace("\n", " ")
             write_failures(block, store, reason)
             failed.append((block, reason))
-    return Outcome(trained, tuple(failed))
+        seconds[block.first.method] += time.monotonic() - began
+    return Outcome(seconds, tuple(failed))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import re
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import jsonargparse
 
 from benchmark.cells import Protocol, Setting
 from benchmark.errors import UserError, unknown
 from modules.base import AdversarialModule
+from modules.networks import NETWORKS
 
 #: Names that a cell is picked by, and what is fixed for now, are no fields to set.
 _FIXED = {"profile", "reading"}
@@ -75,29 +76,37 @@ class Settings:
 
 
 def _typed(owner: type[Any], name: str, text: str) -> Setting:
+    """``text`` as a value of the field's type."""
+    group = "protocol" if owner is Protocol else "method"
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    skip = {"training", "data_shape", "seeds"} if issubclass(owner, AdversarialModule) else set()
-    parser.add_class_arguments(owner, "of", skip=skip, fail_untyped=False)
+    hint = get_type_hints(owner if owner is Protocol else owner.__init__).get(name, str)
+    parser.add_argument(f"--{name}", type=hint)
     try:
-        return parser.parse_args([f"--of.{name}={text}"])["of"][name]
+        return parser.parse_args([f"--{name}={text}"])[name]
     except (jsonargparse.ArgumentError, ValueError) as error:
-        lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
-        reason = re.sub(r"^.*?:\s*", "", lines[-1]) if lines else "wrong type"
-        raise UserError(f"--set {name}={text}: {reason}") from error
-
-
-_POSITIVE = {"epochs", "width", "samples", "batch_size", "latent_dim", "lr_decay_every", "lr", "mode_radius"}
+        if get_origin(hint) is Literal:
+            raise unknown(f"value for --set {group}.{name}:", text, map(str, get_args(hint))) from error
+        kind = getattr(hint, "__name__", str(hint))
+        raise UserError(f"--set {group}.{name}={text}: '{text}' is no {kind}") from error
 
 
 def _check_protocol(fields: Mapping[str, Setting]) -> None:
-    """Values of the right type that no training can have."""
+    """Refuse values of the right type that no training can have."""
+    positive = {
+        "epochs",
+        "width",
+        "samples",
+        "batch_size",
+        "latent_dim",
+        "lr_decay_every",
+        "lr",
+        "lr_decay",
+        "mode_radius",
+    }
     for name, value in fields.items():
-        if name in _POSITIVE and not (isinstance(value, (int, float)) and 0 < value < float("inf")):
-            raise UserError(f"--set protocol.{name}={value}: must be greater than 0 and finite")
+        if name == "networks" and value not in NETWORKS:
+            raise unknown("networks", str(value), NETWORKS)
+        if name in positive and not (isinstance(value, (int, float)) and 0 < value < math.inf):
+            raise UserError(f"--set protocol.{name}={value}: must be greater than 0, and finite")
         if name in ("beta1", "beta2") and not (isinstance(value, (int, float)) and 0 <= value < 1):
-            raise UserError(f"--set protocol.{name}={value}: must be at least 0 and less than 1")
-        if name == "networks":
-            from modules.networks import NETWORKS
-
-            if value not in NETWORKS:
-                raise unknown("networks", str(value), NETWORKS)
+            raise UserError(f"--set protocol.{name}={value}: must be at least 0 and below 1")

@@ -35,7 +35,6 @@ class _Module(NamedTuple):
     imports: dict[str, tuple[str, str | None]]
 
 
-@cache
 def sources_of(method: type[AdversarialModule], mixture: GaussianMixture, networks: str) -> str:
     """Hash of the code of a method, of its networks, of its data and of how it is evaluated."""
     found: dict[str, Shape] = {}
@@ -88,7 +87,8 @@ def _read(module: str) -> _Module:
 
 def _origin(package: str, name: str) -> tuple[str, str | None]:
     """``from package import name`` names a definition, or a module of its own."""
-    if package.partition(".")[0] in _HOUSE and importlib.util.find_spec(package).submodule_search_locations:
+    spec = importlib.util.find_spec(package) if package.partition(".")[0] in _HOUSE else None
+    if spec is not None and spec.submodule_search_locations:
         return f"{package}.{name}", None
     return package, name
 

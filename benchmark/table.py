@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
@@ -28,14 +27,14 @@ class Column:
     """One measure.
 
     title: ours. printed_title: the paper's, None where the paper has no such column.
-    better: which direction is better.
+    better: which direction is better, None where none is.
     digits: decimals in renderings for people.
     """
 
     measure: str
     title: str
     printed_title: str | None
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower"] | None
     digits: int = 2
 
 
@@ -105,6 +104,24 @@ class Table:
 
 
 @dataclass(frozen=True)
+class NetworkTable:
+    """A printed table of network sizes, filled by looking at what a method of another table builds.
+
+    printed: role of a network (an attribute of the method) to its printed sizes by column.
+    """
+
+    id: str
+    number: str | None
+    title: str
+    citation: str
+    columns: tuple[Column, ...]
+    printed: Mapping[str, Mapping[str, int]]
+    of: Table
+    method: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Selection:
     """What a user chose of a table: the same for ``run``, ``plan``, ``show``, ``figure`` and ``throughput``."""
 
@@ -146,16 +163,17 @@ class Selection:
         return [self.cell(row, seed) for seed in self.seeds]
 
 
-def all_tables() -> dict[str, Table]:
+def all_tables() -> dict[str, Table | NetworkTable]:
     """Every table, by id."""
-    found = {}
+    found: dict[str, Table | NetworkTable] = {}
     for info in pkgutil.iter_modules(tables.__path__):
         module = importlib.import_module(f"benchmark.tables.{info.name}")
-        found.update({v.id: v for v in vars(module).values() if isinstance(v, Table)})
+        found.update({v.id: v for v in vars(module).values() if isinstance(v, (Table, NetworkTable))})
     return found
 
 
-def find_table(name: str) -> Table:
+def find_table(name: str) -> Table | NetworkTable:
+    """The table of that id or, for GAAN's, number."""
     known = all_tables()
     by_number = {table.number: table for table in known.values() if table.number}
     table = known.get(name) or by_number.get(name)
@@ -174,7 +192,7 @@ def select(
     seeds: Sequence[int] | None = None,
     assignments: Sequence[str] = (),
 ) -> Selection:
-    """What the options of the command line choose. ``own`` are classes ``package.module:Class`` beside the table's rows."""
+    """What the options of the command line choose; ``own`` are classes ``package.module:Class`` beside the rows."""
     if profile not in table.profiles:
         raise unknown("profile", profile, table.profiles)
     if reading not in table.readings:
@@ -188,7 +206,3 @@ def select(
     settings = Settings.parse(assignments, [registry.method(row.method) for row in rows])
     chosen = tuple(seeds) if seeds is not None else tuple(range(table.profiles[profile].seeds))
     return Selection(table, profile, reading, tuple(rows), chosen, settings)
-
-
-def with_rows(selection: Selection, rows: Sequence[Row]) -> Selection:
-    return dataclasses.replace(selection, rows=tuple(rows))

@@ -22,13 +22,13 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from benchmark import registry
-from benchmark.cells import Block, Cell, as_dict
+from benchmark.cells import Block, Cell
 from benchmark.environment import environment
 from benchmark.errors import UserError
 from benchmark.evaluation import draw_samples, measure
 from benchmark.records import Record, Store, writing
 from benchmark.sources import sources_of
-from datamodules.mixture import GaussianMixture, MixtureDataModule
+from datamodules.mixture import MixtureDataModule
 from modules.base import AdversarialModule
 
 CHECKPOINT_FORMAT = 1
@@ -66,11 +66,37 @@ def make_data(cell: Cell, seeds: tuple[int, ...], module: AdversarialModule) -> 
     return MixtureDataModule(mixture, seeds, cell.protocol.batch_size, module.draws_per_iteration)
 
 
+def make_trainer(cell: Cell, callbacks: list[Callback], accelerator: str, **limits: Any) -> Trainer:
+    """Lightning's trainer without what a block does for itself: logging, checkpoints, a progress bar."""
+    return Trainer(
+        accelerator=accelerator,
+        devices=1,
+        precision=cell.protocol.precision,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        reload_dataloaders_every_n_epochs=1,
+        **limits,
+    )
+
+
 class Evaluation(Callback):
     """After every epoch: losses, samples and their measures, and a checkpoint now and then."""
 
-    def __init__(self, block: Block, mixture: GaussianMixture, checkpoint: Path, sources: str, watch: Watch) -> None:
-        self.block, self.mixture, self.checkpoint, self.sources, self.watch = block, mixture, checkpoint, sources, watch
+    def __init__(
+        self,
+        block: Block,
+        module: AdversarialModule,
+        data: MixtureDataModule,
+        checkpoint: Path,
+        sources: str,
+        watch: Watch,
+    ) -> None:
+        self.block, self.module, self.data = block, module, data
+        self.checkpoint, self.sources, self.watch = checkpoint, sources, watch
         self.protocol = block.first.protocol
         self.curves: dict[str, list[list[float]]] = {}
         self.diverged_at: list[int | None] = [None] * len(block.seeds)
@@ -85,10 +111,10 @@ class Evaluation(Callback):
         return self.seconds_before + time.monotonic() - self.started
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
-        self._report(trainer, module)
+        self._report(trainer)
 
-    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        epoch = trainer.current_epoch + 1
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        module, epoch = self.module, trainer.current_epoch + 1
         losses = module.take_losses()
         for slot in range(losses.shape[2]):
             bad = (~losses[:, :, slot].isfinite()).any(1).nonzero()
@@ -96,30 +122,30 @@ class Evaluation(Callback):
                 self.diverged_at[slot] = module.iteration - len(losses) + int(bad[0]) + 1
         for name, loss in zip(module.update_names, losses.double().mean(0), strict=True):
             self.curves.setdefault(f"loss.{name}", []).append(loss.tolist())
-        self.samples = draw_samples(module, self.mixture, self.protocol, epoch)
-        self.measures = measure(self.mixture, self.protocol, self.samples)
+        self.samples = draw_samples(module, self.data.mixture, self.protocol, epoch)
+        self.measures = measure(self.data.mixture, self.protocol, self.samples)
         for name, values in self.measures.items():
             self.curves.setdefault(name, []).append(values.tolist())
-        self._report(trainer, module)
+        self._report(trainer)
         last = epoch == self.protocol.epochs
         if not last and (self.stop or time.monotonic() - self.saved > CHECKPOINT_SECONDS):
             self._save(trainer)
         if self.stop and not last:
             raise Stopped
 
-    def _report(self, trainer: Trainer, module: AdversarialModule) -> None:
-        total = self.protocol.epochs * trainer.datamodule.iterations_per_epoch
+    def _report(self, trainer: Trainer) -> None:
+        total = self.protocol.epochs * self.data.iterations_per_epoch
         losses = {name: values[-1] for name, values in self.curves.items() if name.startswith("loss.")}
         means = {name.removeprefix("loss."): float(np.mean(values)) for name, values in losses.items()}
         epoch = trainer.current_epoch + 1
-        self.watch(Progress(self.block, module.iteration, total, epoch, means, self.measures))
+        self.watch(Progress(self.block, self.module.iteration, total, epoch, means, self.measures))
 
     def _save(self, trainer: Trainer) -> None:
         part = self.checkpoint.with_suffix(f".part{os.getpid()}")
         with writing(self.checkpoint):
             try:
                 trainer.save_checkpoint(part)
-                os.replace(part, self.checkpoint)
+                part.replace(self.checkpoint)
             finally:
                 part.unlink(missing_ok=True)
         self.saved = time.monotonic()
@@ -151,32 +177,21 @@ def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto") -
     checkpoint = store.checkpoint(block.id)
     module = make_module(cell, seeds)
     data = make_data(cell, seeds, module)
-    evaluation = Evaluation(block, mixture, checkpoint, sources, watch)
+    evaluation = Evaluation(block, module, data, checkpoint, sources, watch)
     resume = checkpoint if checkpoint.exists() else None
     if resume:
         _check(resume, evaluation)
     with quiet(), stoppable(evaluation):
-        trainer = Trainer(
-            max_epochs=cell.protocol.epochs,
-            accelerator=accelerator,
-            devices=1,
-            precision=cell.protocol.precision,
-            callbacks=[evaluation],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            reload_dataloaders_every_n_epochs=1,
-        )
+        trainer = make_trainer(cell, [evaluation], accelerator, max_epochs=cell.protocol.epochs)
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-    _write_records(block, store, evaluation, module, sources)
+    _write_records(store, evaluation)
     checkpoint.unlink(missing_ok=True)
 
 
-def _write_records(block: Block, store: Store, evaluation: Evaluation, module: AdversarialModule, sources: str) -> None:
+def _write_records(store: Store, evaluation: Evaluation) -> None:
+    block, iterations = evaluation.block, evaluation.module.iteration
     assert evaluation.samples is not None
-    milliseconds = 1000 * evaluation.seconds / (module.iteration * len(block.seeds))
+    milliseconds = 1000 * evaluation.seconds / (iterations * len(block.seeds))
     for slot, cell in enumerate(block.pending):
         diverged = evaluation.diverged_at[slot] is not None
         samples = evaluation.samples[slot]
@@ -184,7 +199,7 @@ def _write_records(block: Block, store: Store, evaluation: Evaluation, module: A
             id=cell.id,
             cell=cell.identity(),
             status="diverged" if diverged else "done",
-            sources=sources,
+            sources=evaluation.sources,
             measures={} if diverged else {name: _number(v[slot]) for name, v in evaluation.measures.items()},
             curves={name: [_number(v[slot]) for v in rows] for name, rows in evaluation.curves.items()},
             diverged_at=evaluation.diverged_at[slot],
@@ -192,7 +207,7 @@ def _write_records(block: Block, store: Store, evaluation: Evaluation, module: A
                 "block_seconds": round(evaluation.seconds, 3),
                 "seconds": round(evaluation.seconds / len(block.pending), 3),
                 "milliseconds_per_iteration_and_seed": round(milliseconds, 4),
-                "iterations": module.iteration,
+                "iterations": iterations,
                 "peak_memory_mib": round(peak_memory_mib(), 1),
             },
             environment=environment(),
@@ -222,6 +237,14 @@ def _check(path: Path, evaluation: Evaluation) -> None:
         raise UserError(f"{path} has checkpoint format {found[0]}, this version reads {CHECKPOINT_FORMAT}; {way_out}")
     if found[1:] != (evaluation.block.id, evaluation.sources):
         raise UserError(f"{path} was written by other sources than these, its numbers would mix two codes; {way_out}")
+
+
+def finished_iterations(checkpoint: Path) -> int:
+    """Iterations that a checkpoint holds; 0 without one, or with one that ``train`` will refuse."""
+    try:
+        return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["iteration"])
+    except Exception:
+        return 0
 
 
 def _number(value: float) -> float | None:

@@ -24,7 +24,7 @@ REGISTERED_MEASURES = (
 
 
 def registered_counts(samples: Tensor, centres: Tensor, radius: float) -> Tensor:
-    """Samples ``[..., n, d]`` within ``radius`` (Euclidean) of their nearest centre ``[K, d]``, per centre: ``[..., K]``.
+    """Samples ``[..., n, d]`` within ``radius`` (Euclidean) of their nearest centre ``[K, d]``: counts ``[..., K]``.
 
     Samples that are not finite register nowhere.
     """
@@ -58,8 +58,8 @@ def cv(counts: Tensor) -> Tensor:
 
 
 def tv_true(counts: Tensor, n: int, inside: float) -> Tensor:
-    """Total variation (half L1) of ``n`` samples over K + 1 cells, the modes and "unregistered", from the exact sampler,
-    which registers the share ``inside`` in equal parts."""
+    """Total variation (half L1) of ``n`` samples over K + 1 cells, the modes and "unregistered", from the exact
+    sampler, which registers the share ``inside`` in equal parts."""
     k = counts.shape[-1]
     shares = torch.cat([counts.double(), n - counts.sum(-1, keepdim=True).double()], -1) / n
     true = torch.tensor([inside / k] * k + [1 - inside], dtype=torch.float64, device=counts.device)

@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from modules.networks import NETWORKS, MLP, Output
+from modules.networks import MLP, NETWORKS, Output
 from modules.noise import Distribution, Noise, draw
 
 
@@ -57,7 +57,7 @@ class AdversarialModule(LightningModule):
     """A generative model trained by a list of updates, ``S`` seeds at a time.
 
     A method builds its networks with ``build``, lists its steps in ``updates`` in the order its paper prints them, and
-    writes one loss per step. Losses take data ``x [S, B, ...]`` and latents ``z [S, B, latent_dim]`` and return ``[S]``.
+    writes one loss per step. Losses take data ``x [S, B, ...]`` and latents ``z [S, B, latent_dim]`` to ``[S]``.
     One iteration is all updates once.
 
     training: what is shared with other methods.

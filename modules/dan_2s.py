@@ -35,7 +35,7 @@ class DAN2S(AdversarialModule):
 
     def halves(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Mean embeddings ``[S, 1, width]`` of the first and the second half of a batch."""
-        for layer in self.discriminator["point"]:
+        for layer in self.discriminator["point"]:  # type: ignore[attr-defined]
             samples = layer(samples).relu_()
         half = samples.shape[1] // 2
         return samples[:, :half].mean(1, keepdim=True), samples[:, half:].mean(1, keepdim=True)
@@ -43,8 +43,8 @@ class DAN2S(AdversarialModule):
     def same(self, *pairs: tuple[Tensor, Tensor]) -> Tensor:
         """Logits ``[S, pairs, 1]`` that two means come from one distribution."""
         hidden = torch.cat([(a - b).abs() for a, b in pairs], 1)
-        first, last = self.discriminator["pair"]
-        return last(first(hidden).relu_())
+        first, last = self.discriminator["pair"]  # type: ignore[misc]
+        return last(first(hidden).relu_())  # type: ignore[has-type]
 
     def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
         """Logistic loss, (real, real) and (fake, fake) labelled "same", the two mixed pairs "different" (Eq. 8)."""

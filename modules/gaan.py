@@ -81,7 +81,7 @@ class GAAN(AdversarialModule):
         """|x - G(E(x))|^2 + lambda_r (f - lambda_w g)^2 (Eqs. 3, 5 and 6), f and g differences of means over the batch
         and all coordinates: f of data and samples, g of codes and latents."""
         code = self.encoder(x)
-        logits, sample_logits = together(self.generator.logits, code, z)
+        logits, sample_logits = together(self.generator.logits, code, z)  # type: ignore[arg-type]
         rebuilt = logits.sigmoid()
         if self.reconstruction_loss == "squared-error":
             loss = squared_distance(x, rebuilt)

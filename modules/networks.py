@@ -59,7 +59,7 @@ class MLP(nn.Module):
         super().__init__()
         generators = [np.random.default_rng((*b"initialisation", *role.encode(), seed)) for seed in seeds]
         sizes = [inputs] + [width] * hidden + [outputs]
-        self.layers = nn.ModuleList(SeedLinear(i, o, generators) for i, o in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(SeedLinear(i, o, generators) for i, o in zip(sizes, sizes[1:], strict=False))  # noqa: RUF007
         self.output = output
 
     def features(self, x: Tensor) -> Tensor:

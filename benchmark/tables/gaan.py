@@ -1,6 +1,7 @@
 """Tables of Tran, Bui and Cheung, "Generative Adversarial Autoencoder Networks" (2018, arXiv:1803.08887 v1)."""
 
-from benchmark.table import Column, Printed, Profile, Reading, Row, Table
+from benchmark.cells import Setting
+from benchmark.table import Column, NetworkTable, Printed, Profile, Reading, Row, Table
 
 CITATION = "N.-T. Tran, T.-A. Bui, N.-M. Cheung: Generative Adversarial Autoencoder Networks, 2018, arXiv:1803.08887 v1"
 
@@ -11,7 +12,7 @@ def _printed(*pairs: tuple[float, float]) -> dict[str, Printed]:
     return {name: Printed(*pair) for name, pair in zip(measures, pairs, strict=True)}
 
 
-_RELEASED = {
+_RELEASED: dict[str, Setting] = {
     "penalty": "rms",
     "reconstruction_label": "fake",
     "generator_loss": "mean-difference",
@@ -19,7 +20,7 @@ _RELEASED = {
     "distance_from": "reconstruction",
     "discriminator_updates": 5,
 }
-_PRINTED = {"penalty": "squared", "real_weight": 1.0, "reconstruction_weight": 1.0}
+_PRINTED: dict[str, Setting] = {"penalty": "squared", "real_weight": 1.0, "reconstruction_weight": 1.0}
 _EQUIVALENT = "networks, prior, batch and schedule of GAAN, learning rate 1e-3"
 
 TABLE_2 = Table(
@@ -111,7 +112,31 @@ TABLE_2 = Table(
     paper_epochs=500,
     notes=(
         '"Mean and variance of 0.01" is read as centre and std 0.1; what fits the table is a radius of 0.1414.',
-        "The TV columns are not defined in the paper. Beside TV (True) and TV (Differential) stand the two of five balance "
-        "measures that fit them (max deficit, cv); half-L1 total variation, which cannot be the paper's, has its own columns.",
+        "The TV columns are not defined in the paper. Beside TV (True) and TV (Differential) stand the two of five "
+        "balance measures that fit them (max deficit, cv); half-L1 total variation, which cannot be the paper's, has "
+        "columns of its own.",
+    ),
+)
+
+TABLE_1 = NetworkTable(
+    id="gaan-1",
+    number="1",
+    title="Network structures for synthetic data",
+    citation=f"{CITATION}, Table 1",
+    columns=(
+        Column("d_in", "d_in", "d_in", None, 0),
+        Column("d_out", "d_out", "d_out", None, 0),
+        Column("hidden_layers", "N_h", "N_h", None, 0),
+        Column("hidden_width", "d_h", "d_h", None, 0),
+    ),
+    printed={
+        "encoder": {"d_in": 2, "d_out": 2, "hidden_layers": 3, "hidden_width": 128},
+        "generator": {"d_in": 2, "d_out": 2, "hidden_layers": 3, "hidden_width": 128},
+        "discriminator": {"d_in": 2, "d_out": 1, "hidden_layers": 3, "hidden_width": 128},
+    },
+    of=TABLE_2,
+    method="gaan_2",
+    notes=(
+        "ReLU hidden layers; sigmoid on the outputs of G and, inside the losses, of D; the encoder's output is linear.",
     ),
 )

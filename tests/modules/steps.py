@@ -8,7 +8,6 @@ from torch import Tensor
 
 from modules.base import AdversarialModule
 
-
 #: A critic's last bias has gradient 0 up to rounding, which Adam's usual epsilon blows up to steps of full size.
 EPS = 1e-4
 

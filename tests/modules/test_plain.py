@@ -1,4 +1,4 @@
-"""Methods against plain versions of them: ordinary layers, one seed, losses written out with PyTorch's own functions."""
+"""Methods against plain versions: ordinary layers, one seed, losses written out with PyTorch's own functions."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Figures as data and drawing: one file per source document."""

@@ -1,0 +1,87 @@
+"""Reading anybody's samples from a file."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmark.errors import UserError, unknown
+
+SUFFIXES = (".npy", ".npz", ".pt", ".csv")
+
+
+def read_samples(path: Path, data_shape: tuple[int, ...]) -> np.ndarray:
+    """Samples ``[n, *data_shape]`` float64 in original units.
+
+    ``.npy``; ``.npz`` and ``.pt`` with one array, or one called ``samples``; ``.csv`` with one sample per line, with or
+    without a header. Nothing in a file is executed. Raises ``UserError`` for anything else.
+    """
+    if path.suffix not in SUFFIXES:
+        raise unknown("kind of sample file", path.suffix or path.name, SUFFIXES)
+    if not path.is_file():
+        raise UserError(f"there is no file {path}")
+    try:
+        content = _READERS[path.suffix](path)
+    except UserError:
+        raise
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise UserError(f"cannot read {path} as {path.suffix}: {str(error).splitlines()[0]}") from error
+    return _checked(content, path, data_shape)
+
+
+def _checked(values: np.ndarray, path: Path, data_shape: tuple[int, ...]) -> np.ndarray:
+    wanted = "[n, " + ", ".join(map(str, data_shape)) + "]"
+    if values.dtype.kind not in "fiu":
+        raise UserError(f"{path} holds {values.dtype}; samples must be real numbers")
+    if values.ndim != len(data_shape) + 1 or values.shape[1:] != data_shape:
+        raise UserError(f"{path} has shape {list(values.shape)}; samples must be {wanted}, in original units")
+    if len(values) == 0:
+        raise UserError(f"{path} holds no samples")
+    values = values.astype(np.float64)
+    bad = int((~np.isfinite(values).reshape(len(values), -1).all(1)).sum())
+    if bad:
+        raise UserError(f"{path} has NaN or infinity in {bad} of {len(values)} samples; leave them out or mend them")
+    return values
+
+
+def _only(found: dict[str, object], path: Path) -> object:
+    if "samples" in found:
+        return found["samples"]
+    if len(found) == 1:
+        return next(iter(found.values()))
+    raise UserError(f"{path} holds {', '.join(sorted(found)) or 'nothing'}; call the array of samples 'samples'")
+
+
+def _npy(path: Path) -> np.ndarray:
+    return np.load(path, allow_pickle=False)
+
+
+def _npz(path: Path) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as archive:
+        return np.asarray(_only({name: archive[name] for name in archive.files}, path))
+
+
+def _pt(path: Path) -> np.ndarray:
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    tensor = _only(content, path) if isinstance(content, dict) else content
+    if not isinstance(tensor, torch.Tensor):
+        raise UserError(f"{path} holds a {type(tensor).__name__}; samples must be a tensor")
+    return (tensor.double() if tensor.is_floating_point() else tensor).detach().numpy()
+
+
+def _csv(path: Path) -> np.ndarray:
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    try:
+        [float(word) for word in first.split(",")]
+        header = None
+    except ValueError:
+        header = 0
+    return pd.read_csv(path, header=header).to_numpy()
+
+
+_READERS = {".npy": _npy, ".npz": _npz, ".pt": _pt, ".csv": _csv}
