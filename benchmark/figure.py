@@ -21,7 +21,7 @@ from benchmark import figures
 from benchmark.cells import Cell
 from benchmark.errors import UserError, unknown
 from benchmark.records import Record, Store, write_atomically
-from benchmark.sheet import header, is_stale, seeds_text
+from benchmark.sheet import file_name, header, is_stale, seeds_text
 from benchmark.table import Row, Selection, select
 
 #: Cells with their records by row id, seeds in the order of the selection.
@@ -85,7 +85,7 @@ def draw(figure: Figure, selection: Selection, store: Store) -> list[Path]:
     """
     with own_style(figure):
         picture = compose(figure, selection, store)
-        name = f"{figure.id}-{selection.profile}-{selection.reading}"
+        name = file_name(selection, figure.id)
         contents = {f"{name}.png": _as_png(picture), f"{name}.svg": _as_svg(picture)}
     paths = []
     for file, content in contents.items():
@@ -193,7 +193,9 @@ def _command(figure: Figure, selection: Selection, store: Store) -> str:
     for row in selection.rows:
         words += ["--method", row.id] if row.id not in known else []
     if selection.seeds != usual.seeds:
-        words += ["--seeds", seeds_text(selection.seeds)]
+        text = seeds_text(selection.seeds)
+        # One number alone is a count of seeds on the command line.
+        words += ["--seeds", f"{text}-{text}" if text.isdigit() else text]
     for group, fields in (("protocol", selection.settings.protocol), ("method", selection.settings.method)):
         for name, value in fields.items():
             words += ["--set", f"{group}.{name}={value}"]

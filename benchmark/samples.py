@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def read_samples(path: Path, data_shape: tuple[int, ...]) -> np.ndarray:
     except UserError:
         raise
     except (OSError, ValueError, EOFError, KeyError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise UserError(f"cannot read {path} as {path.suffix}: {str(error).splitlines()[0]}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"cannot read {path} as {path.suffix}: {reason}") from error
     return _checked(content, path, data_shape)
 
 
@@ -67,7 +69,10 @@ def _npz(path: Path) -> np.ndarray:
 
 
 def _pt(path: Path) -> np.ndarray:
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        # Torch warns of old pickles before it refuses them.
+        warnings.simplefilter("ignore")
+        content = torch.load(path, map_location="cpu", weights_only=True)
     tensor = _only(content, path) if isinstance(content, dict) else content
     if not isinstance(tensor, torch.Tensor):
         raise UserError(f"{path} holds a {type(tensor).__name__}; samples must be a tensor")

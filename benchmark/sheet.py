@@ -99,21 +99,19 @@ def command(verb: str, selection: Selection) -> str:
     return " ".join(words)
 
 
-def file_name(selection: Selection) -> str:
-    """Name of files made from a selection; what ``--set``, ``--seeds`` or own methods change has a file of its own."""
-    table = selection.table
-    name = f"{table.id}-{selection.profile}-{selection.reading}"
-    default = select(table, profile=selection.profile, reading=selection.reading)
-    same = set(selection.seeds) <= set(default.seeds) and selection.settings == default.settings
-    if same and {row.id for row in selection.rows} <= {row.id for row in default.rows}:
+def file_name(selection: Selection, stem: str) -> str:
+    """Name of files made from a selection; one that is not a table's own has a file of its own."""
+    name = f"{stem}-{selection.profile}-{selection.reading}"
+    if selection == select(selection.table, profile=selection.profile, reading=selection.reading):
         return name
     return f"{name}-{digest([cell.id for row in selection.rows for cell in selection.cells(row)])[:6]}"
 
 
 def whole(selection: Selection) -> Selection:
-    """All rows and seeds that a table's file shows, where the selection is a part of it; else the selection itself."""
+    """All rows and seeds of the table where the selection is a part of them, else the selection itself."""
     default = select(selection.table, profile=selection.profile, reading=selection.reading)
-    return default if file_name(selection) == file_name(default) else selection
+    part = set(selection.seeds) <= set(default.seeds) and {r.id for r in selection.rows} <= {r.id for r in default.rows}
+    return default if part and selection.settings == default.settings else selection
 
 
 def fill(selection: Selection, store: Store) -> Sheet:
@@ -130,7 +128,7 @@ def fill(selection: Selection, store: Store) -> Sheet:
     titles = {row.id: row.title for row in selection.rows}
     titles |= {"real": "real", "collapsed": f"collapsed ({COLLAPSED_MODES} modes)", "spread": "spread"}
     return Sheet(
-        name=file_name(selection),
+        name=file_name(selection, table.id),
         title=table.title,
         citation=table.citation,
         header=header(selection),

@@ -1,0 +1,49 @@
+"""Records made up without training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from benchmark import registry
+from benchmark.cells import Cell
+from benchmark.evaluation import measure
+from benchmark.records import Record, Status, Store
+from benchmark.sources import sources_of
+from benchmark.table import Selection
+
+
+def make_record(cell: Cell, status: Status = "done", seed: int | None = None) -> tuple[Record, np.ndarray]:
+    """A record as ``train`` writes it, for samples of the data itself; ``seed`` stands for the quality of training."""
+    mixture = registry.dataset(cell.dataset)
+    rng = np.random.default_rng(cell.seed if seed is None else seed)
+    samples = mixture.real(cell.protocol.samples, rng).astype(np.float32)
+    values = {name: float(v[0]) for name, v in measure(mixture, cell.protocol, samples[None]).items()}
+    record = Record(
+        id=cell.id,
+        cell=cell.identity(),
+        status=status,
+        sources=sources_of(registry.method(cell.method), mixture, cell.protocol.networks),
+        measures=values if status == "done" else {},
+        curves={name: [value] * cell.protocol.epochs for name, value in values.items()},
+        diverged_at=7 if status == "diverged" else None,
+        reason="it broke" if status == "failed" else None,
+    )
+    return record, samples
+
+
+def fill_store(store: Store, selection: Selection, status: Mapping[tuple[str, int], Status] | None = None) -> None:
+    """Records for every cell of a selection; ``status`` by row and seed, ``done`` where it says nothing."""
+    for row in selection.rows:
+        for cell in selection.cells(row):
+            record, samples = make_record(cell, (status or {}).get((row.id, cell.seed), "done"))
+            store.write(cell, record, samples if record.status == "done" else None)
+
+
+def change(store: Store, cell: Cell, **fields: object) -> None:
+    """Replace fields of a stored record."""
+    record = store.read(cell)
+    assert record is not None
+    store.write(cell, dataclasses.replace(record, **fields), store.samples(cell, record))

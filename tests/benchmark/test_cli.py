@@ -1,0 +1,239 @@
+"""The command line as a user types it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark import registry
+from benchmark.cli import main, parse_seeds
+from benchmark.errors import UserError
+from benchmark.records import Store
+from benchmark.table import Table, find_table, select
+
+from .made import fill_store
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    status = main(words)
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one line that a user gets."""
+    status, out, err = run(capsys, *words)
+    assert (status, out) == (2, "")
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1, err
+    return err
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    table = find_table("2")
+    assert isinstance(table, Table)
+    fill_store(Store(tmp_path), select(table, profile="short"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("", "say what to do"),
+        ("runn --table 2", "unknown command 'runn'; did you mean 'run'?"),
+        ("run", "run what? for example --table 2 or --figure gaan-fig5"),
+        ("show --table 9", "unknown table '9'; there are: 1, 2, gaan-1, gaan-2"),
+        ("show --table gaan2", "did you mean 'gaan-2'?"),
+        ("run --tabel 2", "unknown option for run: --tabel; did you mean --table?"),
+        ("run --table 2 --profile shrot", "unknown profile 'shrot'; did you mean 'short'?"),
+        ("run --table 2 --reading corected", "did you mean 'corrected'?"),
+        ("run --table 2 --methods gan,gaan2", "did you mean 'gaan_2'?"),
+        ("run --table 2 --methods gan,gan", "named twice"),
+        ("run --table 2 --seeds x", "write a count (8), a range (0-3) or a list (1,5)"),
+        ("run --table 2 --seeds 0", "write a count"),
+        ("run --table 2 --seeds 3-1", "write a count"),
+        ("run --table 2 --seeds 1,1", "names a seed twice"),
+        ("run --table 2 --set method.lamda_p=1", "did you mean 'method.lambda_p'?"),
+        ("run --table 2 --methods gan --set method.lambda_p=1", "unknown field for the chosen methods"),
+        ("run --table 2 --set method.lambda_p=high", "'high' is no float"),
+        ("run --table 2 --set method.penalty=l3", "did you mean 'l2'?"),
+        ("run --table 2 --set protocol.epochs=0", "must be greater than 0"),
+        ("run --table 2 --set protocol.profile=x", "unknown field"),
+        ("run --table 2 --set protocol.networks=gaan-2", "did you mean 'gaan-1'?"),
+        ("run --table 2 --set lambda_p", "--set method.FIELD=VALUE"),
+        ("run --table 2 --method nowhere:MyGAN", "cannot import 'nowhere'"),
+        ("run --table 2 --method modules.gan:NoGAN", "has no 'NoGAN'"),
+        ("run --table 2 --method modules.losses:per_seed", "is no method"),
+        ("run --table 2 --threads 0", "no count of at least 1"),
+        ("run --table 2 --figure gaan-fig5", "--table or --figure, not both"),
+        ("run --table 1 --methods gan", "trains nothing"),
+        ("run --figure gaan-fig55", "did you mean 'gaan-fig5'?"),
+        ("figure gaan-fig5 --profile smoke --results nowhere", "python -m benchmark run --figure gaan-fig5"),
+        ("show --table 2 --results nowhere", "first: python -m benchmark run --table gaan-2 --profile paper"),
+        ("show --table 2 --format yaml", "invalid choice"),
+        ("evaluate --dataset grid25 --samples x.npy", "did you mean 'grid25-gaan'?"),
+        ("evaluate --dataset grid25-gaan", "--samples"),
+        ("throughput --table 1", "throughput --table gaan-2"),
+    ],
+)
+def test_bad_input_is_one_line_with_the_way_out(words: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert line in refused(capsys, *words.split())
+
+
+def test_a_results_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    line = refused(capsys, "run", "--table", "2", "--profile", "smoke", "--results", str(tmp_path / "file"))
+    assert "cannot write" in line and "--results" in line
+
+
+def test_a_damaged_record_is_named_and_kept(short: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = next(short.rglob("*.json"))
+    path.write_text(path.read_text()[:50])
+    for verb in ("show", "plan", "run"):
+        assert path.name in refused(capsys, verb, "--table", "2", "--profile", "short", "--results", str(short))
+    assert path.exists()
+
+
+def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "list")
+    assert status == 0
+    names = "gaan-1 gaan-2 gaan-fig5 gaan-fig6 gaan-fig7 gan dan-2s vae-gan ali wgan-gp gaan_1 gaan_2 grid25-gaan "
+    names += "registered_modes cv tv_true paper short smoke corrected printed released"
+    for name in names.split():
+        assert f"  {name} " in out or f"  {name}\n" in out, name
+
+
+def test_every_method_in_the_house_stands_in_a_table() -> None:
+    table = find_table("2")
+    assert isinstance(table, Table)
+    assert {row.method for row in table.rows} == set(registry.methods())
+
+
+def test_show_and_figure_draw_on_stored_records(short: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--profile", "short", "--results", str(short))
+    for name in ("2", "gaan-2"):
+        status, out, _ = run(capsys, "show", "--table", name, *options, "--format", "csv")
+        assert status == 0
+        assert out.startswith("table,row,column")
+    status, out, _ = run(capsys, "figure", "gaan-fig7", *options)
+    assert status == 0
+    assert {Path(line).suffix for line in out.split()} == {".png", ".svg"}
+    assert all(Path(line).is_file() for line in out.split())
+
+
+def test_a_finished_table_is_shown_and_written_without_training(
+    short: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--table", "2", "--profile", "short", "--methods", "gan", "--results", str(short))
+    status, out, err = run(capsys, "run", *options)
+    assert status == 0
+    assert "everything was done already" in err
+    assert "GAN" in out and "ALI" not in out
+    written = (short / "tables" / "gaan-2-short-corrected.md").read_text()
+    assert "ALI" in written, "the file is the whole table"
+
+
+def test_plan_counts_cells(short: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    next(short.glob("records/grid25-gaan/gan/*.json")).unlink()
+    status, out, _ = run(capsys, "plan", "--table", "2", "--profile", "short", "--results", str(short))
+    assert status == 0
+    assert "2 done, 1 to do" in out
+    assert "1 cells to do in 1 blocks" in out
+
+
+def test_table_1_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "run", "--table", "1", "--results", str(tmp_path), "--format", "csv")
+    assert status == 0
+    assert out.count("agrees") == 12
+    assert (tmp_path / "tables" / "gaan-1.csv").read_text() == out
+
+
+def test_evaluate_prints_what_the_exact_sampler_gets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    points = registry.dataset("grid25-gaan").real(4_000, np.random.default_rng(0))
+    np.save(tmp_path / "mine.npy", points)
+    words = ("evaluate", "--dataset", "grid25-gaan", "--samples", str(tmp_path / "mine.npy"), "--format", "json")
+    status, out, _ = run(capsys, *words)
+    found = json.loads(out)
+    assert status == 0
+    assert list(found) == [
+        "registered_modes",
+        "registered_points",
+        "max_deficit",
+        "cv",
+        "tv_true",
+        "tv_differential",
+        "max_relative_deviation",
+        "n",
+    ]
+    centres = np.array(registry.dataset("grid25-gaan").centres)
+    distance = np.linalg.norm(points[:, None] - centres, axis=2).min(1)
+    assert found["registered_points"] == (distance <= 0.1 * 2**0.5).sum()
+    assert (found["registered_modes"], found["n"]) == (25, 4_000)
+
+
+def test_evaluate_with_nothing_registered_has_no_ratios(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "far.npy", np.full((2_000, 2), 9.0))
+    words = ("evaluate", "--dataset", "grid25-gaan", "--samples", str(tmp_path / "far.npy"), "--format", "json")
+    found = json.loads(run(capsys, *words)[1])
+    assert (found["registered_points"], found["max_deficit"], found["cv"]) == (0, 1.0, None)
+
+
+def test_the_threshold_scales_with_the_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for n, expected in ((1_000, 1), (3_000, 0)):
+        points = np.full((n, 2), 9.0)
+        points[:20] = 2.0
+        np.save(tmp_path / "a.npy", points)
+        words = ("evaluate", "--dataset", "grid25-gaan", "--samples", str(tmp_path / "a.npy"), "--format", "json")
+        assert json.loads(run(capsys, *words)[1])["registered_modes"] == expected
+
+
+def test_a_users_own_class_trains_beside_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "my_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "my_module.py").write_text(
+        "from modules.gan import GAN\n\n\n"
+        "class MyGAN(GAN):\n"
+        "    def __init__(self, training, data_shape, seeds, *, bad: bool = False):\n"
+        "        super().__init__(training, data_shape, seeds)\n"
+        "        self.bad = bad\n\n"
+        "    def deception(self, x, z):\n"
+        "        if self.bad:\n"
+        "            raise RuntimeError('my own mistake')\n"
+        "        return super().deception(x, z)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    options = ["--table", "2", "--profile", "smoke", "--methods", "gan", "--method", "my_package.my_module:MyGAN"]
+    options += ["--results", "mine", "--seeds", "2", "--set", "protocol.batch_size=2000", "--format", "csv"]
+    try:
+        status, out, _ = run(capsys, "run", *options)
+        assert status == 0
+        rows = {line.split(",")[1]: line for line in out.splitlines() if ",registered_points," in line}
+        own = rows["my_package.my_module:MyGAN"].split(",")
+        assert own[9] == rows["gan"].split(",")[9], "the same losses from the same streams give the same numbers"
+        status, out, err = run(capsys, "run", *options, "--set", "method.bad=true")
+        assert status == 1
+        assert "my own mistake" in err
+        assert ",0,0,2," in out
+    finally:
+        sys.path.remove(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("8", range(8)), ("0-3", range(4)), ("1,5", [1, 5]), ("0-1,7", [0, 1, 7]), ("5-5", [5])]
+)
+def test_seeds(text: str, seeds: list[int]) -> None:
+    assert parse_seeds(text) == tuple(seeds)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1-", "a-b", "1,,2", "1.5", "0"])
+def test_seeds_that_are_none(text: str) -> None:
+    with pytest.raises(UserError):
+        parse_seeds(text)

@@ -1,0 +1,183 @@
+"""Sheets: from stored records to a tidy frame and its renderings."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.errors import UserError
+from benchmark.records import Store
+from benchmark.registry import dataset
+from benchmark.render import FORMATS, render
+from benchmark.sheet import file_name, fill, known_samples, read_networks, seeds_text, whole
+from benchmark.table import NetworkTable, Selection, Table, find_table, select
+
+from .made import change, fill_store
+
+COLUMNS = (
+    "table,row,column,profile,reading,budget,n,n_diverged,n_failed,mean,std,ci_low,ci_high,paper_mean,paper_std,verdict"
+)
+
+
+def selection(**options: object) -> Selection:
+    table = find_table("2")
+    assert isinstance(table, Table)
+    return select(table, **{"profile": "short", **options})
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store(tmp_path_factory.mktemp("results"))
+    fill_store(store, selection(), {("gan", 0): "diverged", ("ali", 1): "failed"})
+    return store
+
+
+def entry(frame: pd.DataFrame, row: str, column: str) -> pd.Series:
+    (found,) = frame[(frame["row"] == row) & (frame["column"] == column)].to_dict("records")
+    return pd.Series(found)
+
+
+def test_a_row_is_the_mean_over_the_seeds_that_are_done(filled: Store) -> None:
+    chosen = selection()
+    frame = fill(chosen, filled).frame
+    for row in chosen.rows:
+        records = [filled.read(cell) for cell in chosen.cells(row)]
+        values = [r.measures["registered_points"] for r in records if r and r.status == "done"]
+        found = entry(frame, row.id, "registered_points")
+        assert found["n"] == len(values)
+        assert found["mean"] == pytest.approx(np.mean(values))
+        assert found["std"] == pytest.approx(np.std(values, ddof=1))
+    assert tuple(entry(frame, "gan", "cv")[["n", "n_diverged", "n_failed"]]) == (2, 1, 0)
+    assert tuple(entry(frame, "ali", "cv")[["n", "n_diverged", "n_failed"]]) == (2, 0, 1)
+
+
+def test_lost_seeds_are_named_below_the_table(filled: Store) -> None:
+    footer = "\n".join(fill(selection(), filled).footer)
+    assert "Diverged seeds, not in the means: GAN 1." in footer
+    assert "Failed seeds, not in the means: ALI 1." in footer
+
+
+def test_printed_values_are_the_papers(filled: Store) -> None:
+    frame = fill(selection(), filled).frame
+    for row, column, mean, std in [
+        ("gan", "registered_modes", 21.50, 2.00),
+        ("dan-2s", "registered_points", 986.33, 160.80),
+        ("wgan-gp", "max_deficit", 0.54, 0.35),
+        ("gaan_2", "cv", 0.12, 0.02),
+    ]:
+        found = entry(frame, row, column)
+        assert (found["paper_mean"], found["paper_std"]) == (mean, std)
+    assert math.isnan(entry(frame, "gan", "tv_true")["paper_mean"])
+
+
+def test_known_rows_rank_as_they_must(filled: Store) -> None:
+    frame = fill(selection(), filled).frame
+
+    def mean(row: str, column: str) -> float:
+        return float(entry(frame, row, column)["mean"])
+
+    assert mean("real", "registered_modes") == 25
+    assert mean("collapsed", "registered_modes") == 12
+    assert mean("collapsed", "max_deficit") == 1
+    for diversity in ("max_deficit", "cv", "tv_true", "tv_differential", "max_relative_deviation"):
+        assert mean("real", diversity) < mean("collapsed", diversity)
+    assert mean("real", "registered_points") > 20 * mean("spread", "registered_points")
+
+
+def test_known_samples_do_not_depend_on_the_other_seeds() -> None:
+    chosen = selection()
+    protocol = chosen.protocol(chosen.rows[0])
+    both = known_samples(dataset("grid25-gaan"), protocol, (3, 4))
+    alone = known_samples(dataset("grid25-gaan"), protocol, (4,))
+    assert both["real"]["cv"][1] == pytest.approx(alone["real"]["cv"][0], rel=1e-12)
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_every_rendering_names_profile_reading_budget_and_seeds(style: str, filled: Store) -> None:
+    text = re.sub(r"\\(?=%)", "", render(fill(selection(), filled), style))
+    if style == "csv":
+        assert "gaan-2,gan,registered_modes,short,corrected,0.2,2,1,0," in text
+    else:
+        for word in ("profile short", "reading corrected", "20 % of the paper's training", "seeds 0-2 (3)"):
+            assert word in text.replace("&#x27;", "'"), word
+
+
+def test_csv_is_tidy_and_exact(filled: Store) -> None:
+    sheet = fill(selection(), filled)
+    text = render(sheet, "csv")
+    assert text.splitlines()[0] == COLUMNS
+    back = pd.read_csv(io.StringIO(text))
+    np.testing.assert_array_equal(back["mean"], sheet.frame["mean"])
+    assert len(back) == (7 + 3) * 7
+
+
+def test_json_is_json_without_nan(filled: Store) -> None:
+    content = json.loads(render(fill(selection(), filled), "json"))
+    assert content["entries"][0]["row"] == "gan"
+    assert content["entries"][4]["paper_mean"] is None
+
+
+def test_latex_and_html_are_balanced(filled: Store) -> None:
+    sheet = fill(selection(), filled)
+    latex = render(sheet, "latex")
+    body = latex[latex.index("\\begin") :]
+    assert body.count("{") == body.count("}")
+    assert "\\begin{tabular}" in body
+    assert not re.search(r"(?<!\\)[%#]", body)
+    html = render(sheet, "html")
+    assert html.count("<td>") == html.count("</td>") == 10 * 7
+
+
+def test_nothing_stored_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="python -m benchmark run --table gaan-2 --profile short"):
+        fill(selection(), Store(tmp_path))
+
+
+def test_missing_seeds_are_named(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fill_store(store, selection(methods=["gan"], seeds=[0, 2]))
+    sheet = fill(selection(), store)
+    assert any("Not run: GAN 1, DAN-2S 3" in line for line in sheet.footer)
+    assert entry(sheet.frame, "ali", "cv")["n"] == 0
+    assert "no value" in render(sheet, "markdown")
+
+
+def test_records_older_than_their_code_are_named(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    chosen = selection(methods=["gan", "ali"])
+    fill_store(store, chosen)
+    assert not any("Stale" in line for line in fill(chosen, store).footer)
+    change(store, chosen.cell(chosen.rows[1], 2), sources="older")
+    assert any(line.startswith("Stale") and line.endswith(": ALI.") for line in fill(chosen, store).footer)
+
+
+def test_a_part_belongs_to_the_whole_and_what_is_changed_does_not() -> None:
+    part = selection(methods=["gan"], seeds=[1])
+    assert whole(part) == selection()
+    assert file_name(selection(), "gaan-2") == "gaan-2-short-corrected"
+    changed = selection(assignments=["method.lambda_p=0.2"])
+    assert whole(changed) == changed
+    assert whole(selection(seeds=[7])) == selection(seeds=[7])
+    names = [file_name(s, "gaan-2") for s in (selection(), part, changed, selection(seeds=[7]))]
+    assert len(set(names)) == 4
+
+
+def test_table_1_is_read_off_the_networks() -> None:
+    table = find_table("1")
+    assert isinstance(table, NetworkTable)
+    frame = read_networks(table).frame
+    assert set(frame["verdict"]) == {"agrees"}
+    sizes = frame.pivot(index="row", columns="column", values="mean")
+    assert sizes.loc["discriminator"].to_dict() == {"d_in": 2, "d_out": 1, "hidden_layers": 3, "hidden_width": 128}
+
+
+def test_seeds_are_written_as_they_are_read() -> None:
+    assert seeds_text([0, 1, 2, 3, 7]) == "0-3,7"
+    assert seeds_text([5]) == "5"
