@@ -90,6 +90,11 @@ class Block:
         return self.cells[0]
 
     @property
+    def label(self) -> str:
+        """Method and overrides, for people."""
+        return " ".join([self.first.method, *(f"{name}={value}" for name, value in self.first.overrides)])
+
+    @property
     def id(self) -> str:
         return digest([cell.identity() for cell in self.pending])
 
@@ -109,7 +114,7 @@ def digest(value: Any) -> str:
 def lay_out(cells: Sequence[Cell]) -> list[Block]:
     """Blocks of cells in the order given: those that differ only in seed, a protocol's width at a time."""
     groups: dict[str, list[Cell]] = {}
-    for cell in cells:
+    for cell in dict.fromkeys(cells):
         groups.setdefault(dataclasses.replace(cell, seed=0).id, []).append(cell)
     blocks = []
     for group in groups.values():

@@ -18,7 +18,7 @@ from rich.console import Console
 from benchmark import registry
 from benchmark import sheet as sheets
 from benchmark.cells import Block
-from benchmark.errors import UserError, unknown
+from benchmark.errors import Stopped, UserError, unknown
 from benchmark.records import Store, write_atomically
 from benchmark.render import FORMATS, render
 from benchmark.table import NetworkTable, Row, Selection, all_tables, find_table, select
@@ -87,6 +87,7 @@ def make_parser() -> Parser:
         made[verb].add_argument("--redo-stale", action="store_true", help="train again what older code made")
     for verb in ("plan", "run", "throughput"):
         made[verb].add_argument("--threads", type=_positive, metavar="N", help="threads of one process; default: all")
+    for verb in ("plan", "run"):
         made[verb].add_argument("--accelerator", choices=("auto", "cpu", "gpu"), default="auto", help="as in Lightning")
     for verb in ("run", "show"):
         made[verb].add_argument("--format", choices=FORMATS, default="text", help="default: text")
@@ -131,6 +132,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 2
+    except (Stopped, KeyboardInterrupt):
+        print("stopped; what is finished is kept. To go on, give the same command again.", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return 0
@@ -221,7 +225,7 @@ def _blocks(selection: Selection, store: Store, redo_stale: bool) -> list[Block]
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from benchmark.estimate import block_seconds
+    from benchmark.estimate import estimate
     from benchmark.progress import duration
     from benchmark.runner import read_records
 
@@ -232,7 +236,7 @@ def _plan(args: argparse.Namespace) -> int:
     _set_threads(args)
     store = Store(args.results)
     blocks = _blocks(chosen, store, args.redo_stale)
-    seconds = block_seconds(blocks, store, args.accelerator)
+    estimates = estimate(blocks, store, args.accelerator)
     print(sheets.header(chosen))
     for row in chosen.rows:
         cells = chosen.cells(row)
@@ -244,20 +248,19 @@ def _plan(args: argparse.Namespace) -> int:
         words += [f"{status.count(s)} {s}" for s in ("diverged", "failed") if s in status]
         stale = sum(sheets.is_stale(cell, [records[cell.id]]) for cell in cells if cell.id in records)
         words += [f"{stale} stale"] if stale else []
-        time_left = sum(seconds[block.id] for block in mine)
+        time_left = sum(estimates[block.id].seconds_left for block in mine)
         line = f"  {row.id:<12} {', '.join(w for w in words if w):<24}"
         print(f"{line} {len(mine)} blocks, about {duration(time_left)}" if mine else line.rstrip())
-    total = sum(seconds.values())
+    total = sum(e.seconds_left for e in estimates.values())
     print(f"{sum(len(b.pending) for b in blocks)} cells to do in {len(blocks)} blocks, about {duration(total)} here")
     return 0
 
 
 def _run(args: argparse.Namespace) -> int:
-    from benchmark.estimate import block_seconds
+    from benchmark.estimate import estimate
     from benchmark.figure import draw, find_figure
     from benchmark.progress import duration, watching
     from benchmark.runner import run_blocks
-    from benchmark.training import Stopped
 
     chosen = _selection(args)
     store = Store(args.results)
@@ -271,21 +274,16 @@ def _run(args: argparse.Namespace) -> int:
     failures: tuple[tuple[Block, str], ...] = ()
     spent: Mapping[str, float] = {}
     if blocks:
-        seconds = block_seconds(blocks, store, args.accelerator)
+        estimates = estimate(blocks, store, args.accelerator)
         cells = sum(len(block.pending) for block in blocks)
-        console.print(
-            f"{cells} cells to train, about {duration(sum(seconds.values()))} on this machine", highlight=False
-        )
-        try:
-            with watching(blocks, seconds, console) as watch:
-                outcome = run_blocks(blocks, store, watch, args.accelerator)
-        except (Stopped, KeyboardInterrupt):
-            console.print(f"stopped; what is finished is in {args.results}. To go on, give the same command again.")
-            return INTERRUPTED
+        left = sum(e.seconds_left for e in estimates.values())
+        console.print(f"{cells} cells to train, about {duration(left)} on this machine", highlight=False)
+        with watching(blocks, estimates, console) as watch:
+            outcome = run_blocks(blocks, store, watch, args.accelerator)
         failures, spent = outcome.failed, outcome.seconds
     for block, reason in failures:
         seeds = sheets.seeds_text([cell.seed for cell in block.pending])
-        console.print(f"failed: {block.first.method}, seeds {seeds}: {reason}", highlight=False, markup=False)
+        console.print(f"failed: {block.label}, seeds {seeds}: {reason}", highlight=False, markup=False)
     _finish(sheets.fill(chosen, store), store, args, chosen)
     if args.figure:
         for path in draw(find_figure(args.figure), chosen, store):
@@ -353,11 +351,15 @@ def _throughput(args: argparse.Namespace) -> int:
         raise UserError(f"table {chosen.id} trains nothing; throughput --table {chosen.of.id} measures its networks")
     _set_threads(args)
     frame = throughput(chosen, report=lambda line: print(line, file=sys.stderr))
+    facts = frame.attrs
     if args.format == "csv":
         _print(frame.to_csv(index=False, lineterminator="\n"))
     elif args.format == "json":
-        _print(frame.to_json(orient="records", indent=1) + "\n")
+        _print(json.dumps(facts | {"entries": frame.to_dict("records")}, indent=1) + "\n")
     else:
+        _print(f"{facts['processor']}, {facts['threads']} threads, peak {facts['peak_gflops']:.0f} GFLOP/s\n")
+        plain = ", ".join(f"{name} {value:.2f} ms" for name, value in facts["plain_ms"].items())
+        _print(f"plain loop, one seed, per iteration: {plain}\n")
         _print(frame.to_string(index=False, float_format="%.3f") + "\n")
     return 0
 

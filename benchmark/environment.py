@@ -16,14 +16,13 @@ _LIBRARIES = ("torch", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "p
 
 @cache
 def environment() -> dict[str, Any]:
-    """Commit, versions, processor, device and threads of this process."""
+    """Commit, versions, processor and threads of this process."""
     return {
         **_commit(),
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in _LIBRARIES},
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),
     }
 

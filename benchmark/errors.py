@@ -1,9 +1,13 @@
-"""What a user did that cannot be done: one line, exit status 2."""
+"""What ends a command early: what a user must change (one line, exit status 2), and a wish to stop."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+
+class Stopped(BaseException):
+    """The user asked to stop; everything that is finished is on disk."""
 
 
 class UserError(Exception):

@@ -4,32 +4,59 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, Trainer
 
 from benchmark.cells import Block
 from benchmark.records import Store
 from benchmark.training import finished_iterations, make_data, make_module, make_trainer, quiet
 
-#: Lightning batches of 17 iterations: one to warm up, one to time.
-_BATCHES = 2
+#: Iterations before the clock starts: first calls allocate, build the optimizers' state and draw an epoch's order.
+WARM_UP = 10
+#: Iterations timed for an estimate.
+_ITERATIONS = 17
 
 
-class _Clock(Callback):
-    """Seconds per iteration of the last batch."""
+class Stopwatch(Callback):
+    """Times ``iterations`` or a few more inside one fit, then stops it.
 
-    seconds = 0.0
+    Blocks take many iterations per batch of Lightning's loop, so that it counts whole batches.
+    """
 
-    def on_train_batch_start(self, trainer: Any, module: Any, *_: Any) -> None:
-        self.began, self.first = time.perf_counter(), module.iteration
+    def __init__(self, iterations: int) -> None:
+        self.iterations = iterations
+        self.milliseconds = float("nan")
+        self._start: tuple[float, int] | None = None
 
-    def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
-        self.seconds = (time.perf_counter() - self.began) / (module.iteration - self.first)
+    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:
+        now = time.perf_counter()
+        if self._start is None:
+            if module.iteration >= WARM_UP:
+                self._start = now, module.iteration
+            return
+        started, first = self._start
+        if module.iteration - first >= self.iterations:
+            self.milliseconds = 1000 * (now - started) / (module.iteration - first)
+            trainer.should_stop = True
 
 
-def block_seconds(blocks: Sequence[Block], store: Store, accelerator: str = "auto") -> dict[str, float]:
-    """Seconds that each block still needs, by its id; what a checkpoint holds is taken off, evaluation is left out."""
+@dataclass(frozen=True)
+class Estimate:
+    """Cost of a block: seconds per iteration without evaluation, iterations in all, and those a checkpoint holds."""
+
+    seconds_per_iteration: float
+    iterations: int
+    finished: int
+
+    @property
+    def seconds_left(self) -> float:
+        return self.seconds_per_iteration * max(0, self.iterations - self.finished)
+
+
+def estimate(blocks: Sequence[Block], store: Store, accelerator: str = "auto") -> dict[str, Estimate]:
+    """What each block costs here, by its id. Blocks that differ only in seeds are measured once."""
     measured: dict[tuple[Any, ...], tuple[float, int]] = {}
     found = {}
     for block in blocks:
@@ -37,20 +64,18 @@ def block_seconds(blocks: Sequence[Block], store: Store, accelerator: str = "aut
         key = (cell.method, cell.overrides, cell.protocol)
         if key not in measured:
             measured[key] = _measure(block, accelerator)
-        seconds, iterations = measured[key]
-        found[block.id] = seconds * max(0, iterations - finished_iterations(store.checkpoint(block.id)))
+        found[block.id] = Estimate(*measured[key], finished_iterations(store.checkpoint(block.id)))
     return found
 
 
 def _measure(block: Block, accelerator: str) -> tuple[float, int]:
     """Seconds per iteration of a block, and its iterations; nothing where the method raises, as the run will say."""
-    clock = _Clock()
+    watch = Stopwatch(_ITERATIONS)
     try:
         module = make_module(block.first, block.seeds)
         data = make_data(block.first, block.seeds, module)
         with quiet():
-            trainer = make_trainer(block.first, [clock], accelerator, max_epochs=1, limit_train_batches=_BATCHES)
-            trainer.fit(module, data)
+            make_trainer(block.first, [watch], accelerator, max_epochs=1).fit(module, data)
     except Exception:
         return 0.0, 0
-    return clock.seconds, block.first.protocol.epochs * data.iterations_per_epoch
+    return watch.milliseconds / 1000, block.first.protocol.epochs * data.iterations_per_epoch

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from benchmark.cells import Block
+from benchmark.estimate import Estimate
 from benchmark.sheet import seeds_text
 from benchmark.training import Progress as Step
 from benchmark.training import Watch
@@ -29,11 +30,12 @@ def duration(seconds: float) -> str:
 class Watcher:
     """One bar for the block that trains, one for the table; time left from measured speeds.
 
-    seconds: estimate for each block by id. What a block really takes replaces it, and scales those of the same method.
+    estimates: of each block by id. The speed that is really seen replaces them, for other blocks of the method too.
     """
 
-    def __init__(self, blocks: Sequence[Block], seconds: Mapping[str, float], console: Console) -> None:
-        self.blocks, self.seconds, self.console = blocks, dict(seconds), console
+    def __init__(self, blocks: Sequence[Block], estimates: Mapping[str, Estimate], console: Console) -> None:
+        self.blocks, self.estimates, self.console = blocks, estimates, console
+        self.rates = {key: value.seconds_per_iteration for key, value in estimates.items()}
         self.started: dict[str, tuple[float, int]] = {}
         self.said = time.monotonic()
         self.bars = Progress(
@@ -44,50 +46,54 @@ class Watcher:
             console=console,
             disable=not console.is_terminal,
         )
-        self.table: TaskID = self.bars.add_task("table", total=len(blocks), note="")
-        self.block: TaskID | None = None
+        self.table = self.bars.add_task("table, blocks", total=len(blocks), note="")
+        self.bar: TaskID | None = None
         self.current = ""
 
     def __call__(self, step: Step) -> None:
         now = time.monotonic()
-        began, at = self.started.setdefault(step.block.id, (now, step.iteration))
-        if step.iteration > at:
-            rate = (now - began) / (step.iteration - at)
-            self._learn(step.block, rate * step.iterations)
+        began, first = self.started.setdefault(step.block.id, (now, step.iteration))
+        if step.iteration > first:
+            self._learn(step.block, (now - began) / (step.iteration - first))
         place = [block.id for block in self.blocks].index(step.block.id)
-        share = step.iteration / step.iterations
-        left = self.seconds[step.block.id] * (1 - share) + sum(self.seconds[b.id] for b in self.blocks[place + 1 :])
-        name = f"{step.block.first.method} seeds {seeds_text([cell.seed for cell in step.block.pending])}"
-        note = f"epoch {step.epoch}/{step.block.first.protocol.epochs}"
-        note += "".join(f"  {key} {value:.3f}" for key, value in step.losses.items())
-        if "registered_modes" in step.measures:
-            modes = step.measures["registered_modes"][: len(step.block.pending)]
-            note += f"  modes {' '.join(f'{value:.0f}' for value in modes)}"
-        if self.block is None or self.current != step.block.id:
-            if self.block is not None:
-                self.bars.remove_task(self.block)
-            self.block, self.current = self.bars.add_task(name, total=step.iterations, note=""), step.block.id
-        self.bars.update(self.block, completed=step.iteration, note=note)
+        left = self.rates[step.block.id] * (step.iterations - step.iteration)
+        left += sum(self.rates[block.id] * self.estimates[block.id].iterations for block in self.blocks[place + 1 :])
+        name, note = self._name(step.block), self._note(step)
+        if self.bar is None or self.current != step.block.id:
+            if self.bar is not None:
+                self.bars.remove_task(self.bar)
+            self.bar, self.current = self.bars.add_task(name, total=step.iterations, note=""), step.block.id
+        self.bars.update(self.bar, completed=step.iteration, note=note)
         self.bars.update(self.table, completed=place, note=f"{duration(left)} left")
         if not self.console.is_terminal and now - self.said > _QUIET_SECONDS:
             self.said = now
-            self.console.print(
-                f"{name}: {step.iteration}/{step.iterations} {note}  [table: {duration(left)} left]",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+            line = f"{name}: {step.iteration}/{step.iterations}  {note}  table: {duration(left)} left"
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def _learn(self, block: Block, seconds: float) -> None:
-        factor = seconds / self.seconds[block.id]
+    def _learn(self, block: Block, rate: float) -> None:
+        before = self.rates[block.id]
         for other in self.blocks:
             if other.first.method == block.first.method:
-                self.seconds[other.id] *= factor
+                self.rates[other.id] *= rate / before if before > 0 else 1.0
+        self.rates[block.id] = rate
+
+    @staticmethod
+    def _name(block: Block) -> str:
+        return f"{block.label} seeds {seeds_text([cell.seed for cell in block.pending])}"
+
+    @staticmethod
+    def _note(step: Step) -> str:
+        parts = [f"epoch {step.epoch}/{step.block.first.protocol.epochs}"]
+        parts += [f"{name} {value:.3f}" for name, value in step.losses.items()]
+        if "registered_modes" in step.measures:
+            modes = step.measures["registered_modes"][: len(step.block.pending)]
+            parts.append(f"modes {' '.join(f'{value:.0f}' for value in modes)}")
+        return "  ".join(parts)
 
 
 @contextmanager
-def watching(blocks: Sequence[Block], seconds: Mapping[str, float], console: Console) -> Iterator[Watch]:
+def watching(blocks: Sequence[Block], estimates: Mapping[str, Estimate], console: Console) -> Iterator[Watch]:
     """Bars on a terminal, a line a minute elsewhere."""
-    watcher = Watcher(blocks, seconds, console)
+    watcher = Watcher(blocks, estimates, console)
     with watcher.bars:
         yield watcher

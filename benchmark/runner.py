@@ -16,7 +16,7 @@ from benchmark.training import Watch, train, write_failures
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: seconds by method, and the blocks whose method raised, with the reason."""
+    """What a run did: seconds by method and overrides, and the blocks whose method raised, with the reason."""
 
     seconds: Mapping[str, float]
     failed: tuple[tuple[Block, str], ...]
@@ -50,5 +50,5 @@ def run_blocks(blocks: Sequence[Block], store: Store, watch: Watch, accelerator:
             reason = f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})".replace("\n", " ")
             write_failures(block, store, reason)
             failed.append((block, reason))
-        seconds[block.first.method] += time.monotonic() - began
+        seconds[block.label] += time.monotonic() - began
     return Outcome(seconds, tuple(failed))

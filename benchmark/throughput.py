@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
@@ -21,6 +21,7 @@ from torch.utils.flop_counter import flop_registry
 
 from benchmark.cells import Cell
 from benchmark.environment import processor
+from benchmark.estimate import Stopwatch
 from benchmark.table import Row, Selection
 from benchmark.training import make_data, make_module, make_trainer, quiet
 from modules.base import AdversarialModule, Update
@@ -29,8 +30,6 @@ from modules.noise import Distribution, Noise
 
 COLUMNS = ("method", "seeds", "ms_per_iteration_and_seed", "ratio_to_plain_loop", "share_of_peak")
 
-#: Iterations before the clock starts: first calls allocate, build the optimizers' state and draw an epoch's order.
-WARM_UP = 10
 #: Matrix products ``[batch, n, n] x [batch, n, n]`` whose best rate is the peak: large ones, and eight of the size of
 #: the tables' hidden layers.
 PEAK_SHAPES = ((1, 512), (1, 1024), (1, 2048), (8, 128))
@@ -88,29 +87,6 @@ def throughput(
 
 
 # Timing ---------------------------------------------------------------------------------------------------------------
-
-
-class Stopwatch(Callback):
-    """Times ``iterations`` or a few more inside one fit, then stops it.
-
-    Blocks take many iterations per batch of Lightning's loop, so that it counts whole batches.
-    """
-
-    def __init__(self, iterations: int) -> None:
-        self.iterations = iterations
-        self.milliseconds = float("nan")
-        self._start: tuple[float, int] | None = None
-
-    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:
-        now = time.perf_counter()
-        if self._start is None:
-            if module.iteration >= WARM_UP:
-                self._start = now, module.iteration
-            return
-        started, first = self._start
-        if module.iteration - first >= self.iterations:
-            self.milliseconds = 1000 * (now - started) / (module.iteration - first)
-            trainer.should_stop = True
 
 
 def _time_row(

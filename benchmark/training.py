@@ -24,7 +24,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from benchmark import registry
 from benchmark.cells import Block, Cell
 from benchmark.environment import environment
-from benchmark.errors import UserError
+from benchmark.errors import Stopped, UserError
 from benchmark.evaluation import draw_samples, measure
 from benchmark.records import Record, Store, writing
 from benchmark.sources import sources_of
@@ -34,10 +34,6 @@ from modules.base import AdversarialModule
 CHECKPOINT_FORMAT = 1
 #: A checkpoint is written at the end of an epoch if the last one is older than this.
 CHECKPOINT_SECONDS = 20.0
-
-
-class Stopped(BaseException):
-    """The user asked to stop; everything that is finished is on disk."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +101,15 @@ class Evaluation(Callback):
         self.seconds_before = 0.0
         self.started = self.saved = time.monotonic()
         self.stop = False
+        self.device = "cpu"
 
     @property
     def seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        device = trainer.strategy.root_device
+        self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
         self._report(trainer)
@@ -210,7 +211,7 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
                 "iterations": iterations,
                 "peak_memory_mib": round(peak_memory_mib(), 1),
             },
-            environment=environment(),
+            environment=environment() | {"device": evaluation.device},
         )
         store.write(cell, record, None if diverged else samples)
 

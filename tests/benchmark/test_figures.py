@@ -33,6 +33,7 @@ from benchmark.figure import (
 )
 from benchmark.figures.gaan import mode_shares
 from benchmark.records import Record, Status, Store
+from benchmark.sheet import file_name
 from benchmark.table import Selection, Table, find_table, select
 
 FIGURES = ("gaan-fig5", "gaan-fig6", "gaan-fig7")
@@ -98,7 +99,7 @@ def test_draws_png_and_svg_and_the_same_bytes_again(figure: Figure, mixed: Store
     selection = choose(figure.id)
     paths = draw(figure, selection, mixed)
     folder = mixed.folder / "figures"
-    assert paths == [folder / f"{figure.id}-smoke-corrected.{kind}" for kind in ("png", "svg")]
+    assert paths == [folder / f"{file_name(selection, figure.id)}.{kind}" for kind in ("png", "svg")]
     first = [path.read_bytes() for path in paths]
     assert first[0].startswith(b"\x89PNG") and b"<svg" in first[1]
     # A user's own style must not show.

@@ -108,7 +108,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_rest(store: Store, monkeypatch: 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write .*--results"):
+    with pytest.raises(UserError, match=r"cannot write .*--results"):
         Store(tmp_path / "file").prepare()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,6 @@ def hash_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hash:
             del sys.modules[name]
         importlib.invalidate_caches()
         sources._read.cache_clear()
-        sources_of.cache_clear()
 
     def fresh(**changed: str) -> str:
         nonlocal count
@@ -264,20 +264,14 @@ def test_the_family_that_builds_the_networks_is_covered() -> None:
 def test_the_chosen_networks_and_data_count_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
     gan = methods()["gan"]
     before = sources_of(gan, GRID25_GAAN, "gaan-1")
-    sources_of.cache_clear()
     monkeypatch.setitem(NETWORKS, "added", MLPFamily(hidden=1, width=2, source="this test"))
     assert sources_of(gan, GRID25_GAAN, "gaan-1") == before
     assert sources_of(gan, GRID25_GAAN, "added") != before
     monkeypatch.setitem(NETWORKS, "gaan-1", MLPFamily(hidden=3, width=129, source="this test"))
-    sources_of.cache_clear()
     assert sources_of(gan, GRID25_GAAN, "gaan-1") != before
-    monkeypatch.undo()
-    sources_of.cache_clear()
 
 
 def test_data_count_by_their_numbers_and_not_by_their_citation() -> None:
-    from dataclasses import replace
-
     gan = methods()["gan"]
     before = sources_of(gan, GRID25_GAAN, "gaan-1")
     assert sources_of(gan, replace(GRID25_GAAN, source="elsewhere"), "gaan-1") == before

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmark import estimate
 from benchmark import throughput as subject
 from benchmark.cells import Cell, Protocol
 from benchmark.table import select
@@ -85,7 +86,7 @@ def one_epoch() -> Trainer:
 def test_one_line_per_row_and_number_of_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subject, "PEAK_SHAPES", ((1, 128), (2, 64)))
     monkeypatch.setattr(subject, "PEAK_SECONDS", 0.01)
-    monkeypatch.setattr(subject, "WARM_UP", 1)
+    monkeypatch.setattr(estimate, "WARM_UP", 1)
     selection = select(TABLE_2, profile="smoke", methods=["gan"])
     told: list[str] = []
     frame = throughput(selection, counts=(1, 2), iterations=1, repeats=2, report=told.append)

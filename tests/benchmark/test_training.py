@@ -13,10 +13,10 @@ import torch
 
 from benchmark import registry, training
 from benchmark.cells import Cell, Protocol, lay_out, leave_out
-from benchmark.errors import UserError
+from benchmark.errors import Stopped, UserError
 from benchmark.records import Record, Store
 from benchmark.runner import run_blocks, to_do
-from benchmark.training import Progress, Stopped, train
+from benchmark.training import Progress, train
 from datamodules.grid25_gaan import GRID25_GAAN
 
 SHORT = Protocol(profile="test", epochs=3, width=2, beta1=0.8, lr_decay=0.9, batch_size=64, lr_decay_every=20)
