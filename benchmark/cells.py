@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from modules.base import Training
@@ -79,11 +79,13 @@ class Cell:
 class Block:
     """Cells that differ only in seed and are trained as one batch of models, ``cell.protocol.width`` of them.
 
+    A seed's slot is its remainder by the width, as kernels may treat slots differently in the last bit (they do where
+    the width is no power of two).
     pending: the cells that are to be trained; their siblings in the block are done.
     """
 
     cells: tuple[Cell, ...]
-    pending: tuple[Cell, ...] = field(default=())
+    pending: tuple[Cell, ...] = ()
 
     @property
     def first(self) -> Cell:
@@ -99,10 +101,15 @@ class Block:
         return digest([cell.identity() for cell in self.pending])
 
     @property
+    def slots(self) -> dict[int, Cell]:
+        """The pending cells by the slot that each is trained in."""
+        return {cell.seed % cell.protocol.width: cell for cell in self.pending}
+
+    @property
     def seeds(self) -> tuple[int, ...]:
-        """Seeds of the slots: the pending ones, the last of them repeated to fill the width."""
-        seeds = [cell.seed for cell in self.pending]
-        return tuple(seeds + seeds[-1:] * (self.first.protocol.width - len(seeds)))
+        """Seeds of all slots; those without a pending cell repeat one that has."""
+        slots, width = self.slots, self.first.protocol.width
+        return tuple(slots.get(slot, self.pending[0]).seed for slot in range(width))
 
 
 def digest(value: Any) -> str:
@@ -112,15 +119,16 @@ def digest(value: Any) -> str:
 
 
 def lay_out(cells: Sequence[Cell]) -> list[Block]:
-    """Blocks of cells in the order given: those that differ only in seed, a protocol's width at a time."""
-    groups: dict[str, list[Cell]] = {}
+    """Blocks of the cells that differ only in seed, as many seeds as the protocol's width: 0-7, 8-15 and so on.
+
+    The block and the slot of a seed depend on nothing else, whatever seeds are asked for beside it.
+    """
+    families: dict[str, dict[int, list[Cell]]] = {}
     for cell in dict.fromkeys(cells):
-        groups.setdefault(dataclasses.replace(cell, seed=0).id, []).append(cell)
-    blocks = []
-    for group in groups.values():
-        width = group[0].protocol.width
-        blocks += [Block(tuple(group[i : i + width])) for i in range(0, len(group), width)]
-    return blocks
+        family = families.setdefault(dataclasses.replace(cell, seed=0).id, {})
+        family.setdefault(cell.seed // cell.protocol.width, []).append(cell)
+    groups = [group for family in families.values() for group in family.values()]
+    return [Block(tuple(sorted(group, key=lambda cell: cell.seed))) for group in groups]
 
 
 def leave_out(blocks: Iterable[Block], done: Iterable[str]) -> list[Block]:

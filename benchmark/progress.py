@@ -86,7 +86,7 @@ class Watcher:
         parts = [f"epoch {step.epoch}/{step.block.first.protocol.epochs}"]
         parts += [f"{name} {value:.3f}" for name, value in step.losses.items()]
         if "registered_modes" in step.measures:
-            modes = step.measures["registered_modes"][: len(step.block.pending)]
+            modes = step.measures["registered_modes"][list(step.block.slots)]
             parts.append(f"modes {' '.join(f'{value:.0f}' for value in modes)}")
         return "  ".join(parts)
 

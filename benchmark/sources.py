@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib.util
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ class _Module(NamedTuple):
     """Top-level definitions by name, and where imported names come from (no name: a whole module)."""
 
     definitions: dict[str, ast.stmt]
-    imports: dict[str, tuple[str, str | None]]
+    imports: dict[str, list[tuple[str, str | None]]]
 
 
 def sources_of(method: type[AdversarialModule], mixture: GaussianMixture, networks: str) -> str:
@@ -47,49 +48,55 @@ def sources_of(method: type[AdversarialModule], mixture: GaussianMixture, networ
 
 
 def _follow(module: str, name: str | None, house: frozenset[str], found: dict[str, Shape]) -> None:
-    definitions, imports = _read(module)
+    definitions, imports = _read(module, house)
     if name is None:
         for each in definitions:
             _follow(module, each, house, found)
         return
     key = f"{module}:{name}"
-    if name not in definitions or key in found or name in _REGISTRIES:
+    if key in found or name in _REGISTRIES:
+        return
+    if name not in definitions:
+        for package, origin in imports.get(name, ()):
+            if package.partition(".")[0] in house:
+                _follow(package, origin, house, found)
         return
     statement = definitions[name]
     found[key] = _shape(statement)
     for used in sorted({node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}):
-        if used in definitions:
-            _follow(module, used, house, found)
-        elif used in imports and imports[used][0].partition(".")[0] in house:
-            _follow(*imports[used], house, found)
+        _follow(module, used, house, found)
 
 
 @cache
-def _read(module: str) -> _Module:
+def _read(module: str, house: frozenset[str]) -> _Module:
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         return _Module({}, {})
     definitions: dict[str, ast.stmt] = {}
-    imports: dict[str, tuple[str, str | None]] = {}
+    imports: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
     for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             definitions[node.name] = node
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            definitions.update({target.id: node for target in targets if isinstance(target, ast.Name)})
+            names = [part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
+            definitions.update(dict.fromkeys(names, node))
         elif isinstance(node, ast.Import):
-            imports.update({alias.asname or alias.name: (alias.name, None) for alias in node.names})
+            for alias in node.names:
+                imports[alias.asname or alias.name.partition(".")[0]].append((alias.name, None))
         elif isinstance(node, ast.ImportFrom):
             package = importlib.util.resolve_name("." * node.level + (node.module or ""), spec.parent)
-            imports.update({alias.asname or alias.name: _origin(package, alias.name) for alias in node.names})
-    return _Module(definitions, imports)
+            for alias in node.names:
+                imports[alias.asname or alias.name].append(_origin(package, alias.name, house))
+    return _Module(definitions, dict(imports))
 
 
-def _origin(package: str, name: str) -> tuple[str, str | None]:
+def _origin(package: str, name: str, house: frozenset[str]) -> tuple[str, str | None]:
     """``from package import name`` names a definition, or a module of its own."""
-    spec = importlib.util.find_spec(package) if package.partition(".")[0] in _HOUSE else None
-    if spec is not None and spec.submodule_search_locations:
-        return f"{package}.{name}", None
+    if package.partition(".")[0] in house:
+        spec = importlib.util.find_spec(package)
+        if spec and spec.submodule_search_locations and importlib.util.find_spec(f"{package}.{name}"):
+            return f"{package}.{name}", None
     return package, name
 
 

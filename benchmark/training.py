@@ -193,7 +193,7 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
     block, iterations = evaluation.block, evaluation.module.iteration
     assert evaluation.samples is not None
     milliseconds = 1000 * evaluation.seconds / (iterations * len(block.seeds))
-    for slot, cell in enumerate(block.pending):
+    for slot, cell in block.slots.items():
         diverged = evaluation.diverged_at[slot] is not None
         samples = evaluation.samples[slot]
         record = Record(

@@ -7,6 +7,8 @@ registered) is NaN.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -98,7 +100,8 @@ class RegisteredModes(Metric):
 
     centres, radius: as in ``registered_counts``.
     inside: share of the exact sampler that registers.
-    min_share: share of all samples that makes a mode registered; 0.01 is GAAN's 20 of 2,000.
+    min_share: share of all samples that makes a mode registered, at least one; 0.01 is GAAN's 20 of 2,000.
+    metric_options: as for every ``torchmetrics.Metric``.
     """
 
     full_state_update = False
@@ -106,8 +109,10 @@ class RegisteredModes(Metric):
     n: Tensor
     centres: Tensor
 
-    def __init__(self, centres: Tensor, radius: float, inside: float, min_share: float = 0.01) -> None:
-        super().__init__()
+    def __init__(
+        self, centres: Tensor, radius: float, inside: float, min_share: float = 0.01, **metric_options: Any
+    ) -> None:
+        super().__init__(**metric_options)
         self.register_buffer("centres", centres, persistent=False)
         self.radius, self.inside, self.min_share = radius, inside, min_share
         self.add_state("counts", torch.zeros(len(centres), dtype=torch.long), dist_reduce_fx="sum")
@@ -119,4 +124,5 @@ class RegisteredModes(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         n = int(self.n)
-        return registered_measures(self.counts, n, self.inside, self.min_share * n)
+        # Without samples the threshold would be 0 points, which every mode has.
+        return registered_measures(self.counts, n, self.inside, max(1.0, self.min_share * n))

@@ -36,7 +36,8 @@ class Training:
     batch_size: samples per batch; the last batch of an epoch may be shorter.
     lr, beta1, beta2: Adam, one optimizer per update.
     lr_decay, lr_decay_every, lr_counter: the rate is multiplied by ``lr_decay`` after every ``lr_decay_every`` counts
-        of iterations (one pass through a method's updates) or of optimizer calls.
+        of iterations (one pass through a method's updates) or of optimizer calls. Simultaneous updates share one rate,
+        at the count after all calls of their iteration.
     draws: one x and z for a whole iteration, or fresh ones for every update.
     """
 

@@ -93,7 +93,7 @@ TABLE_2 = Table(
     ),
     protocol={"beta1": 0.8, "lr_decay": 0.9},
     profiles={
-        "paper": Profile({"epochs": 500, "width": 4}, seeds=8),
+        "paper": Profile({"epochs": 500, "width": 8}, seeds=8),
         "short": Profile({"epochs": 100, "width": 3}, seeds=3),
         "smoke": Profile({"epochs": 1, "width": 2}, seeds=2),
     },

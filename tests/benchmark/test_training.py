@@ -164,6 +164,22 @@ def test_blocks_are_laid_out_before_finished_cells_are_left_out() -> None:
     assert [b.seeds for b in left] == [(1, 1), (4, 4)]
 
 
+def test_a_seed_has_one_slot_whatever_else_is_asked_for() -> None:
+    protocol = dataclasses.replace(SHORT, width=3)
+    for seeds in [(4,), (3, 4), (4, 5), (0, 4, 8), (3, 4, 5)]:
+        (block,) = [b for b in lay_out(cells("gan", *seeds, protocol=protocol)) if b.cells[0].seed // 3 == 1]
+        (left,) = leave_out([block], ())
+        assert left.slots[1].seed == left.seeds[1] == 4
+
+
+def test_a_seed_is_the_same_in_a_part_of_its_block(tmp_path: Path) -> None:
+    protocol = dataclasses.replace(SHORT, width=3)
+    straight = run(tmp_path / "straight", cells("gan", 0, 1, 2, protocol=protocol))
+    run(tmp_path / "parts", cells("gan", 1, protocol=protocol))
+    parts = run(tmp_path / "parts", cells("gan", 0, 1, 2, protocol=protocol))
+    assert [numbers(r) for r in parts] == [numbers(r) for r in straight]
+
+
 def test_lightnings_global_step_is_no_count_of_iterations(tmp_path: Path) -> None:
     record = run(tmp_path, cells("gaan", 0, 1))[0]
     assert record.cost["iterations"] == 3 * 25
