@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import inspect
+import io
 import json
 import re
 import sys
@@ -46,16 +47,20 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         args, rest = self.parse_known_args(argv)
-        if rest:
+        if rest and args.verb:
             flags = re.findall(r"--[a-z-]+", self.verbs[args.verb].format_help())
             near = difflib.get_close_matches(rest[0].partition("=")[0], flags, n=1)
             hint = f"did you mean {near[0]}?" if near else f"see {self.prog} {args.verb} --help"
             raise UserError(f"unknown option for {args.verb}: {rest[0]}; {hint}")
+        if not args.verb:
+            raise UserError(f"say what to do, not {' '.join(argv)}; see {self.prog} --help")
         return args
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
     """``8`` is 0 to 7, ``0-3`` and ``1,5`` and ``0-3,7`` are what they say."""
+    if any(len(number) > 6 for number in re.findall(r"\d+", text)):
+        raise UserError(f"--seeds {text}: seeds end at 999999")
     if re.fullmatch(r"\d+", text) and int(text) > 0:
         return tuple(range(int(text)))
     seeds: list[int] = []
@@ -83,6 +88,8 @@ def make_parser() -> Parser:
     made["figure"].add_argument("figure", metavar="FIGURE", help="gaan-fig5; see list")
     for verb in ("plan", "run", "show", "figure", "throughput"):
         _add_selection(made[verb])
+        if verb != "throughput":
+            _add_seeds_and_results(made[verb])
     for verb in ("plan", "run"):
         made[verb].add_argument("--redo-stale", action="store_true", help="train again what older code made")
     for verb in ("plan", "run", "throughput"):
@@ -104,13 +111,16 @@ def _add_selection(parser: Parser) -> None:
     add = parser.add_argument
     add("--profile", default="paper", help="how much is trained: paper (default), short, smoke")
     add("--reading", default="corrected", help="of the paper: corrected (default), printed, released")
-    add("--methods", default="", metavar="A,B", help="rows of the table; default: all")
+    add("--methods", metavar="A,B", help="rows of the table; default: all")
     add(
         "--method", action="append", default=[], metavar="MODULE:CLASS", help="a class of yours beside them; repeatable"
     )
-    add("--seeds", metavar="SEEDS", help="8, 0-3 or 1,5; default: the profile's")
     add("--set", action="append", default=[], metavar="FIELD=VALUE", help="method.FIELD or protocol.FIELD; repeatable")
-    add("--results", default="results", type=Path, metavar="DIR", help="default: results")
+
+
+def _add_seeds_and_results(parser: Parser) -> None:
+    parser.add_argument("--seeds", metavar="SEEDS", help="8, 0-3 or 1,5; default: the profile's")
+    parser.add_argument("--results", default="results", type=Path, metavar="DIR", help="default: results")
 
 
 def _positive(text: str) -> int:
@@ -128,7 +138,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if words[0] not in VERBS and not words[0].startswith("-"):
             raise unknown("command", words[0], VERBS)
         args = make_parser().parse(words)
-        return COMMANDS[args.verb](args)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # A terminal without the plus-minus sign shows a question mark instead of a traceback.
+                stream.reconfigure(errors="replace")
+        try:
+            return COMMANDS[args.verb](args)
+        except SystemExit as end:
+            # Lightning's answer to Ctrl-C.
+            raise Stopped from end
     except UserError as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 2
@@ -148,18 +166,23 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
     figure = getattr(args, "figure", None)
     if name and figure:
         raise UserError("give --table or --figure, not both")
+    if args.verb == "figure" and not figure:
+        raise UserError("figure what? for example figure gaan-fig5; all names: python -m benchmark list")
     if not name and not figure:
         options = "--table 2" + (" or --figure gaan-fig5" if args.verb in ("run", "plan") else "")
         raise UserError(f"{args.verb} what? for example {options}; all names: python -m benchmark list")
     table = find_table(name or find_figure(str(figure)).table)
-    seeds = parse_seeds(args.seeds) if args.seeds is not None else None
-    methods = [word.strip() for word in args.methods.split(",") if word.strip()]
+    text = getattr(args, "seeds", None)
+    seeds = parse_seeds(text) if text is not None else None
+    methods = [word.strip() for word in (args.methods or "").split(",") if word.strip()]
+    if args.methods is not None and not methods:
+        raise UserError("--methods is empty; leave it out for all methods of the table")
     if isinstance(table, NetworkTable):
-        if methods or args.method or args.set or args.seeds:
+        if methods or args.method or args.set or text:
             raise UserError(f"table {table.id} trains nothing: --methods, --method, --set and --seeds do not apply")
         select(table.of, profile=args.profile, reading=args.reading)
         return table
-    return select(
+    chosen = select(
         table,
         profile=args.profile,
         reading=args.reading,
@@ -168,6 +191,17 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
         seeds=seeds,
         assignments=args.set,
     )
+    _check_accelerator(args)
+    return chosen
+
+
+def _check_accelerator(args: argparse.Namespace) -> None:
+    import torch
+
+    if getattr(args, "accelerator", "auto") == "gpu" and not (
+        torch.cuda.is_available() or torch.backends.mps.is_available()
+    ):
+        raise UserError("--accelerator gpu: this machine shows no GPU to PyTorch; leave it out or say cpu")
 
 
 def _set_threads(args: argparse.Namespace) -> None:
@@ -283,7 +317,7 @@ def _run(args: argparse.Namespace) -> int:
         failures, spent = outcome.failed, outcome.seconds
     for block, reason in failures:
         seeds = sheets.seeds_text([cell.seed for cell in block.pending])
-        console.print(f"failed: {block.label}, seeds {seeds}: {reason}", highlight=False, markup=False)
+        console.print(f"failed: {block.label}, seeds {seeds}: {reason}", highlight=False, markup=False, soft_wrap=True)
     _finish(sheets.fill(chosen, store), store, args, chosen)
     if args.figure:
         for path in draw(find_figure(args.figure), chosen, store):
@@ -350,7 +384,11 @@ def _throughput(args: argparse.Namespace) -> int:
     if isinstance(chosen, NetworkTable):
         raise UserError(f"table {chosen.id} trains nothing; throughput --table {chosen.of.id} measures its networks")
     _set_threads(args)
-    frame = throughput(chosen, report=lambda line: print(line, file=sys.stderr))
+    try:
+        frame = throughput(chosen, report=lambda line: print(line, file=sys.stderr))
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise UserError(f"a method cannot be timed, as it raises {type(error).__name__}: {said}") from error
     facts = frame.attrs
     if args.format == "csv":
         _print(frame.to_csv(index=False, lineterminator="\n"))

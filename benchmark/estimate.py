@@ -75,7 +75,7 @@ def _measure(block: Block, accelerator: str) -> tuple[float, int]:
         module = make_module(block.first, block.seeds)
         data = make_data(block.first, block.seeds, module)
         with quiet():
-            make_trainer(block.first, [watch], accelerator, max_epochs=1).fit(module, data)
+            make_trainer(block.first, [watch], accelerator, max_epochs=-1).fit(module, data)
     except Exception:
         return 0.0, 0
     return watch.milliseconds / 1000, block.first.protocol.epochs * data.iterations_per_epoch

@@ -10,7 +10,7 @@ from scipy.stats import chi2
 
 from benchmark.cells import Protocol
 from datamodules.mixture import GaussianMixture
-from evaluators.registered import RegisteredModes, registered_counts, registered_measures
+from evaluators.registered import registered_counts, registered_measures
 from modules.base import AdversarialModule
 
 Array = np.ndarray
@@ -19,13 +19,6 @@ Array = np.ndarray
 def inside_share(mixture: GaussianMixture, radius: float) -> float:
     """Share of the exact sampler within ``radius`` of its mode: a chi-squared probability."""
     return float(chi2.cdf((radius / mixture.std) ** 2, df=len(mixture.centres[0])))
-
-
-def metric(mixture: GaussianMixture, protocol: Protocol) -> RegisteredModes:
-    """The measures of a data set as a metric for samples that arrive in batches."""
-    inside = inside_share(mixture, protocol.mode_radius)
-    centres = torch.tensor(mixture.centres, dtype=torch.float64)
-    return RegisteredModes(centres, protocol.mode_radius, inside, protocol.mode_min_points / 2_000)
 
 
 def measure(mixture: GaussianMixture, protocol: Protocol, samples: Array) -> dict[str, Array]:

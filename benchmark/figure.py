@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import io
 import pkgutil
-import shlex
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,8 +20,8 @@ from benchmark import figures
 from benchmark.cells import Cell
 from benchmark.errors import UserError, unknown
 from benchmark.records import Record, Store, write_atomically
-from benchmark.sheet import file_name, header, is_stale, seeds_text
-from benchmark.table import Row, Selection, select
+from benchmark.sheet import file_name, header, is_stale, run_command
+from benchmark.table import Row, Selection
 
 #: Cells with their records by row id, seeds in the order of the selection.
 Records = Mapping[str, Sequence[tuple[Cell, Record]]]
@@ -174,34 +173,8 @@ def _stale(pairs: Sequence[tuple[Cell, Record]]) -> bool:
 def _nothing(figure: Figure, selection: Selection, store: Store, records: Records) -> UserError:
     found = [f"{n} {s}" for s in ("diverged", "failed") if (n := sum(map(len, with_status(records, s).values())))]
     seen = f" ({', '.join(found)})" if found else ""
-    way_out = _command(figure, selection, store)
+    way_out = run_command(f"--figure {figure.id}", selection, store)
     return UserError(f"figure {figure.id} has no finished record in {store.folder}{seen}; first: {way_out}")
-
-
-def _command(figure: Figure, selection: Selection, store: Store) -> str:
-    """The command that trains what a figure shows; what is as the command line has it anyway is not said."""
-    usual = select(selection.table, profile=selection.profile, reading=selection.reading)
-    words = ["python", "-m", "benchmark", "run", "--figure", figure.id]
-    if selection.profile != "paper":
-        words += ["--profile", selection.profile]
-    if selection.reading != "corrected":
-        words += ["--reading", selection.reading]
-    known = [row.id for row in usual.rows]
-    chosen = [row.id for row in selection.rows if row.id in known]
-    if chosen != known:
-        words += ["--methods", ",".join(chosen)] if chosen else []
-    for row in selection.rows:
-        words += ["--method", row.id] if row.id not in known else []
-    if selection.seeds != usual.seeds:
-        text = seeds_text(selection.seeds)
-        # One number alone is a count of seeds on the command line.
-        words += ["--seeds", f"{text}-{text}" if text.isdigit() else text]
-    for group, fields in (("protocol", selection.settings.protocol), ("method", selection.settings.method)):
-        for name, value in fields.items():
-            words += ["--set", f"{group}.{name}={value}"]
-    if store.folder != Path("results"):
-        words += ["--results", str(store.folder)]
-    return shlex.join(words)
 
 
 def _wrap(text: str, points: float, inches: float) -> list[str]:

@@ -29,8 +29,9 @@ class Record:
     status: ``done``; ``diverged`` with the iteration of the first loss that was not finite; ``failed`` with a reason.
     measures: final value of every measure, None where it has none.
     curves: one list per name, an entry per epoch: measures, and ``loss.NAME`` for each update.
-    cost: seconds of the block and this cell's share of them, milliseconds per iteration and seed, iterations.
-    environment: commit, versions, processor, threads, peak memory.
+    cost: seconds of the block and this cell's share of them, milliseconds per iteration and seed, iterations, and the
+        peak memory of the process so far, earlier blocks included.
+    environment: commit, versions, processor, device, threads.
     sources: hash of the code that the numbers depend on.
     samples: SHA-256 of the sample file, None where there is none.
     """

@@ -47,10 +47,9 @@ def method(name: str) -> type[AdversarialModule]:
         sys.path.append(str(Path.cwd()))
     try:
         value = getattr(importlib.import_module(path), attribute)
-    except ImportError as error:
-        raise UserError(f"cannot import '{path}' for --method {name}: {error}") from error
-    except AttributeError as error:
-        raise UserError(f"'{path}' has no '{attribute}' (--method {name})") from error
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise UserError(f"cannot load --method {name}: {type(error).__name__}: {said}") from error
     if not (inspect.isclass(value) and issubclass(value, AdversarialModule)):
         raise UserError(f"--method {name} is no method: it must be a class derived from modules.base.AdversarialModule")
     return value

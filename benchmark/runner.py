@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmark.cells import Block, Cell, lay_out, leave_out
+from benchmark.environment import environment
 from benchmark.errors import UserError
 from benchmark.records import Record, Store
-from benchmark.training import Watch, train, write_failures
+from benchmark.training import Watch, check_checkpoint, sources_of_cell, train, write_failures
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,15 @@ def to_do(store: Store, cells: Sequence[Cell], redo: Sequence[str] = ()) -> list
 
 
 def run_blocks(blocks: Sequence[Block], store: Store, watch: Watch, accelerator: str) -> Outcome:
-    """Train blocks one after another. A method that raises makes ``failed`` records, and the others go on."""
+    """Train blocks one after another. A method that raises makes ``failed`` records, and the others go on.
+
+    Raises ``UserError`` before anything is trained if a checkpoint does not fit.
+    """
+    # Now, as the code that runs is today's: files and the commit may change while it does.
+    environment()
+    for block in blocks:
+        sources_of_cell(block.first)
+        check_checkpoint(block, store)
     seconds: dict[str, float] = defaultdict(float)
     failed = []
     for block in blocks:

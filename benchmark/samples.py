@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
 import warnings
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ def read_samples(path: Path, data_shape: tuple[int, ...]) -> np.ndarray:
         content = _READERS[path.suffix](path)
     except UserError:
         raise
-    except (OSError, ValueError, EOFError, KeyError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"cannot read {path} as {path.suffix}: {reason}") from error
     return _checked(content, path, data_shape)
@@ -51,12 +51,12 @@ def _checked(values: np.ndarray, path: Path, data_shape: tuple[int, ...]) -> np.
     return values
 
 
-def _only(found: dict[str, object], path: Path) -> object:
+def _only(found: Mapping[Any, object], path: Path) -> object:
     if "samples" in found:
         return found["samples"]
     if len(found) == 1:
         return next(iter(found.values()))
-    raise UserError(f"{path} holds {', '.join(sorted(found)) or 'nothing'}; call the array of samples 'samples'")
+    raise UserError(f"{path} holds {', '.join(map(str, found)) or 'nothing'}; call the array of samples 'samples'")
 
 
 def _npy(path: Path) -> np.ndarray:
@@ -80,13 +80,13 @@ def _pt(path: Path) -> np.ndarray:
 
 
 def _csv(path: Path) -> np.ndarray:
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    first = path.read_text(encoding="utf-8-sig").partition("\n")[0]
     try:
         [float(word) for word in first.split(",")]
         header = None
     except ValueError:
         header = 0
-    return pd.read_csv(path, header=header).to_numpy()
+    return pd.read_csv(path, header=header, encoding="utf-8-sig").to_numpy()
 
 
 _READERS = {".npy": _npy, ".npz": _npz, ".pt": _pt, ".csv": _csv}

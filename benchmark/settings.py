@@ -82,7 +82,12 @@ def _typed(owner: type[Any], name: str, text: str) -> Setting:
     hint = get_type_hints(owner if owner is Protocol else owner.__init__).get(name, str)
     parser.add_argument(f"--{name}", type=hint)
     try:
-        return parser.parse_args([f"--{name}={text}"])[name]
+        value = parser.parse_args([f"--{name}={text}"])[name]
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("not finite")
+        if name.endswith("_updates") and value < 1:
+            raise UserError(f"--set {group}.{name}={text}: must be at least 1")
+        return value
     except (jsonargparse.ArgumentError, ValueError) as error:
         if get_origin(hint) is Literal:
             raise unknown(f"value for --set {group}.{name}:", text, map(str, get_args(hint))) from error
@@ -102,6 +107,7 @@ def _check_protocol(fields: Mapping[str, Setting]) -> None:
         "lr",
         "lr_decay",
         "mode_radius",
+        "mode_min_points",
     }
     for name, value in fields.items():
         if name == "networks" and value not in NETWORKS:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -91,12 +93,30 @@ def header(selection: Selection) -> str:
     return "; ".join(parts)
 
 
-def command(verb: str, selection: Selection) -> str:
-    """The command that a user types for a selection, for messages that name the way out."""
-    words = [f"python -m benchmark {verb} --table {selection.table.id} --profile {selection.profile}"]
+def run_command(what: str, selection: Selection, store: Store) -> str:
+    """The command that trains a selection for ``what`` (``--table ID``); what is the usual is not said."""
+    usual = select(selection.table, profile=selection.profile, reading=selection.reading)
+    words = ["python", "-m", "benchmark", "run", *what.split()]
+    if selection.profile != "paper":
+        words += ["--profile", selection.profile]
     if selection.reading != "corrected":
-        words.append(f"--reading {selection.reading}")
-    return " ".join(words)
+        words += ["--reading", selection.reading]
+    known = [row.id for row in usual.rows]
+    chosen = [row.id for row in selection.rows if row.id in known]
+    if chosen != known:
+        words += ["--methods", ",".join(chosen)] if chosen else []
+    for row in selection.rows:
+        words += ["--method", row.id] if row.id not in known else []
+    if selection.seeds != usual.seeds:
+        text = seeds_text(selection.seeds)
+        # One number alone is a count of seeds on the command line.
+        words += ["--seeds", f"{text}-{text}" if text.isdigit() else text]
+    for group, fields in (("protocol", selection.settings.protocol), ("method", selection.settings.method)):
+        for name, value in fields.items():
+            words += ["--set", f"{group}.{name}={value}"]
+    if store.folder != Path("results"):
+        words += ["--results", str(store.folder)]
+    return shlex.join(words)
 
 
 def file_name(selection: Selection, stem: str) -> str:
@@ -119,7 +139,8 @@ def fill(selection: Selection, store: Store) -> Sheet:
     table = selection.table
     found = {row.id: _records(selection, row, store) for row in selection.rows}
     if not any(found.values()):
-        raise UserError(f"nothing is stored for this in {store.folder}; first: {command('run', selection)}")
+        command = run_command(f"--table {table.id}", selection, store)
+        raise UserError(f"nothing is stored for this in {store.folder}; first: {command}")
     entries = [e for row in selection.rows for e in _row_entries(selection, row, list(found[row.id].values()))]
     mixture = registry.dataset(table.dataset)
     known = known_samples(mixture, selection.protocol(table.rows[0]), selection.seeds)

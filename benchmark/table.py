@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any, Literal
 from benchmark import registry, tables
 from benchmark.cells import Cell, Protocol, Setting
 from benchmark.errors import UserError, unknown
-from benchmark.settings import Settings
+from benchmark.settings import Settings, method_fields
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,6 @@ class Table:
 
     number: what ``--table`` takes besides the id, where the paper is GAAN's.
     printed_runs: runs behind a printed mean and std.
-    budget: the field of the protocol that says how much is trained, and the paper's value of it.
     notes: errata, and what the reader of a rendering must know.
     """
 
@@ -93,7 +93,6 @@ class Table:
     profiles: Mapping[str, Profile]
     readings: Mapping[str, Reading]
     printed_runs: int
-    paper_epochs: int
     notes: tuple[str, ...] = ()
 
     def row(self, name: str) -> Row:
@@ -134,9 +133,14 @@ class Selection:
 
     @property
     def budget(self) -> float:
-        """Share of the paper's training."""
-        protocols = [self.protocol(row) for row in self.rows]
-        return min(p.epochs for p in protocols) / self.table.paper_epochs
+        """Share of the paper's training, in generator updates: the least of the rows."""
+        points = len(registry.dataset(self.table.dataset).centres) * registry.dataset(self.table.dataset).per_mode
+
+        def updates(protocol: Protocol) -> int:
+            return protocol.epochs * math.ceil(points / protocol.batch_size)
+
+        paper = Protocol(**{**self.table.protocol, **self.table.profiles["paper"].protocol})  # type: ignore[arg-type]
+        return min(updates(self.protocol(row)) for row in self.rows) / updates(paper)
 
     def protocol(self, row: Row) -> Protocol:
         profile, reading = self.table.profiles[self.profile], self.table.readings[self.reading]
@@ -151,9 +155,13 @@ class Selection:
         return Protocol(**{**fields, **self.settings.protocol})
 
     def overrides(self, row: Row) -> dict[str, Setting]:
-        """Method fields of a row: the reading's, then the row's own, then the user's."""
+        """Method fields of a row that differ from the defaults: the reading's, then the user's, then what makes it
+        this row."""
+        method = registry.method(row.method)
         reading = self.table.readings[self.reading].overrides.get(row.id, {})
-        return {**reading, **row.overrides, **self.settings.for_method(registry.method(row.method))}
+        fields = {**reading, **self.settings.for_method(method), **row.overrides}
+        defaults = {name: field.default for name, field in method_fields(method).items()}
+        return {name: value for name, value in fields.items() if value != defaults[name]}
 
     def cell(self, row: Row, seed: int) -> Cell:
         overrides = tuple(sorted(self.overrides(row).items()))

@@ -61,13 +61,11 @@ def throughput(
     ``attrs`` holds ``peak_gflops`` (measured, float32), ``threads``, ``processor`` and ``plain_ms`` (the plain loop's
     milliseconds per iteration, by row). ``iterations`` are timed in each of ``repeats`` runs, the median counts.
     """
+    cells = {row.id: selection.cell(row, seed=0) for row in selection.rows}
+    flops = {name: matrix_flops(make_module(cell, (0,))) for name, cell in cells.items()}
     before = peak_gflops()
     report(f"peak of matrix products: {before:.0f} GFLOP/s on {torch.get_num_threads()} threads")
-    timings, flops = {}, {}
-    for row in selection.rows:
-        cell = selection.cell(row, seed=0)
-        flops[row.id] = matrix_flops(make_module(cell, (0,)))
-        timings[row.id] = _time_row(row, cell, counts, iterations, repeats, report)
+    timings = {row.id: _time_row(row, cells[row.id], counts, iterations, repeats, report) for row in selection.rows}
     # Whatever slows the machine down hides the peak, nothing makes it appear higher.
     peak = max(before, peak_gflops())
     lines = []

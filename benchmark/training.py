@@ -34,6 +34,7 @@ from modules.base import AdversarialModule
 CHECKPOINT_FORMAT = 1
 #: A checkpoint is written at the end of an epoch if the last one is older than this.
 CHECKPOINT_SECONDS = 20.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,18 @@ class Evaluation(Callback):
         return self.seconds_before + time.monotonic() - self.started
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Only now, as Lightning has put in handlers of its own.
+        for number in SIGNALS if threading.current_thread() is threading.main_thread() else ():
+            signal.signal(number, self.interrupted)
         device = trainer.strategy.root_device
         self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+    def interrupted(self, number: int, frame: FrameType | None) -> None:
+        """First Ctrl-C (or SIGTERM): finish the epoch, write a checkpoint, stop. Second: stop at once."""
+        if self.stop:
+            raise Stopped
+        self.stop = True
+        print("\nstopping after this epoch; Ctrl-C again to stop at once", file=sys.stderr)
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
         self._report(trainer)
@@ -124,6 +135,10 @@ class Evaluation(Callback):
         for name, loss in zip(module.update_names, losses.double().mean(0), strict=True):
             self.curves.setdefault(f"loss.{name}", []).append(loss.tolist())
         self.samples = draw_samples(module, self.data.mixture, self.protocol, epoch)
+        for slot, points in enumerate(self.samples):
+            # A last step can ruin a network after its last loss was taken.
+            if self.diverged_at[slot] is None and not np.isfinite(points).all():
+                self.diverged_at[slot] = module.iteration
         self.measures = measure(self.data.mixture, self.protocol, self.samples)
         for name, values in self.measures.items():
             self.curves.setdefault(name, []).append(values.tolist())
@@ -173,20 +188,24 @@ def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto") -
     Raises ``Stopped`` after Ctrl-C, ``UserError`` for a checkpoint that does not fit, and whatever the method raises.
     """
     cell, seeds = block.first, block.seeds
-    mixture = registry.dataset(cell.dataset)
-    sources = sources_of(registry.method(cell.method), mixture, cell.protocol.networks)
     checkpoint = store.checkpoint(block.id)
+    check_checkpoint(block, store)
     module = make_module(cell, seeds)
     data = make_data(cell, seeds, module)
-    evaluation = Evaluation(block, module, data, checkpoint, sources, watch)
-    resume = checkpoint if checkpoint.exists() else None
-    if resume:
-        _check(resume, evaluation)
+    evaluation = Evaluation(block, module, data, checkpoint, sources_of_cell(cell), watch)
     with quiet(), stoppable(evaluation):
         trainer = make_trainer(cell, [evaluation], accelerator, max_epochs=cell.protocol.epochs)
+        resume = checkpoint if checkpoint.exists() else None
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     _write_records(store, evaluation)
     checkpoint.unlink(missing_ok=True)
+    if evaluation.stop:
+        raise Stopped
+
+
+def sources_of_cell(cell: Cell) -> str:
+    """Hash of the code that a cell's numbers depend on, as it is today."""
+    return sources_of(registry.method(cell.method), registry.dataset(cell.dataset), cell.protocol.networks)
 
 
 def _write_records(store: Store, evaluation: Evaluation) -> None:
@@ -217,26 +236,30 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
 
 
 def write_failures(block: Block, store: Store, reason: str) -> None:
-    """Records for a block whose method raised."""
-    mixture = registry.dataset(block.first.dataset)
-    sources = sources_of(registry.method(block.first.method), mixture, block.first.protocol.networks)
+    """Records for a block whose method raised; what an earlier run finished stays."""
     for cell in block.pending:
-        record = Record(cell.id, cell.identity(), "failed", sources, reason=reason, environment=environment())
-        store.write(cell, record)
+        before = store.read(cell)
+        if before is None or before.status == "failed":
+            sources = sources_of_cell(cell)
+            store.write(
+                cell, Record(cell.id, cell.identity(), "failed", sources, reason=reason, environment=environment())
+            )
 
 
-def _check(path: Path, evaluation: Evaluation) -> None:
+def check_checkpoint(block: Block, store: Store) -> None:
     """Refuse a checkpoint that is damaged, of another format, of another block or of other sources."""
+    path = store.checkpoint(block.id)
+    if not path.exists():
+        return
     way_out = f"delete {path} to start this block again"
     try:
-        callbacks = torch.load(path, map_location="cpu", weights_only=True)["callbacks"]
-        state = callbacks[evaluation.state_key]
+        state = torch.load(path, map_location="cpu", weights_only=True)["callbacks"][Evaluation.__qualname__]
         found = (state["format"], state["block"], state["sources"])
     except Exception as error:
         raise UserError(f"{path} is damaged or no checkpoint of this version; {way_out}") from error
     if found[0] != CHECKPOINT_FORMAT:
         raise UserError(f"{path} has checkpoint format {found[0]}, this version reads {CHECKPOINT_FORMAT}; {way_out}")
-    if found[1:] != (evaluation.block.id, evaluation.sources):
+    if found[1:] != (block.id, sources_of_cell(block.first)):
         raise UserError(f"{path} was written by other sources than these, its numbers would mix two codes; {way_out}")
 
 
@@ -253,25 +276,18 @@ def _number(value: float) -> float | None:
 
 
 def peak_memory_mib() -> float:
-    """Largest resident memory of this process so far."""
+    """Largest resident memory of this process so far, earlier blocks included."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 @contextmanager
 def stoppable(evaluation: Evaluation) -> Iterator[None]:
-    """First Ctrl-C (or SIGTERM): finish the epoch, write a checkpoint, stop. Second: stop at once."""
+    """Signals are the evaluation's while it trains, and afterwards whose they were."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if evaluation.stop:
-            raise Stopped
-        evaluation.stop = True
-        print("\nstopping after this epoch; Ctrl-C again to stop at once", file=sys.stderr)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, evaluation.interrupted) for number in SIGNALS}
     try:
         yield
     finally:
@@ -288,5 +304,7 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        yield
-    logger.setLevel(level)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -15,7 +15,8 @@ from modules.networks import together
 
 class VAEGAN(AdversarialModule):
     """VAE-GAN (Larsen et al. 2016, arXiv:1512.09300, Alg. 1): a VAE whose decoder is a GAN's generator and whose
-    likelihood is measured in the discriminator's features. Its prior must be normal.
+    likelihood is measured in the discriminator's features. Its prior must be normal. Encoder, discriminator and
+    generator take their steps one after another.
 
     gamma: weight of the likelihood in the generator's loss (section 2.3); 1e-6 in the 1-D code released with GAAN.
     likelihood: Gaussian of unit variance on the discriminator's last hidden layer (``features``, Eq. 7) or on the

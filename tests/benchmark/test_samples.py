@@ -28,6 +28,17 @@ def test_every_kind_of_file_gives_the_same_samples(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_samples(path, (2,)), POINTS, err_msg=path.name)
 
 
+def test_a_byte_order_mark_does_not_eat_a_sample(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1,2\n3,4\n", encoding="utf-8-sig")
+    assert read_samples(tmp_path / "a.csv", (2,)).tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_dictionary_without_names_is_named(tmp_path: Path) -> None:
+    torch.save({1: torch.zeros(2, 2), 2: torch.zeros(2, 2)}, tmp_path / "a.pt")
+    with pytest.raises(UserError, match="holds 1, 2"):
+        read_samples(tmp_path / "a.pt", (2,))
+
+
 def test_whole_numbers_are_samples(tmp_path: Path) -> None:
     torch.save(torch.arange(6).reshape(3, 2), tmp_path / "a.pt")
     assert read_samples(tmp_path / "a.pt", (2,)).tolist() == [[0, 1], [2, 3], [4, 5]]

@@ -136,7 +136,7 @@ def test_latex_and_html_are_balanced(filled: Store) -> None:
 
 
 def test_nothing_stored_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="python -m benchmark run --table gaan-2 --profile short"):
+    with pytest.raises(UserError, match="python -m benchmark run --table gaan-2 --profile short --results"):
         fill(selection(), Store(tmp_path))
 
 
@@ -167,6 +167,22 @@ def test_a_part_belongs_to_the_whole_and_what_is_changed_does_not() -> None:
     assert whole(selection(seeds=[7])) == selection(seeds=[7])
     names = [file_name(s, "gaan-2") for s in (selection(), part, changed, selection(seeds=[7]))]
     assert len(set(names)) == 4
+
+
+def test_the_budget_is_counted_in_generator_updates() -> None:
+    assert selection(profile="paper").budget == 1
+    assert selection().budget == 0.2
+    assert selection(profile="paper", assignments=["protocol.batch_size=1024"]).budget == pytest.approx(49 / 391)
+
+
+def test_a_field_set_to_its_default_is_the_same_model() -> None:
+    changed = selection(methods=["gaan_2"], assignments=["method.lambda_p=0.1"])
+    assert changed.cell(changed.rows[0], 0) == selection(methods=["gaan_2"]).cell(changed.rows[0], 0)
+
+
+def test_what_makes_a_row_cannot_be_set_away() -> None:
+    chosen = selection(methods=["gaan_1", "gaan_2"], assignments=["method.lambda_r=0.3"])
+    assert [chosen.overrides(row)["lambda_r"] for row in chosen.rows] == [0.0, 0.3]
 
 
 def test_table_1_is_read_off_the_networks() -> None:

@@ -66,13 +66,16 @@ def test_killed_and_resumed_equals_straight(method: str, tmp_path: Path, monkeyp
     assert not list((tmp_path / "killed" / "unfinished").glob("*.ckpt"))
 
 
-def test_first_interrupt_finishes_the_epoch_and_the_same_command_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_first_interrupt_finishes_the_epoch_and_the_same_command_goes_on(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     chosen = cells("gan", 0, 1)
     straight = run(tmp_path / "straight", chosen)
 
     def interrupt(progress: Progress) -> None:
         if progress.iteration == 17:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     with pytest.raises(Stopped):
         run(tmp_path / "stopped", chosen, interrupt)
@@ -80,6 +83,33 @@ def test_first_interrupt_finishes_the_epoch_and_the_same_command_goes_on(tmp_pat
     resumed = run(tmp_path / "stopped", chosen, lambda progress: seen.append(progress.iteration))
     assert min(seen) > 25
     assert [numbers(r) for r in resumed] == [numbers(r) for r in straight]
+
+
+def test_an_interrupt_in_the_last_epoch_stops_after_the_block(tmp_path: Path) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.iteration == 2 * 25 + 17:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    store = Store(tmp_path)
+    store.prepare()
+    chosen = cells("gan", 0, 1, 2, 3)
+    with pytest.raises(Stopped):
+        run_blocks(to_do(store, chosen), store, interrupt, "cpu")
+    assert [store.read(cell) is not None for cell in chosen] == [True, True, False, False]
+
+
+def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def interrupt(progress: Progress) -> None:
+        seen.append(progress.iteration)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Stopped):
+        run(tmp_path, cells("gan", 0, 1), interrupt)
+    assert seen == [17, 25]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_seed_does_not_depend_on_its_neighbours_or_its_slot(tmp_path: Path) -> None:
@@ -129,6 +159,16 @@ def test_a_method_that_raises_fails_alone(tmp_path: Path, monkeypatch: pytest.Mo
     records = [store.read(cell) for cell in chosen]
     assert [r.status for r in records if r] == ["failed", "failed", "done", "done"]
     assert len(to_do(store, chosen)) == 1, "failed cells are tried again, done ones are not"
+
+
+def test_a_failure_leaves_what_was_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = cells("gan", 0, 1)
+    finished = run(tmp_path, chosen)
+    monkeypatch.setattr(training, "make_module", lambda *_: 1 / 0)
+    store = Store(tmp_path)
+    outcome = run_blocks(to_do(store, chosen, [cell.id for cell in chosen]), store, lambda progress: None, "cpu")
+    assert "ZeroDivisionError" in outcome.failed[0][1]
+    assert [store.read(cell) for cell in chosen] == finished
 
 
 @pytest.mark.parametrize("damage", ["cut", "format", "sources", "nonsense"])
