@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import io
-import pkgutil
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ import matplotlib.figure
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from benchmark import figures
+from benchmark import figures, registry
 from benchmark.cells import Cell
 from benchmark.errors import UserError, unknown
 from benchmark.records import Record, Store, write_atomically
@@ -63,11 +61,7 @@ class Figure:
 
 def all_figures() -> dict[str, Figure]:
     """Every figure, by id."""
-    found: dict[str, Figure] = {}
-    for info in pkgutil.iter_modules(figures.__path__):
-        module = importlib.import_module(f"benchmark.figures.{info.name}")
-        found.update({v.id: v for v in vars(module).values() if isinstance(v, Figure)})
-    return found
+    return {value.id: value for value in registry.values_in(figures) if isinstance(value, Figure)}
 
 
 def find_figure(name: str) -> Figure:

@@ -6,7 +6,10 @@ import importlib
 import inspect
 import pkgutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import datamodules
 import modules
@@ -15,24 +18,21 @@ from datamodules.mixture import GaussianMixture
 from modules.base import AdversarialModule
 
 
+def values_in(package: ModuleType) -> Iterator[Any]:
+    """Everything that the files of a package have at their top level: adding a file is all it takes to be found."""
+    for info in pkgutil.iter_modules(package.__path__):
+        yield from vars(importlib.import_module(f"{package.__name__}.{info.name}")).values()
+
+
 def methods() -> dict[str, type[AdversarialModule]]:
     """Every method in ``modules``, by the name it gives itself."""
-    found = {}
-    for info in pkgutil.iter_modules(modules.__path__):
-        module = importlib.import_module(f"modules.{info.name}")
-        for value in vars(module).values():
-            if inspect.isclass(value) and issubclass(value, AdversarialModule) and value.name:
-                found[value.name] = value
-    return found
+    classes = [v for v in values_in(modules) if inspect.isclass(v) and issubclass(v, AdversarialModule)]
+    return {found.name: found for found in classes if found.name}
 
 
 def datasets() -> dict[str, GaussianMixture]:
     """Every mixture in ``datamodules``, by name."""
-    found = {}
-    for info in pkgutil.iter_modules(datamodules.__path__):
-        module = importlib.import_module(f"datamodules.{info.name}")
-        found.update({v.name: v for v in vars(module).values() if isinstance(v, GaussianMixture)})
-    return found
+    return {value.name: value for value in values_in(datamodules) if isinstance(value, GaussianMixture)}
 
 
 def method(name: str) -> type[AdversarialModule]:

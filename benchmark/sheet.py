@@ -16,10 +16,9 @@ from benchmark.cells import Cell, Protocol, digest
 from benchmark.errors import UserError
 from benchmark.evaluation import measure
 from benchmark.records import Record, Store
-from benchmark.sources import sources_of
 from benchmark.statistics import Summary, order_agreement, summarise, verdict
 from benchmark.table import Column, NetworkTable, Printed, Row, Selection, select
-from benchmark.training import make_module
+from benchmark.training import make_module, sources_of_cell
 from datamodules.mixture import GaussianMixture
 from modules.networks import MLP
 
@@ -257,8 +256,7 @@ def _footer(selection: Selection, entries: Sequence[Entry], found: Mapping[str, 
 
 def is_stale(cell: Cell, records: Iterable[Record]) -> bool:
     """Whether any of the records was made by other code than today's."""
-    mixture = registry.dataset(cell.dataset)
-    today = sources_of(registry.method(cell.method), mixture, cell.protocol.networks)
+    today = sources_of_cell(cell)
     return any(record.sources != today for record in records)
 
 

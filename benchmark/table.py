@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -173,11 +171,7 @@ class Selection:
 
 def all_tables() -> dict[str, Table | NetworkTable]:
     """Every table, by id."""
-    found: dict[str, Table | NetworkTable] = {}
-    for info in pkgutil.iter_modules(tables.__path__):
-        module = importlib.import_module(f"benchmark.tables.{info.name}")
-        found.update({v.id: v for v in vars(module).values() if isinstance(v, (Table, NetworkTable))})
-    return found
+    return {value.id: value for value in registry.values_in(tables) if isinstance(value, (Table, NetworkTable))}
 
 
 def find_table(name: str) -> Table | NetworkTable:
