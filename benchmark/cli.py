@@ -145,8 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return COMMANDS[args.verb](args)
         except SystemExit as end:
-            # Lightning's answer to Ctrl-C.
-            raise Stopped from end
+            # Rich's answer to a closed pipe, and Lightning's to Ctrl-C.
+            raise (end.__context__ if isinstance(end.__context__, BrokenPipeError) else Stopped()) from end
     except UserError as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -107,6 +108,15 @@ def test_a_damaged_record_is_named_and_kept(short: Path, capsys: pytest.CaptureF
     for verb in ("show", "plan", "run"):
         assert path.name in refused(capsys, verb, "--table", "2", "--profile", "short", "--results", str(short))
     assert path.exists()
+
+
+def test_a_closed_pipe_is_no_interrupt() -> None:
+    command = "import sys; from benchmark.cli import main; sys.exit(main(['list']))"
+    with subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
