@@ -21,6 +21,9 @@ class Protocol(Training):
 
     profile, reading: the names it was picked by: how much is trained, and which of the paper's readings.
     epochs: passes through the training data, one evaluation after each.
+    fresh_iterations: iterations of an epoch on new points of a mixture, 0 for a pass through its fixed training set.
+    embedding: noise of a mixture that fills a subspace: in its first coordinates (``padded``) or in a random subspace
+        (``projected``).
     width: seeds trained side by side. Kernels depend on it, so that it belongs to the protocol; short blocks are
         padded.
     precision, world_size: as Lightning's trainer names them.
@@ -32,6 +35,8 @@ class Protocol(Training):
     profile: str = "paper"
     reading: str = "corrected"
     epochs: int = 1
+    fresh_iterations: int = 0
+    embedding: Literal["padded", "projected"] = "padded"
     width: int = 8
     precision: Literal["32-true"] = "32-true"
     world_size: Literal[1] = 1

@@ -110,7 +110,8 @@ def make_parser() -> Parser:
 def _add_selection(parser: Parser) -> None:
     add = parser.add_argument
     add("--profile", default="paper", help="how much is trained: paper (default), short, smoke")
-    add("--reading", default="corrected", help="of the paper: corrected (default), printed, released")
+    add("--reading", help="of the paper; default: the table's, see list")
+    add("--datasets", metavar="A,B", help="of a table with several; default: all")
     add("--methods", metavar="A,B", help="rows of the table; default: all")
     add(
         "--method", action="append", default=[], metavar="MODULE:CLASS", help="a class of yours beside them; repeatable"
@@ -174,11 +175,9 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
     table = find_table(name or find_figure(str(figure)).table)
     text = getattr(args, "seeds", None)
     seeds = parse_seeds(text) if text is not None else None
-    methods = [word.strip() for word in (args.methods or "").split(",") if word.strip()]
-    if args.methods is not None and not methods:
-        raise UserError("--methods is empty; leave it out for all methods of the table")
+    methods, datasets = _words(args, "methods"), _words(args, "datasets")
     if isinstance(table, NetworkTable):
-        if methods or args.method or args.set or text:
+        if methods or datasets or args.method or args.set or text:
             raise UserError(f"table {table.id} trains nothing: --methods, --method, --set and --seeds do not apply")
         select(table.of, profile=args.profile, reading=args.reading)
         return table
@@ -189,10 +188,20 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
         methods=methods,
         own=args.method,
         seeds=seeds,
+        datasets=datasets,
         assignments=args.set,
     )
     _check_accelerator(args)
     return chosen
+
+
+def _words(args: argparse.Namespace, option: str) -> list[str]:
+    """The words of ``--methods A,B``; none where it is not given."""
+    text = getattr(args, option)
+    words = [word.strip() for word in (text or "").split(",") if word.strip()]
+    if text is not None and not words:
+        raise UserError(f"--{option} is empty; leave it out for all {option} of the table")
+    return words
 
 
 def _check_accelerator(args: argparse.Namespace) -> None:
@@ -228,16 +237,21 @@ def _list(args: argparse.Namespace) -> int:
     section("figures", {name: f"{f.title} (from {f.table})" for name, f in sorted(all_figures().items())})
     section("methods", {row.id: _summary(row) for table in trained.values() for row in table.rows})
     section("data sets", {name: mixture.source for name, mixture in sorted(registry.datasets().items())})
-    measures = {c.measure: c.printed_title for t in trained.values() for c in t.columns}
+    measures = {c.measure: c.printed_title for t in reversed(trained.values()) for c in t.columns}
     section("measures", {name: f"beside {title}" if title else "" for name, title in measures.items()})
     for table in trained.values():
         protocols = {
-            name: f"{select(table, profile=name).budget * 100:.3g} % of the paper's training, {profile.seeds} seeds"
+            name: f"{_budgets(select(table, profile=name))} of the paper's training, {profile.seeds} seeds"
             for name, profile in table.profiles.items()
         }
         section(f"profiles of {table.id}", protocols)
         section(f"readings of {table.id}", {name: reading.title for name, reading in table.readings.items()})
     return 0
+
+
+def _budgets(selection: Selection) -> str:
+    shares = {name: f"{selection.budget(name) * 100:.3g} %" for name in selection.datasets}
+    return ", ".join(dict.fromkeys(shares.values())) if len(shares) == 1 else str(shares).strip("{}").replace("'", "")
 
 
 def _summary(row: Row) -> str:
@@ -254,7 +268,7 @@ def _blocks(selection: Selection, store: Store, redo_stale: bool) -> list[Block]
     stale = []
     if redo_stale:
         records = read_records(store, cells)
-        stale = [c.id for c in cells if c.id in records and sheets.is_stale(c, [records[c.id]])]
+        stale = [c.id for c in cells if c.id in records and sheets.is_stale(c, records[c.id])]
     return to_do(store, cells, stale)
 
 
@@ -280,7 +294,7 @@ def _plan(args: argparse.Namespace) -> int:
         status = [record.status for record in records.values()]
         words = [f"{len(cells) - left} done" if left < len(cells) else "", f"{left} to do" if left else ""]
         words += [f"{status.count(s)} {s}" for s in ("diverged", "failed") if s in status]
-        stale = sum(sheets.is_stale(cell, [records[cell.id]]) for cell in cells if cell.id in records)
+        stale = sum(sheets.is_stale(cell, records[cell.id]) for cell in cells if cell.id in records)
         words += [f"{stale} stale"] if stale else []
         time_left = sum(estimates[block.id].seconds_left for block in mine)
         line = f"  {row.id:<12} {', '.join(w for w in words if w):<24}"
@@ -367,13 +381,13 @@ def _evaluate(args: argparse.Namespace) -> int:
     mixture = registry.dataset(args.dataset)
     samples = read_samples(args.samples, mixture.data_shape)
     values = {name: float(value[0]) for name, value in measure(mixture, Protocol(), samples[None]).items()}
-    counts = ("registered_modes", "registered_points")
+    counts = ("registered_modes", "registered_points", "captured_modes", "captured_modes_literal")
     result = {k: None if v != v else int(v) if k in counts else v for k, v in values.items()} | {"n": len(samples)}
     if args.format == "json":
         print(json.dumps(result, indent=1, allow_nan=False))
     else:
         for name, value in result.items():
-            print(f"{name:<24} {'no value' if value is None else f'{value:.6g}'}")
+            print(f"{name:<30} {'no value' if value is None else f'{value:.6g}'}")
     return 0
 
 

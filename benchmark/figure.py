@@ -120,7 +120,7 @@ def small_print(figure: Figure, selection: Selection, records: Records) -> list[
     lines = []
     if absent := [row.title for row in selection.rows if row.id not in records]:
         lines.append(f"No record, left out: {', '.join(absent)}.")
-    missing = {row: len(selection.seeds) - len(pairs) for row, pairs in records.items()}
+    missing = {row.id: len(selection.cells(row)) - len(records[row.id]) for row in selection.rows if row.id in records}
     lines += _counted("Not run yet", selection.rows, missing)
     for status in ("diverged", "failed"):
         lost = {row: len(pairs) for row, pairs in with_status(records, status).items()}
@@ -155,13 +155,13 @@ def line_style(selection: Selection, row_id: str) -> tuple[str, str]:
 
 
 def _counted(label: str, rows: Sequence[Row], counts: Mapping[str, int]) -> list[str]:
-    """One line such as ``Diverged: GAN 2, ALI 1 (seeds).``, or none."""
+    """One line such as ``Diverged: GAN 2, ALI 1 (models).``, or none."""
     named = [f"{row.title} {counts[row.id]}" for row in rows if counts.get(row.id)]
-    return [f"{label}: {', '.join(named)} (seeds)."] if named else []
+    return [f"{label}: {', '.join(named)} (models)."] if named else []
 
 
 def _stale(pairs: Sequence[tuple[Cell, Record]]) -> bool:
-    return bool(pairs) and is_stale(pairs[0][0], [record for _, record in pairs])
+    return any(is_stale(cell, record) for cell, record in pairs)
 
 
 def _nothing(figure: Figure, selection: Selection, store: Store, records: Records) -> UserError:

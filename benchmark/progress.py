@@ -83,10 +83,10 @@ class Watcher:
 
     @staticmethod
     def _note(step: Step) -> str:
-        parts = [f"epoch {step.epoch}/{step.block.first.protocol.epochs}"]
+        parts = [f"epoch {step.epoch}/{step.epochs}"]
         parts += [f"{name} {value:.3f}" for name, value in step.losses.items()]
-        if "registered_modes" in step.measures:
-            modes = step.measures["registered_modes"][list(step.block.slots)]
+        for name in {"registered_modes", "captured_modes"} & step.measures.keys():
+            modes = step.measures[name][list(step.block.slots)]
             parts.append(f"modes {' '.join(f'{value:.0f}' for value in modes)}")
         return "  ".join(parts)
 

@@ -34,6 +34,7 @@ class Record:
     environment: commit, versions, processor, device, threads.
     sources: hash of the code that the numbers depend on.
     samples: SHA-256 of the sample file, None where there is none.
+    frames: SHA-256 of the file of samples along the training, None where there is none.
     """
 
     id: str
@@ -47,10 +48,12 @@ class Record:
     cost: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     samples: str | None = None
+    frames: str | None = None
 
 
 class Store:
-    """A results folder. ``records/DATASET/METHOD/ID.json`` and ``ID.npy``; ``unfinished/`` holds checkpoints."""
+    """A results folder. ``records/DATASET/METHOD/ID.json``, its samples ``ID.npy`` and its samples along the training
+    ``ID.frames.npy``; ``unfinished/`` holds checkpoints."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -87,26 +90,45 @@ class Store:
 
     def samples(self, cell: Cell, record: Record) -> np.ndarray:
         """The final samples, ``[n, d]`` float32 in original units; ``UserError`` if they are not the record's."""
-        path = self.path(cell).with_suffix(".npy")
+        return np.load(self._content(cell, ".npy", record.samples), allow_pickle=False)
+
+    def frames(self, cell: Cell, record: Record) -> np.ndarray | None:
+        """Samples along the training, ``[frames, n, d]`` float32; None where the record has none."""
+        if record.frames is None:
+            return None
+        return np.load(self._content(cell, ".frames.npy", record.frames), allow_pickle=False).astype(np.float32)
+
+    def _content(self, cell: Cell, suffix: str, sha256: str | None) -> io.BytesIO:
+        path = self.path(cell).with_suffix(suffix)
         try:
             content = path.read_bytes()
         except OSError as error:
             raise UserError(
                 f"the samples of a record are missing: {path}; delete {path.with_suffix('.json')} and run again"
             ) from error
-        if hashlib.sha256(content).hexdigest() != record.samples:
+        if hashlib.sha256(content).hexdigest() != sha256:
             raise _damaged(path, "not the samples that the record names", path.with_suffix(".json"))
-        return np.load(io.BytesIO(content), allow_pickle=False)
+        return io.BytesIO(content)
 
-    def write(self, cell: Cell, record: Record, samples: np.ndarray | None = None) -> None:
+    def write(
+        self,
+        cell: Cell,
+        record: Record,
+        samples: np.ndarray | None = None,
+        frames: np.ndarray | None = None,
+    ) -> None:
         """Write samples, then the record; each appears whole or not at all."""
         path = self.path(cell)
         content = asdict(record)
-        if samples is not None:
-            buffer = io.BytesIO()
-            np.save(buffer, samples.astype(np.float32), allow_pickle=False)
-            content["samples"] = hashlib.sha256(buffer.getvalue()).hexdigest()
-            write_atomically(path.with_suffix(".npy"), buffer.getvalue())
+        for key, suffix, array in (
+            ("samples", ".npy", None if samples is None else samples.astype(np.float32)),
+            ("frames", ".frames.npy", None if frames is None else frames.astype(np.float16)),
+        ):
+            if array is not None:
+                buffer = io.BytesIO()
+                np.save(buffer, array, allow_pickle=False)
+                content[key] = hashlib.sha256(buffer.getvalue()).hexdigest()
+                write_atomically(path.with_suffix(suffix), buffer.getvalue())
         text = json.dumps({"format": FORMAT, "checksum": digest(content)} | content, indent=1, allow_nan=False)
         write_atomically(path, (_one_line_per_list(text) + "\n").encode())
 

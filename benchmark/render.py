@@ -6,7 +6,7 @@ import html
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from rich.console import Console
@@ -15,6 +15,8 @@ from rich.table import Table as RichTable
 from benchmark.sheet import Sheet
 from benchmark.table import Column
 
+#: A measure that only some of the models have: how many is said beside it.
+PARTIAL = "updates_to_all_modes"
 FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
 _ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 
@@ -33,49 +35,61 @@ def _title(column: Column) -> str:
     return column.title + _ARROWS[column.better]
 
 
-def _value(mean: float, std: float, digits: int) -> str:
+def _value(mean: float, std: float, column: Column) -> str:
     if math.isnan(mean):
         return ""
-    return f"{mean:.{digits}f}" + ("" if math.isnan(std) else f" ± {std:.{digits}f}")
+    return _number(mean, column) + ("" if math.isnan(std) else f" ± {_number(std, column)}")
 
 
-def cells(sheet: Sheet, newline: str) -> pd.DataFrame:
+def _number(value: float, column: Column) -> str:
+    return f"{value * 100 if column.percent else value:.{column.digits}f}"
+
+
+def parts(sheet: Sheet, newline: str) -> list[tuple[str, pd.DataFrame]]:
+    """The sheet's cells, and in a table of several data sets one frame for each, under its name; what a row is not
+    trained on is left out."""
+    names = list(dict.fromkeys(column.dataset for column in sheet.columns))
+    return [(name, cells(sheet, newline, [c for c in sheet.columns if c.dataset == name])) for name in names]
+
+
+def cells(sheet: Sheet, newline: str, columns: Sequence[Column]) -> pd.DataFrame:
     """One cell per row and column, in lines: ours with its interval, the printed value, the verdict."""
-    digits = {column.measure: column.digits for column in sheet.columns}
-    compared = sheet.frame.groupby("column")["paper_mean"].apply(lambda values: values.notna().any())
+    by_id = {column.id: column for column in columns}
+    frame = sheet.frame[sheet.frame["column"].isin(list(by_id))]
+    compared = frame.groupby("column")["paper_mean"].apply(lambda values: values.notna().any())
 
     def cell(entry: pd.Series) -> str:
-        places = digits[entry["column"]]
-        ours = _value(entry["mean"], entry["std"], places) or "no value"
+        column = by_id[entry["column"]]
+        ours = _value(entry["mean"], entry["std"], column) or "no value"
         if not math.isnan(entry["ci_low"]):
-            ours += f" [{entry['ci_low']:.{places}f}, {entry['ci_high']:.{places}f}]"
+            ours += f" [{_number(entry['ci_low'], column)}, {_number(entry['ci_high'], column)}]"
+        if column.measure == PARTIAL:
+            ours += f" ({entry['n']} models)"
         lost = [f"{entry[f'n_{s}']} {s}" for s in ("diverged", "failed") if entry[f"n_{s}"]]
         if lost:
             ours += f" ({', '.join(lost)})"
         lines = [ours]
         if compared[entry["column"]] and not math.isnan(entry["paper_mean"]):
-            lines += [f"paper {_value(entry['paper_mean'], entry['paper_std'], places)}", str(entry["verdict"])]
+            lines += [f"paper {_value(entry['paper_mean'], entry['paper_std'], column)}", str(entry["verdict"])]
         return newline.join(lines)
 
-    texts = sheet.frame.assign(text=sheet.frame.apply(cell, axis=1))
+    texts = frame.assign(text=frame.apply(cell, axis=1))
     wide = texts.pivot(index="row", columns="column", values="text")
-    wide = wide.loc[list(sheet.frame["row"].unique()), [column.measure for column in sheet.columns]]
+    wide = wide.reindex(index=list(frame["row"].unique()), columns=list(by_id)).fillna("")
     wide.index = pd.Index([sheet.rows[row] for row in wide.index], name=None)
-    wide.columns = pd.Index([_title(column) for column in sheet.columns])
+    wide.columns = pd.Index([_title(column) for column in columns])
     return wide
 
 
 def _text(sheet: Sheet, width: int | None) -> str:
-    table = RichTable(title=sheet.title, caption=None, show_lines=True, title_justify="left")
-    wide = cells(sheet, "\n")
-    table.add_column("")
-    for column in wide.columns:
-        table.add_column(column)
-    for name, row in wide.iterrows():
-        table.add_row(str(name), *row)
     console = Console(file=io.StringIO(), width=width or 200, color_system=None)
     console.print(sheet.header, highlight=False)
-    console.print(table)
+    for dataset, wide in parts(sheet, "\n"):
+        title = ": ".join(filter(None, [dataset, sheet.title]))
+        table = RichTable("", *wide.columns, title=title, caption=None, show_lines=True, title_justify="left")
+        for name, row in wide.iterrows():
+            table.add_row(str(name), *row)
+        console.print(table)
     for line in (sheet.citation, *sheet.footer):
         console.print(line, highlight=False)
     assert isinstance(console.file, io.StringIO)
@@ -83,18 +97,21 @@ def _text(sheet: Sheet, width: int | None) -> str:
 
 
 def _markdown(sheet: Sheet) -> str:
-    body = cells(sheet, "<br>").to_markdown()
+    bodies = [(f"#### {name}\n\n" if name else "") + wide.to_markdown() for name, wide in parts(sheet, "<br>")]
+    body = "\n\n".join(bodies)
     notes = "\n".join(f"- {line}" for line in sheet.footer)
     return f"### {sheet.title}\n\n{sheet.header}\n\n{body}\n\n{sheet.citation}\n\n{notes}\n"
 
 
 def _latex(sheet: Sheet) -> str:
     """For the packages booktabs and makecell."""
-    wide = cells(sheet, "\n").map(lambda text: rf"\makecell{{{_tex(text)}}}")
-    wide.index, wide.columns = wide.index.map(_tex), wide.columns.map(_tex)
-    caption = _tex(f"{sheet.title}. {sheet.header}. {sheet.citation}")
-    notes = "".join(f"% {line}\n" for line in sheet.footer)
-    return notes + wide.style.to_latex(hrules=True, caption=caption, column_format="l" * (len(wide.columns) + 1))
+    written = []
+    for name, wide in parts(sheet, "\n"):
+        wide = wide.map(lambda text: rf"\makecell{{{_tex(text)}}}")
+        wide.index, wide.columns = wide.index.map(_tex), wide.columns.map(_tex)
+        caption = _tex(f"{': '.join(filter(None, [name, sheet.title]))}. {sheet.header}. {sheet.citation}")
+        written.append(wide.style.to_latex(hrules=True, caption=caption, column_format="l" * (len(wide.columns) + 1)))
+    return "".join(f"% {line}\n" for line in sheet.footer) + "\n".join(written)
 
 
 def _tex(text: str) -> str:
@@ -106,8 +123,10 @@ def _tex(text: str) -> str:
 
 
 def _html(sheet: Sheet) -> str:
-    safe = cells(sheet, "\n").map(lambda text: html.escape(text).replace("\n", "<br>"))
-    body = safe.to_html(escape=False, border=0)
+    body = ""
+    for name, wide in parts(sheet, "\n"):
+        safe = wide.map(lambda text: html.escape(text).replace("\n", "<br>"))
+        body += (f"<h2>{html.escape(name)}</h2>" if name else "") + safe.to_html(escape=False, border=0)
     notes = "".join(f"<li>{html.escape(line)}</li>" for line in sheet.footer)
     style = "body{font-family:sans-serif}table{border-collapse:collapse}td,th{padding:.4em .8em;border:1px solid #ccc}"
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,8 +22,13 @@ from benchmark.training import make_module, sources_of_cell
 from datamodules.mixture import GaussianMixture
 from modules.networks import MLP
 
-#: Modes of the sampler behind the row "collapsed".
-COLLAPSED_MODES = 12
+#: Rows of known samples.
+KNOWN = ("real", "collapsed", "spread")
+
+
+def collapsed_modes(mixture: GaussianMixture) -> int:
+    """Modes of the sampler behind the row "collapsed"."""
+    return len(mixture.centres) // 2
 
 
 @dataclass(frozen=True)
@@ -81,12 +86,19 @@ def seeds_text(seeds: Sequence[int]) -> str:
 def header(selection: Selection) -> str:
     """Profile, reading, share of the paper's training, seeds, and what ``--set`` changed."""
     table = selection.table
+    budgets = {name: f"{100 * selection.budget(name):.3g} %" for name in _trained_on(selection)}
+    shares = [f"{share} on {name}" for name, share in budgets.items()] if len(set(budgets.values())) > 1 else []
+    reading = table.readings[selection.reading].title
+    if table.selected and selection.reading == table.reading:
+        reading += f"; {table.selected}"
     parts = [
         f"profile {selection.profile}",
-        f"reading {selection.reading} ({table.readings[selection.reading].title})",
-        f"{100 * selection.budget:.3g} % of the paper's training",
+        f"reading {selection.reading} ({reading})",
+        f"{', '.join(shares) or next(iter(budgets.values()))} of the paper's training",
         f"seeds {seeds_text(selection.seeds)} ({len(selection.seeds)})",
     ]
+    if selection.datasets != table.datasets:
+        parts.append(f"only {', '.join(selection.datasets)}")
     if text := str(selection.settings):
         parts.append(f"set {text}")
     return "; ".join(parts)
@@ -98,7 +110,7 @@ def run_command(what: str, selection: Selection, store: Store) -> str:
     words = ["python", "-m", "benchmark", "run", *what.split()]
     if selection.profile != "paper":
         words += ["--profile", selection.profile]
-    if selection.reading != "corrected":
+    if selection.reading != selection.table.reading:
         words += ["--reading", selection.reading]
     known = [row.id for row in usual.rows]
     chosen = [row.id for row in selection.rows if row.id in known]
@@ -106,6 +118,8 @@ def run_command(what: str, selection: Selection, store: Store) -> str:
         words += ["--methods", ",".join(chosen)] if chosen else []
     for row in selection.rows:
         words += ["--method", row.id] if row.id not in known else []
+    if selection.datasets != usual.datasets:
+        words += ["--datasets", ",".join(selection.datasets)]
     if selection.seeds != usual.seeds:
         text = seeds_text(selection.seeds)
         # One number alone is a count of seeds on the command line.
@@ -130,6 +144,7 @@ def whole(selection: Selection) -> Selection:
     """All rows and seeds of the table where the selection is a part of them, else the selection itself."""
     default = select(selection.table, profile=selection.profile, reading=selection.reading)
     part = set(selection.seeds) <= set(default.seeds) and {r.id for r in selection.rows} <= {r.id for r in default.rows}
+    part = part and len(selection.datasets) <= len(default.datasets)
     return default if part and selection.settings == default.settings else selection
 
 
@@ -140,38 +155,58 @@ def fill(selection: Selection, store: Store) -> Sheet:
     if not any(found.values()):
         command = run_command(f"--table {table.id}", selection, store)
         raise UserError(f"nothing is stored for this in {store.folder}; first: {command}")
-    entries = [e for row in selection.rows for e in _row_entries(selection, row, list(found[row.id].values()))]
-    mixture = registry.dataset(table.dataset)
-    known = known_samples(mixture, selection.protocol(table.rows[0]), selection.seeds)
-    for name, values in known.items():
-        entries += [_entry(selection, name, column, values[column.measure], None) for column in table.columns]
+    entries = [e for row in selection.rows for e in _row_entries(selection, row, found[row.id])]
+    known = {
+        dataset: known_samples(registry.dataset(dataset), _any_protocol(selection, dataset), selection.seeds)
+        for dataset in _trained_on(selection)
+    }
+    for name in KNOWN:
+        for column in selection.columns:
+            values = known[selection.dataset_of(column)][name].get(column.measure)
+            entries += [] if values is None else [_entry(selection, name, column, values, None)]
     titles = {row.id: row.title for row in selection.rows}
-    titles |= {"real": "real", "collapsed": f"collapsed ({COLLAPSED_MODES} modes)", "spread": "spread"}
+    half = sorted({collapsed_modes(registry.dataset(dataset)) for dataset in known})
+    collapsed = f"collapsed ({half[0] if len(half) == 1 else 'half the'} modes)"
+    titles |= {"real": "real", "collapsed": collapsed, "spread": "spread"}
     return Sheet(
         name=file_name(selection, table.id),
         title=table.title,
         citation=table.citation,
         header=header(selection),
-        columns=table.columns,
+        columns=selection.columns,
         rows=titles,
-        known=tuple(known),
+        known=KNOWN,
         frame=pd.DataFrame([asdict(entry) for entry in entries]),
         footer=tuple(_footer(selection, entries, found)),
     )
 
 
-def _records(selection: Selection, row: Row, store: Store) -> dict[int, Record]:
-    found = ((cell.seed, store.read(cell)) for cell in selection.cells(row))
-    return {seed: record for seed, record in found if record is not None}
+def _trained_on(selection: Selection) -> list[str]:
+    """Chosen data sets that any chosen row is trained on."""
+    return [name for name in selection.datasets if any(name in selection.datasets_of(row) for row in selection.rows)]
 
 
-def _row_entries(selection: Selection, row: Row, records: Sequence[Record]) -> list[Entry]:
-    done = [record for record in records if record.status == "done"]
-    counts = [sum(record.status == status for record in records) for status in ("diverged", "failed")]
+def _any_protocol(selection: Selection, dataset: str) -> Protocol:
+    """For what all rows have in common: how their samples are judged."""
+    return next(selection.protocol(row, dataset) for row in selection.rows if dataset in selection.datasets_of(row))
+
+
+def _records(selection: Selection, row: Row, store: Store) -> dict[Cell, Record]:
+    found = ((cell, store.read(cell)) for cell in selection.cells(row))
+    return {cell: record for cell, record in found if record is not None}
+
+
+def _row_entries(selection: Selection, row: Row, records: Mapping[Cell, Record]) -> list[Entry]:
     entries = []
-    for column in selection.table.columns:
+    for column in selection.columns:
+        dataset = selection.dataset_of(column)
+        if dataset not in selection.datasets_of(row):
+            continue
+        here = [record for cell, record in records.items() if cell.dataset == dataset]
+        done = [record for record in here if record.status == "done"]
+        counts = [sum(record.status == status for record in here) for status in ("diverged", "failed")]
         values = [value for record in done if (value := record.measures.get(column.measure)) is not None]
-        entries.append(_entry(selection, row.id, column, values, row.printed.get(column.measure), *counts))
+        entries.append(_entry(selection, row.id, column, values, row.printed.get(column.id), *counts))
     return entries
 
 
@@ -186,13 +221,15 @@ def _entry(
 ) -> Entry:
     ours = summarise(values)
     mean, std = (printed.mean, printed.std) if printed else (None, None)
+    budget = selection.budget(selection.dataset_of(column))
+    said = verdict(ours, mean, std, selection.table.printed_runs, budget) if column.comparable else "-"
     return Entry(
         selection.table.id,
         row,
-        column.measure,
+        column.id,
         selection.profile,
         selection.reading,
-        selection.budget,
+        budget,
         ours.n,
         diverged,
         failed,
@@ -202,7 +239,7 @@ def _entry(
         ours.ci_high,
         math.nan if mean is None else mean,
         math.nan if std is None else std,
-        verdict(ours, mean, std, selection.table.printed_runs, selection.budget),
+        said,
     )
 
 
@@ -210,54 +247,59 @@ def known_samples(
     mixture: GaussianMixture, protocol: Protocol, seeds: Sequence[int]
 ) -> dict[str, dict[str, list[float]]]:
     """The measures on samples of known quality, a set per seed: what a perfect, a collapsed, a careless model get."""
-    samplers = {
-        "real": lambda rng: mixture.real(protocol.samples, rng),
-        "collapsed": lambda rng: mixture.collapsed(protocol.samples, rng, COLLAPSED_MODES),
-        "spread": lambda rng: mixture.spread(protocol.samples, rng),
-    }
+    samplers = (
+        lambda rng: mixture.real(protocol.samples, rng),
+        lambda rng: mixture.collapsed(protocol.samples, rng, collapsed_modes(mixture)),
+        lambda rng: mixture.spread(protocol.samples, rng),
+    )
     found = {}
-    for name, sampler in samplers.items():
+    for name, sampler in zip(KNOWN, samplers, strict=True):
         generators = [np.random.default_rng((*f"known {name} {mixture.name} ".encode(), seed)) for seed in seeds]
         values = measure(mixture, protocol, np.stack([sampler(g) for g in generators]).astype(np.float32))
         found[name] = {key: [float(v) for v in value if np.isfinite(v)] for key, value in values.items()}
     return found
 
 
-def _footer(selection: Selection, entries: Sequence[Entry], found: Mapping[str, Mapping[int, Record]]) -> list[str]:
+def _footer(selection: Selection, entries: Sequence[Entry], found: Mapping[str, Mapping[Cell, Record]]) -> list[str]:
     table = selection.table
     lines = []
     taus = []
-    for column in table.columns:
-        pairs = [(e.mean, e.paper_mean) for e in entries if e.column == column.measure]
+    for column in selection.columns:
+        pairs = [(e.mean, e.paper_mean) for e in entries if e.column == column.id]
         both = [pair for pair in pairs if not any(map(math.isnan, pair))]
-        if column.printed_title and len(both) >= 3:
+        if column.printed_title and column.comparable and len(both) >= 3:
             tau = order_agreement(*zip(*both, strict=True))
             said = "undefined (all tie)" if math.isnan(tau) else f"{tau:+.2f}"
-            taus.append(f"{column.title} {said} ({len(both)} methods)")
+            taus.append(f"{column_title(column)} {said} ({len(both)} methods)")
     if taus:
         lines.append(f"Kendall's tau between our order of methods and the paper's: {'; '.join(taus)}.")
-    printed = [f"{c.title} beside {c.printed_title}" for c in table.columns if c.printed_title]
-    lines.append(f"Printed values ({table.printed_runs} runs): {'; '.join(printed)}.")
-    missing = {r.title: len(selection.seeds) - len(found[r.id]) for r in selection.rows}
+    printed = dict.fromkeys(f"{c.title} beside {c.printed_title}" for c in selection.columns if c.printed_title)
+    if printed:
+        lines.append(f"Printed values ({table.printed_runs} runs): {'; '.join(printed)}.")
+    missing = {r.title: len(selection.cells(r)) - len(found[r.id]) for r in selection.rows}
     if any(missing.values()):
-        lines.append(f"Not run: {', '.join(f'{name} {n}' for name, n in missing.items() if n)} seeds.")
+        lines.append(f"Not run: {', '.join(f'{name} {n}' for name, n in missing.items() if n)} models.")
     for status in ("diverged", "failed"):
         hit = {r.title: sum(rec.status == status for rec in found[r.id].values()) for r in selection.rows}
         if any(hit.values()):
             lines.append(
-                f"{status.capitalize()} seeds, not in the means: {', '.join(f'{k} {v}' for k, v in hit.items() if v)}."
+                f"{status.capitalize()} models, not in the means: {', '.join(f'{k} {v}' for k, v in hit.items() if v)}."
             )
-    stale = [r.title for r in selection.rows if is_stale(selection.cell(r, 0), found[r.id].values())]
+    stale = [r.title for r in selection.rows if any(is_stale(cell, record) for cell, record in found[r.id].items())]
     if stale:
         lines.append(f"Stale, older than the code they depend on (rerun with --redo-stale): {', '.join(stale)}.")
     lines += [f"{row.title}: {row.picked}." for row in selection.rows if row.picked]
     return [*lines, *table.notes]
 
 
-def is_stale(cell: Cell, records: Iterable[Record]) -> bool:
-    """Whether any of the records was made by other code than today's."""
-    today = sources_of_cell(cell)
-    return any(record.sources != today for record in records)
+def column_title(column: Column) -> str:
+    """The title, after the data set's name in a table of several."""
+    return f"{column.dataset} {column.title}".lstrip()
+
+
+def is_stale(cell: Cell, record: Record) -> bool:
+    """Whether a cell's record was made by other code than today's."""
+    return record.sources != sources_of_cell(cell)
 
 
 def read_networks(table: NetworkTable) -> Sheet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ class Column:
     title: ours. printed_title: the paper's, None where the paper has no such column.
     better: which direction is better, None where none is.
     digits: decimals in renderings for people.
+    dataset: that the samples stand for, in a table of several.
+    percent: renderings for people show hundredths.
+    comparable: whether the printed value is the same measure as ours, so that a verdict makes sense.
     """
 
     measure: str
@@ -35,6 +39,14 @@ class Column:
     printed_title: str | None
     better: Literal["higher", "lower"] | None
     digits: int = 2
+    dataset: str = ""
+    percent: bool = False
+    comparable: bool = True
+
+    @property
+    def id(self) -> str:
+        """The measure's name, after the data set's in a table of several."""
+        return f"{self.dataset}/{self.measure}" if self.dataset else self.measure
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,9 @@ class Row:
     """One method as the table trains it.
 
     overrides: fields of the method, protocol: fields of the protocol, that differ from the table's for this row alone.
+    printed: by column id.
     picked: what was chosen where the paper does not say.
+    datasets: those of the table's that it is trained on, all if empty.
     """
 
     id: str
@@ -52,23 +66,43 @@ class Row:
     protocol: Mapping[str, Setting] = field(default_factory=dict)
     printed: Mapping[str, Printed] = field(default_factory=dict)
     picked: str = ""
+    datasets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Profile:
-    """How much is trained: fields of the protocol, and the seeds of a run that does not name any."""
+    """How much is trained: fields of the protocol, by data set where they differ, and the seeds of a run that does not
+    name any."""
 
     protocol: Mapping[str, Setting]
     seeds: int
+    first_seed: int = 0
+    datasets: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Which reading of the paper: fields of the protocol, and of the methods by row."""
+    """Which reading of the paper: fields of the protocol (by data set and by row where they differ), and of the methods
+    by row."""
 
     title: str
     protocol: Mapping[str, Setting] = field(default_factory=dict)
     overrides: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict)
+    datasets: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict)
+    rows: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A bounded search for the reading that fits the printed rows best: every reading of the table is tried.
+
+    profile: how much each is trained; its seeds are no other profile's.
+    scales: what a misfit is measured in, by measure. The misfit of a reading is the mean of |ours - printed| over the
+        scale, over all printed entries of these measures.
+    """
+
+    profile: str
+    scales: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -78,13 +112,15 @@ class Table:
     number: what ``--table`` takes besides the id, where the paper is GAAN's.
     printed_runs: runs behind a printed mean and std.
     notes: errata, and what the reader of a rendering must know.
+    reading: the usual one; selected: how it was chosen, where ``tune`` chose it.
+    search: what ``tune`` tries.
     """
 
     id: str
     number: str | None
     title: str
     citation: str
-    dataset: str
+    datasets: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     protocol: Mapping[str, Setting]
@@ -92,6 +128,9 @@ class Table:
     readings: Mapping[str, Reading]
     printed_runs: int
     notes: tuple[str, ...] = ()
+    reading: str = "corrected"
+    selected: str = ""
+    search: Search | None = None
 
     def row(self, name: str) -> Row:
         by_id = {row.id: row for row in self.rows}
@@ -128,27 +167,49 @@ class Selection:
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
     settings: Settings
+    datasets: tuple[str, ...]
 
     @property
-    def budget(self) -> float:
-        """Share of the paper's training, in generator updates: the least of the rows."""
-        points = len(registry.dataset(self.table.dataset).centres) * registry.dataset(self.table.dataset).per_mode
+    def columns(self) -> tuple[Column, ...]:
+        return tuple(c for c in self.table.columns if not c.dataset or c.dataset in self.datasets)
+
+    def dataset_of(self, column: Column) -> str:
+        return column.dataset or self.table.datasets[0]
+
+    def datasets_of(self, row: Row) -> tuple[str, ...]:
+        """Those of the chosen data sets that a row is trained on."""
+        return tuple(name for name in self.datasets if not row.datasets or name in row.datasets)
+
+    def budget(self, dataset: str) -> float:
+        """Share of the paper's training on a data set, in generator updates: the least of the rows."""
+        mixture = registry.dataset(dataset)
+        points = len(mixture.centres) * mixture.per_mode
 
         def updates(protocol: Protocol) -> int:
-            return protocol.epochs * math.ceil(points / protocol.batch_size)
+            return protocol.epochs * (protocol.fresh_iterations or math.ceil(points / protocol.batch_size))
 
-        paper = Protocol(**{**self.table.protocol, **self.table.profiles["paper"].protocol})  # type: ignore[arg-type]
-        return min(updates(self.protocol(row)) for row in self.rows) / updates(paper)
+        paper = dataclasses.replace(self, profile="paper", settings=Settings())
+        return min(
+            updates(self.protocol(row, dataset)) / updates(paper.protocol(row, dataset))
+            for row in self.rows
+            if dataset in self.datasets_of(row)
+        )
 
-    def protocol(self, row: Row) -> Protocol:
+    def protocol(self, row: Row, dataset: str = "") -> Protocol:
+        """Of the first data set where none is named. A row's own fields count more than the profile's, these more than
+        the reading's, and these more than the table's."""
+        dataset = dataset or self.datasets_of(row)[0]
         profile, reading = self.table.profiles[self.profile], self.table.readings[self.reading]
-        named = {"profile": self.profile, "reading": self.reading}
         fields: dict[str, Any] = {
             **self.table.protocol,
-            **profile.protocol,
             **reading.protocol,
+            **reading.rows.get(row.id, {}),
+            **reading.datasets.get(dataset, {}),
+            **profile.protocol,
+            **profile.datasets.get(dataset, {}),
             **row.protocol,
-            **named,
+            "profile": self.profile,
+            "reading": self.reading,
         }
         return Protocol(**{**fields, **self.settings.protocol})
 
@@ -161,12 +222,15 @@ class Selection:
         defaults = {name: field.default for name, field in method_fields(method).items()}
         return {name: value for name, value in fields.items() if value != defaults[name]}
 
-    def cell(self, row: Row, seed: int) -> Cell:
+    def cell(self, row: Row, seed: int, dataset: str = "") -> Cell:
+        dataset = dataset or self.datasets_of(row)[0]
         overrides = tuple(sorted(self.overrides(row).items()))
-        return Cell(self.table.dataset, row.method, self.protocol(row), seed, overrides)
+        return Cell(dataset, row.method, self.protocol(row, dataset), seed, overrides)
 
-    def cells(self, row: Row) -> list[Cell]:
-        return [self.cell(row, seed) for seed in self.seeds]
+    def cells(self, row: Row, dataset: str = "") -> list[Cell]:
+        """Of one data set, or of all that the row is trained on."""
+        names = [dataset] if dataset else self.datasets_of(row)
+        return [self.cell(row, seed, name) for name in names for seed in self.seeds]
 
 
 def all_tables() -> dict[str, Table | NetworkTable]:
@@ -188,13 +252,15 @@ def select(
     table: Table,
     *,
     profile: str = "paper",
-    reading: str = "corrected",
+    reading: str | None = None,
     methods: Sequence[str] = (),
     own: Sequence[str] = (),
     seeds: Sequence[int] | None = None,
+    datasets: Sequence[str] = (),
     assignments: Sequence[str] = (),
 ) -> Selection:
     """What the options of the command line choose; ``own`` are classes ``package.module:Class`` beside the rows."""
+    reading = table.reading if reading is None else reading
     if profile not in table.profiles:
         raise unknown("profile", profile, table.profiles)
     if reading not in table.readings:
@@ -205,6 +271,14 @@ def select(
         rows.append(Row(id=name, title=name.rpartition(":")[2], method=name))
     if len({row.id for row in rows}) < len(rows):
         raise UserError("a method is named twice in --methods or --method; name it once")
+    for name in datasets:
+        if name not in table.datasets:
+            raise unknown(f"data set of table {table.id}", name, table.datasets)
     settings = Settings.parse(assignments, [registry.method(row.method) for row in rows])
-    chosen = tuple(seeds) if seeds is not None else tuple(range(table.profiles[profile].seeds))
-    return Selection(table, profile, reading, tuple(rows), chosen, settings)
+    usual = table.profiles[profile]
+    chosen = tuple(seeds) if seeds is not None else tuple(range(usual.first_seed, usual.first_seed + usual.seeds))
+    wanted = tuple(name for name in table.datasets if not datasets or name in datasets)
+    selection = Selection(table, profile, reading, tuple(rows), chosen, settings, wanted)
+    if idle := [row.id for row in rows if not selection.datasets_of(row)]:
+        raise UserError(f"{idle[0]} is not trained on {', '.join(wanted)} in table {table.id}; leave it or them out")
+    return selection

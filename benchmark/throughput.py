@@ -21,7 +21,7 @@ from torch.utils.flop_counter import flop_registry
 
 from benchmark.cells import Cell
 from benchmark.environment import processor
-from benchmark.estimate import Stopwatch
+from benchmark.estimate import Stopwatch, skip_pretraining
 from benchmark.table import Row, Selection
 from benchmark.training import make_data, make_module, make_trainer, quiet
 from modules.base import AdversarialModule, Update
@@ -110,6 +110,7 @@ def time_block(cell: Cell, seeds: int, iterations: int) -> float:
     """Milliseconds per iteration of a block of so many seeds, trained as ``run`` trains it."""
     module = make_module(cell, tuple(range(seeds)))
     data = make_data(cell, module.seeds, module)
+    skip_pretraining(module)
     stopwatch = Stopwatch(iterations)
     with quiet():
         make_trainer(cell, [stopwatch], "cpu", max_epochs=-1).fit(module, data)

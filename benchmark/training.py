@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import resource
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +29,15 @@ from benchmark.errors import Stopped, UserError
 from benchmark.evaluation import draw_samples, measure
 from benchmark.records import Record, Store, writing
 from benchmark.sources import sources_of
-from datamodules.mixture import MixtureDataModule
+from datamodules.mixture import GaussianMixture, MixtureDataModule
 from modules.base import AdversarialModule
 
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
+#: Samples of so many epochs, so many of each, are kept for pictures of the training, in up to three dimensions.
+FRAMES, FRAME_SAMPLES, FRAME_DIM = 20, 400, 3
+#: Of the final samples, as many are kept as hold so many numbers: all of the tables' in up to three dimensions, the
+#: first 50 in 1,200.
+KEPT_VALUES = 60_000
 #: A checkpoint is written at the end of an epoch if the last one is older than this.
 CHECKPOINT_SECONDS = 20.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -39,12 +45,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a block is: for those who watch."""
+    """Where a block is, pre-training included: for those who watch."""
 
     block: Block
     iteration: int
     iterations: int
     epoch: int
+    epochs: int
     losses: dict[str, float]
     measures: dict[str, np.ndarray]
 
@@ -59,8 +66,24 @@ def make_module(cell: Cell, seeds: tuple[int, ...]) -> AdversarialModule:
 
 
 def make_data(cell: Cell, seeds: tuple[int, ...], module: AdversarialModule) -> MixtureDataModule:
+    """The training data of a cell; the module's count of iterations starts where its pre-training does."""
+    protocol = cell.protocol
+    data = MixtureDataModule(
+        mixture_of(cell),
+        seeds,
+        protocol.batch_size,
+        module.draws_per_iteration,
+        scaled=protocol.scaling == "unit",
+        fresh_iterations=protocol.fresh_iterations,
+    )
+    module.iteration = -module.pretraining_epochs * data.iterations_per_epoch
+    return data
+
+
+def mixture_of(cell: Cell) -> GaussianMixture:
     mixture = registry.dataset(cell.dataset)
-    return MixtureDataModule(mixture, seeds, cell.protocol.batch_size, module.draws_per_iteration)
+    projected = cell.protocol.embedding == "projected" and mixture.noisy > 0
+    return dataclasses.replace(mixture, projected=True) if projected else mixture
 
 
 def make_trainer(cell: Cell, callbacks: list[Callback], accelerator: str, **limits: Any) -> Trainer:
@@ -98,6 +121,7 @@ class Evaluation(Callback):
         self.curves: dict[str, list[list[float]]] = {}
         self.diverged_at: list[int | None] = [None] * len(block.seeds)
         self.samples: np.ndarray | None = None
+        self.frames: list[np.ndarray] = []
         self.measures: dict[str, np.ndarray] = {}
         self.seconds_before = 0.0
         self.started = self.saved = time.monotonic()
@@ -126,22 +150,17 @@ class Evaluation(Callback):
         self._report(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        module, epoch = self.module, trainer.current_epoch + 1
+        module, epoch = self.module, trainer.current_epoch + 1 - self.module.pretraining_epochs
         losses = module.take_losses()
-        for slot in range(losses.shape[2]):
-            bad = (~losses[:, :, slot].isfinite()).any(1).nonzero()
+        finite = torch.stack(list(losses.values())).isfinite().all(0)
+        for slot in range(finite.shape[1]):
+            bad = (~finite[:, slot]).nonzero()
             if self.diverged_at[slot] is None and len(bad):
-                self.diverged_at[slot] = module.iteration - len(losses) + int(bad[0]) + 1
-        for name, loss in zip(module.update_names, losses.double().mean(0), strict=True):
-            self.curves.setdefault(f"loss.{name}", []).append(loss.tolist())
-        self.samples = draw_samples(module, self.data.mixture, self.protocol, epoch)
-        for slot, points in enumerate(self.samples):
-            # A last step can ruin a network after its last loss was taken.
-            if self.diverged_at[slot] is None and not np.isfinite(points).all():
-                self.diverged_at[slot] = module.iteration
-        self.measures = measure(self.data.mixture, self.protocol, self.samples)
-        for name, values in self.measures.items():
-            self.curves.setdefault(name, []).append(values.tolist())
+                self.diverged_at[slot] = module.iteration - len(finite) + int(bad[0]) + 1
+        for name, loss in losses.items():
+            self.curves.setdefault(f"loss.{name}", []).append(loss.double().mean(0).tolist())
+        if epoch > 0:
+            self._judge(epoch)
         self._report(trainer)
         last = epoch == self.protocol.epochs
         if not last and (self.stop or time.monotonic() - self.saved > CHECKPOINT_SECONDS):
@@ -149,12 +168,27 @@ class Evaluation(Callback):
         if self.stop and not last:
             raise Stopped
 
+    def _judge(self, epoch: int) -> None:
+        """Draw samples and measure them."""
+        self.samples = draw_samples(self.module, self.data.mixture, self.protocol, epoch)
+        for slot, points in enumerate(self.samples):
+            # A last step can ruin a network after its last loss was taken.
+            if self.diverged_at[slot] is None and not np.isfinite(points).all():
+                self.diverged_at[slot] = self.module.iteration
+        self.measures = measure(self.data.mixture, self.protocol, self.samples)
+        for name, values in self.measures.items():
+            self.curves.setdefault(name, []).append(values.tolist())
+        if epoch in frame_epochs(self.protocol.epochs) and self.samples.shape[2] <= FRAME_DIM:
+            self.frames.append(self.samples[:, :FRAME_SAMPLES].astype(np.float16))
+
     def _report(self, trainer: Trainer) -> None:
-        total = self.protocol.epochs * self.data.iterations_per_epoch
+        before = self.module.pretraining_epochs
+        total = (before + self.protocol.epochs) * self.data.iterations_per_epoch
         losses = {name: values[-1] for name, values in self.curves.items() if name.startswith("loss.")}
         means = {name.removeprefix("loss."): float(np.mean(values)) for name, values in losses.items()}
-        epoch = trainer.current_epoch + 1
-        self.watch(Progress(self.block, self.module.iteration, total, epoch, means, self.measures))
+        done = before * self.data.iterations_per_epoch + self.module.iteration
+        epoch, epochs = trainer.current_epoch + 1, before + self.protocol.epochs
+        self.watch(Progress(self.block, done, total, epoch, epochs, means, self.measures))
 
     def _save(self, trainer: Trainer) -> None:
         part = self.checkpoint.with_suffix(f".part{os.getpid()}")
@@ -172,12 +206,14 @@ class Evaluation(Callback):
             "block": self.block.id,
             "sources": self.sources,
             "curves": self.curves,
+            "frames": [torch.from_numpy(frame) for frame in self.frames],
             "diverged_at": self.diverged_at,
             "seconds": self.seconds,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.curves = state_dict["curves"]
+        self.frames = [frame.numpy() for frame in state_dict["frames"]]
         self.diverged_at = state_dict["diverged_at"]
         self.seconds_before = state_dict["seconds"]
 
@@ -194,7 +230,8 @@ def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto") -
     data = make_data(cell, seeds, module)
     evaluation = Evaluation(block, module, data, checkpoint, sources_of_cell(cell), watch)
     with quiet(), stoppable(evaluation):
-        trainer = make_trainer(cell, [evaluation], accelerator, max_epochs=cell.protocol.epochs)
+        epochs = module.pretraining_epochs + cell.protocol.epochs
+        trainer = make_trainer(cell, [evaluation], accelerator, max_epochs=epochs)
         resume = checkpoint if checkpoint.exists() else None
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     _write_records(store, evaluation)
@@ -205,23 +242,25 @@ def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto") -
 
 def sources_of_cell(cell: Cell) -> str:
     """Hash of the code that a cell's numbers depend on, as it is today."""
-    return sources_of(registry.method(cell.method), registry.dataset(cell.dataset), cell.protocol.networks)
+    return sources_of(registry.method(cell.method), mixture_of(cell), cell.protocol.networks)
 
 
 def _write_records(store: Store, evaluation: Evaluation) -> None:
     block, iterations = evaluation.block, evaluation.module.iteration
     assert evaluation.samples is not None
-    milliseconds = 1000 * evaluation.seconds / (iterations * len(block.seeds))
+    trained = iterations + evaluation.module.pretraining_epochs * evaluation.data.iterations_per_epoch
+    milliseconds = 1000 * evaluation.seconds / (trained * len(block.seeds))
     for slot, cell in block.slots.items():
         diverged = evaluation.diverged_at[slot] is not None
         samples = evaluation.samples[slot]
+        curves = {name: [_number(v[slot]) for v in rows] for name, rows in evaluation.curves.items()}
         record = Record(
             id=cell.id,
             cell=cell.identity(),
             status="diverged" if diverged else "done",
             sources=evaluation.sources,
             measures={} if diverged else {name: _number(v[slot]) for name, v in evaluation.measures.items()},
-            curves={name: [_number(v[slot]) for v in rows] for name, rows in evaluation.curves.items()},
+            curves=curves,
             diverged_at=evaluation.diverged_at[slot],
             cost={
                 "block_seconds": round(evaluation.seconds, 3),
@@ -232,7 +271,26 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
             },
             environment=environment() | {"device": evaluation.device},
         )
-        store.write(cell, record, None if diverged else samples)
+        if "captured_modes" in curves and not diverged:
+            modes, per_epoch = len(evaluation.data.mixture.centres), evaluation.data.iterations_per_epoch
+            record.measures["updates_to_all_modes"] = updates_to(curves["captured_modes"], modes, per_epoch)
+        if diverged:
+            store.write(cell, record)
+        else:
+            frames = np.stack([frame[slot] for frame in evaluation.frames]) if evaluation.frames else None
+            store.write(cell, record, samples[: max(1, KEPT_VALUES // samples[0].size)], frames)
+
+
+def updates_to(curve: Sequence[float | None], modes: int, updates_per_epoch: int) -> float | None:
+    """Generator updates after which ``curve`` (an entry per epoch) first shows all modes, None if it never does."""
+    reached = [epoch for epoch, value in enumerate(curve, 1) if value == modes]
+    return float(reached[0] * updates_per_epoch) if reached else None
+
+
+def frame_epochs(epochs: int) -> set[int]:
+    """Epochs whose samples are kept: the first, the last, and evenly between."""
+    count = min(FRAMES, epochs)
+    return {round(1 + (epochs - 1) * i / max(1, count - 1)) for i in range(count)}
 
 
 def write_failures(block: Block, store: Store, reason: str) -> None:
@@ -266,7 +324,7 @@ def check_checkpoint(block: Block, store: Store) -> None:
 def finished_iterations(checkpoint: Path) -> int:
     """Iterations that a checkpoint holds; 0 without one, or with one that ``train`` will refuse."""
     try:
-        return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["iteration"])
+        return max(0, int(torch.load(checkpoint, map_location="cpu", weights_only=True)["iteration"]))
     except Exception:
         return 0
 

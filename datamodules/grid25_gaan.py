@@ -9,4 +9,5 @@ GRID25_GAAN = GaussianMixture(
     per_mode=2_000,
     limit=4.18,
     source="Tran et al. 2018 (arXiv:1803.08887), section 4.1; sizes and largest value of the released toydatav2.txt",
+    measures="registered",
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,10 +24,15 @@ class GaussianMixture:
     name: on the command line.
     centres: ``K`` centres of ``d`` coordinates, in original units.
     std: per coordinate, in original units.
-    per_mode: training points per mode; the training set is fixed, the same for every seed.
-    limit: largest absolute coordinate. Training points beyond it are drawn again, and the networks see
+    per_mode: points per mode of the fixed training set, the same for every seed.
+    limit: largest absolute coordinate. Fixed training points beyond it are drawn again, and scaled networks see
         ``(x / limit + 1) / 2``, which lies in [0, 1].
     source: where these numbers come from.
+    measures: what samples of it are judged by: ``registered`` (GAAN) or ``quality`` (VEEGAN).
+    radius: distance to a centre within which ``quality`` counts a sample as high-quality, in original units.
+    printed_radius: a paper's own radius where it cannot be meant, judged beside ``radius``.
+    noisy: coordinates that carry noise, the first so many; 0 for all. The others equal the centre's.
+    projected: the noise lies in a random subspace of that dimension instead.
     """
 
     name: str
@@ -34,6 +41,11 @@ class GaussianMixture:
     per_mode: int
     limit: float
     source: str
+    measures: Literal["registered", "quality"] = "quality"
+    radius: float = 0.0
+    printed_radius: float = 0.0
+    noisy: int = 0
+    projected: bool = False
 
     @property
     def data_shape(self) -> tuple[int, ...]:
@@ -51,7 +63,7 @@ class GaussianMixture:
         """The training set, ``[K * per_mode, d]`` float32 in original units, mode after mode."""
         rng = np.random.default_rng((*self.name.encode(), self.per_mode))
         points = np.repeat(np.array(self.centres), self.per_mode, axis=0)
-        noise = rng.standard_normal(points.shape) * self.std
+        noise = self._noise(rng, len(points))
         while (beyond := np.abs(points + noise) > self.limit).any():
             noise[beyond] = rng.standard_normal(int(beyond.sum())) * self.std
         return (points + noise).astype(np.float32)
@@ -63,11 +75,27 @@ class GaussianMixture:
     def collapsed(self, n: int, rng: np.random.Generator, modes: int) -> Array:
         """``n`` new points of the first ``modes`` modes only."""
         centres = np.array(self.centres)[rng.integers(modes, size=n)]
-        return centres + rng.standard_normal(centres.shape) * self.std
+        return centres + self._noise(rng, n)
 
     def spread(self, n: int, rng: np.random.Generator) -> Array:
         """``n`` points uniform over the box of the data: every mode, no quality."""
         return rng.uniform(-self.limit, self.limit, (n, *self.data_shape))
+
+    def _noise(self, rng: np.random.Generator, n: int) -> Array:
+        dim = len(self.centres[0])
+        drawn = rng.standard_normal((n, self.noisy or dim)) * self.std
+        if not self.noisy:
+            return drawn
+        if self.projected:
+            return drawn @ _orthonormal_rows(self.noisy, dim)
+        return np.concatenate([drawn, np.zeros((n, dim - self.noisy))], axis=1)
+
+
+@cache
+def _orthonormal_rows(rows: int, columns: int) -> Array:
+    """A random isometry from ``rows`` to ``columns`` dimensions, always the same."""
+    rng = np.random.default_rng((*b"projection", rows, columns))
+    return np.linalg.qr(rng.standard_normal((columns, rows)))[0].T
 
 
 class SeededBatches(IterableDataset):
@@ -95,20 +123,80 @@ class SeededBatches(IterableDataset):
             yield [self.points[index] for index in batches[start : start + self.group]]
 
 
-class MixtureDataModule(LightningDataModule):
-    """Training data of a mixture for a block of seeds, scaled to [0, 1]."""
+class FreshBatches(IterableDataset):
+    """``iterations`` batches of new points, ``[draws, S, B, d]`` in lists of up to ``group``.
 
-    def __init__(self, mixture: GaussianMixture, seeds: Sequence[int], batch_size: int, draws: int = 1) -> None:
+    Draw ``k`` of seed ``s`` in epoch ``e`` depends on (data set, s, k, e) alone.
+    """
+
+    def __init__(
+        self,
+        mixture: GaussianMixture,
+        seeds: Sequence[int],
+        batch_size: int,
+        draws: int,
+        epoch: int,
+        iterations: int,
+        scaled: bool,
+        group: int = 17,
+    ) -> None:
+        self.mixture, self.seeds, self.draws, self.scaled = mixture, tuple(seeds), draws, scaled
+        self.batch_size, self.epoch, self.iterations, self.group = batch_size, epoch, iterations, group
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        name = self.mixture.name.encode()
+        streams = [
+            [np.random.default_rng((*b"fresh ", *name, seed, draw, self.epoch)) for seed in self.seeds]
+            for draw in range(self.draws)
+        ]
+        for start in range(0, self.iterations, self.group):
+            count = min(self.group, self.iterations - start)
+            points = [[self.mixture.real(count * self.batch_size, rng) for rng in row] for row in streams]
+            seen = self.mixture.scale(np.array(points)) if self.scaled else np.array(points)
+            batches = torch.from_numpy(seen.astype(np.float32)).unflatten(2, (count, self.batch_size))
+            yield list(batches.movedim(2, 0))
+
+
+class MixtureDataModule(LightningDataModule):
+    """Training data of a mixture for a block of seeds.
+
+    scaled: to [0, 1] instead of original units.
+    fresh_iterations: iterations per epoch on new points, 0 for one pass through the fixed training set.
+    """
+
+    def __init__(
+        self,
+        mixture: GaussianMixture,
+        seeds: Sequence[int],
+        batch_size: int,
+        draws: int = 1,
+        *,
+        scaled: bool = True,
+        fresh_iterations: int = 0,
+    ) -> None:
         super().__init__()
         self.mixture, self.seeds, self.batch_size, self.draws = mixture, tuple(seeds), batch_size, draws
-        self.points = torch.from_numpy(mixture.scale(mixture.training_points()))
+        self.scaled, self.fresh_iterations = scaled, fresh_iterations
+
+    @cached_property
+    def points(self) -> Tensor:
+        """The fixed training set as the networks see it, ``[n, d]``."""
+        points = self.mixture.training_points()
+        return torch.from_numpy(self.mixture.scale(points) if self.scaled else points)
 
     @property
     def iterations_per_epoch(self) -> int:
-        return math.ceil(len(self.points) / self.batch_size)
+        count = len(self.mixture.centres) * self.mixture.per_mode
+        return self.fresh_iterations or math.ceil(count / self.batch_size)
 
     def train_dataloader(self) -> DataLoader:
         """The current epoch's batches; the trainer asks anew every epoch."""
         epoch = self.trainer.current_epoch if self.trainer else 0
-        batches = SeededBatches(self.mixture.name, self.points, self.seeds, self.batch_size, self.draws, epoch)
+        batches: IterableDataset
+        if self.fresh_iterations:
+            batches = FreshBatches(
+                self.mixture, self.seeds, self.batch_size, self.draws, epoch, self.fresh_iterations, self.scaled
+            )
+        else:
+            batches = SeededBatches(self.mixture.name, self.points, self.seeds, self.batch_size, self.draws, epoch)
         return DataLoader(batches, batch_size=None)

@@ -26,7 +26,7 @@ class ALI(AdversarialModule):
         super().__init__(training, data_shape, seeds)
         latent = training.latent_dim
         self.encoder = self.build("encoder", self.data_dim + latent, latent)
-        self.generator = self.build("generator", latent, self.data_dim, "sigmoid")
+        self.generator = self.build("generator", latent, self.data_dim, self.output)
         self.discriminator = self.build("discriminator", self.data_dim + latent, 1)
 
     def updates(self) -> Iterator[Update]:

@@ -19,12 +19,18 @@ from modules.noise import Distribution, Noise, draw
 class Update(NamedTuple):
     """One optimizer step: lower ``loss(x, z)`` (``[S]``, one value per seed) by moving the networks in ``moves``.
 
-    ``times`` repeats it, each time with fresh draws where the protocol says so.
+    ``times`` repeats it, each time with fresh draws where the protocol says so. ``rate`` is its learning rate as a
+    multiple of the protocol's.
     """
 
     loss: Callable[[Tensor, Tensor], Tensor]
     moves: tuple[nn.Module, ...]
     times: int = 1
+    rate: float = 1.0
+
+    @property
+    def name(self) -> str:
+        return getattr(self.loss, "__name__", "loss")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +39,8 @@ class Training:
 
     networks: name of the network family.
     latent_dim, prior: dimension and distribution of z, U[-1, 1] or N(0, 1) per coordinate.
+    scaling: networks see data in [0, 1] and generators end in a sigmoid (``unit``), or see it in original units and
+        generators end linearly (``none``).
     batch_size: samples per batch; the last batch of an epoch may be shorter.
     lr, beta1, beta2: Adam, one optimizer per update.
     lr_decay, lr_decay_every, lr_counter: the rate is multiplied by ``lr_decay`` after every ``lr_decay_every`` counts
@@ -44,6 +52,7 @@ class Training:
     networks: str = "gaan-1"
     latent_dim: int = 2
     prior: Distribution = "uniform"
+    scaling: Literal["unit", "none"] = "unit"
     batch_size: int = 128
     lr: float = 1e-3
     beta1: float = 0.9
@@ -59,7 +68,8 @@ class AdversarialModule(LightningModule):
 
     A method builds its networks with ``build``, lists its steps in ``updates`` in the order its paper prints them, and
     writes one loss per step. Losses take data ``x [S, B, ...]`` and latents ``z [S, B, latent_dim]`` to ``[S]``.
-    One iteration is all updates once.
+    One iteration is all updates once. A method that trains a part of itself before the game lists those steps in
+    ``pretraining`` and says how many epochs they take; their iterations are counted up to 0, where the game begins.
 
     training: what is shared with other methods.
     data_shape: shape of one sample.
@@ -71,6 +81,8 @@ class AdversarialModule(LightningModule):
     #: All gradients are taken before any network moves (ALI and VEEGAN), instead of one update after another.
     simultaneous: ClassVar[bool] = False
 
+    #: Epochs of pre-training, before those of the protocol.
+    pretraining_epochs: int = 0
     generator: nn.Module
 
     def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int]) -> None:
@@ -82,8 +94,9 @@ class AdversarialModule(LightningModule):
         self.iteration = 0
         self.noise = Noise(seeds)
         self._slot = 0
-        self._losses: list[Tensor] = []
+        self._losses: dict[str, list[Tensor]] = {}
         self._steps: list[tuple[Update, list[nn.Parameter]]] | None = None
+        self._pretraining_steps: list[tuple[Update, list[nn.Parameter]]] | None = None
 
     # What a method writes ---------------------------------------------------------------------------------------
 
@@ -91,15 +104,29 @@ class AdversarialModule(LightningModule):
         """The steps of one iteration, in the order of the paper's algorithm."""
         raise TypeError(f"{type(self).__name__} does not say how it is trained: write its updates()")
 
+    def pretraining(self) -> Iterator[Update]:
+        """The steps of an iteration before the game."""
+        yield from ()
+
     def generate(self, z: Tensor) -> Tensor:
-        """Samples ``[S, B, *data_shape]`` for latents ``[S, B, latent_dim]``, in the scale of the training data."""
+        """Samples ``[S, B, *data_shape]`` for latents ``[S, B, noise_dim]``, in the scale of the training data."""
         return self.generator(z)
+
+    @property
+    def noise_dim(self) -> int:
+        """Normal or uniform coordinates, as the prior says, that one sample is made from."""
+        return self.training_setup.latent_dim
 
     # What a method uses -----------------------------------------------------------------------------------------
 
     @property
     def data_dim(self) -> int:
         return int(np.prod(self.data_shape))
+
+    @property
+    def output(self) -> Output:
+        """How a network that makes data ends."""
+        return "sigmoid" if self.training_setup.scaling == "unit" else "linear"
 
     def build(self, role: str, inputs: int, outputs: int, output: Output = "linear") -> MLP:
         """A network of the protocol's family, one copy per seed; equal roles and sizes start equal in every method."""
@@ -118,15 +145,17 @@ class AdversarialModule(LightningModule):
 
     @property
     def steps(self) -> list[tuple[Update, list[nn.Parameter]]]:
-        """The updates with the parameters that each of them moves."""
+        """The updates of the game with the parameters that each of them moves."""
         if self._steps is None:
-            updates = list(self.updates())
-            self._steps = [(u, [p for network in u.moves for p in network.parameters()]) for u in updates]
+            self._steps = _with_parameters(self.updates())
         return self._steps
 
     @property
-    def update_names(self) -> list[str]:
-        return [getattr(update.loss, "__name__", "loss") for update, _ in self.steps]
+    def pretraining_steps(self) -> list[tuple[Update, list[nn.Parameter]]]:
+        """The same for the updates before the game."""
+        if self._pretraining_steps is None:
+            self._pretraining_steps = _with_parameters(self.pretraining())
+        return self._pretraining_steps
 
     @property
     def calls_per_iteration(self) -> int:
@@ -140,7 +169,8 @@ class AdversarialModule(LightningModule):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         t = self.training_setup
-        return [torch.optim.Adam(p, lr=t.lr, betas=(t.beta1, t.beta2), fused=True) for _, p in self.steps]
+        steps = self.pretraining_steps + self.steps
+        return [torch.optim.Adam(p, lr=u.rate * t.lr, betas=(t.beta1, t.beta2), fused=True) for u, p in steps]
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> None:
         """Several iterations, one per entry ``[draws_per_iteration, S, B, ...]``: Lightning's loop costs as much as a
@@ -152,9 +182,14 @@ class AdversarialModule(LightningModule):
         """One iteration on ``draws [draws_per_iteration, S, B, ...]``."""
         optimizers = self.optimizers()
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-        waiting = []
+        waiting: list[tuple[Any, Update]] = []
         self._slot = 0
-        for (update, parameters), optimizer in zip(self.steps, optimizers, strict=True):
+        first = len(self.pretraining_steps)
+        before = self.iteration < 0
+        steps = self.pretraining_steps if before else self.steps
+        for (update, parameters), optimizer in zip(
+            steps, optimizers[:first] if before else optimizers[first:], strict=True
+        ):
             for _ in range(update.times):
                 x = draws[self._slot if len(draws) > 1 else 0]
                 loss = update.loss(x, self._latents(x))
@@ -162,23 +197,42 @@ class AdversarialModule(LightningModule):
                     parameter.grad = None
                 self.manual_backward(loss.sum(), inputs=parameters)
                 if self.simultaneous:
-                    waiting.append(optimizer)
+                    waiting.append((optimizer, update))
                 else:
-                    self._step(optimizer)
+                    self._step(optimizer, update)
                 self._slot += 1
-            self._losses.append(loss.detach())
-        for optimizer in waiting:
-            self._step(optimizer)
+            self._losses.setdefault(update.name, []).append(loss.detach())
+        for optimizer, update in waiting:
+            self._step(optimizer, update)
         self.iteration += 1
 
-    def _step(self, optimizer: Any) -> None:
-        t = self.training_setup
-        per_call = t.lr_counter == "optimizer-calls"
-        count = self.iteration * self.calls_per_iteration + self._slot if per_call else self.iteration
-        rate = t.lr * t.lr_decay ** (count // t.lr_decay_every)
+    def _step(self, optimizer: Any, update: Update) -> None:
+        rate = self.rate(update.rate)
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.step()
+
+    def rate(self, factor: float = 1.0) -> float:
+        """The learning rate of now, of an update with that ``rate``."""
+        t = self.training_setup
+        per_call = t.lr_counter == "optimizer-calls"
+        count = self.iteration * self.calls_per_iteration + self._slot if per_call else self.iteration
+        return factor * t.lr * t.lr_decay ** (max(0, count) // t.lr_decay_every)
+
+    def adam_state(self, parameters: Sequence[nn.Parameter]) -> tuple[int, list[Tensor], list[Tensor]]:
+        """Steps, first and second moments of the Adam that moves ``parameters``; zeros before its first step."""
+        optimizers = self.optimizers()
+        for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
+            if any(p is parameters[0] for group in optimizer.param_groups for p in group["params"]):
+                # Lightning wraps optimizers.
+                state = getattr(optimizer, "optimizer", optimizer).state
+                found = [state.get(p, {}) for p in parameters]
+                first, second = (
+                    [entry.get(name, torch.zeros_like(p)) for p, entry in zip(parameters, found, strict=True)]
+                    for name in ("exp_avg", "exp_avg_sq")
+                )
+                return int(found[0].get("step", 0)), first, second
+        raise ValueError("no optimizer moves these parameters")
 
     def _latents(self, x: Tensor) -> Tensor:
         return self._noise("z", self.training_setup.prior, x, (self.training_setup.latent_dim,))
@@ -186,14 +240,16 @@ class AdversarialModule(LightningModule):
     def _noise(self, name: str, distribution: Distribution, like: Tensor, shape: Sequence[int]) -> Tensor:
         slot = self._slot if self.training_setup.draws == "update" else 0
         shape = (self.training_setup.batch_size, *shape)
-        return self.noise(f"{name}/{slot}", self.iteration, distribution, shape)[:, : like.shape[1]].to(like.device)
+        name, iteration = f"{name}/{slot}", self.iteration
+        if iteration < 0:
+            name, iteration = f"pretraining {name}", -iteration
+        return self.noise(name, iteration, distribution, shape)[:, : like.shape[1]].to(like.device)
 
-    def take_losses(self) -> Tensor:
-        """Losses since the last call, ``[iterations, updates, S]``; the record of them starts anew."""
-        count = len(self.steps)
-        rows = torch.stack(self._losses) if self._losses else torch.empty(0, len(self.seeds))
-        self._losses = []
-        return rows.reshape(-1, count, len(self.seeds))
+    def take_losses(self) -> dict[str, Tensor]:
+        """Losses since the last call, by update, ``[iterations, S]`` each; the record of them starts anew."""
+        losses = {name: torch.stack(values) for name, values in self._losses.items()}
+        self._losses = {}
+        return losses
 
     # Sampling ---------------------------------------------------------------------------------------------------
 
@@ -204,7 +260,7 @@ class AdversarialModule(LightningModule):
         Touches neither the training streams nor the module's mode.
         """
         t = self.training_setup
-        z = torch.from_numpy(np.stack([draw(g, t.prior, (n, t.latent_dim)) for g in generators]))
+        z = torch.from_numpy(np.stack([draw(g, t.prior, (n, self.noise_dim)) for g in generators]))
         with self._evaluating():
             return self.generate(z.to(self.device))
 
@@ -225,3 +281,7 @@ class AdversarialModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.iteration = checkpoint["iteration"]
+
+
+def _with_parameters(updates: Iterator[Update]) -> list[tuple[Update, list[nn.Parameter]]]:
+    return [(u, [p for network in u.moves for p in network.parameters()]) for u in updates]

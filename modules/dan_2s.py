@@ -25,7 +25,7 @@ class DAN2S(AdversarialModule):
 
     def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int]) -> None:
         super().__init__(training, data_shape, seeds)
-        self.generator = self.build("generator", training.latent_dim, self.data_dim, "sigmoid")
+        self.generator = self.build("generator", training.latent_dim, self.data_dim, self.output)
         whole = self.build("discriminator", self.data_dim, 1)
         self.discriminator = nn.ModuleDict({"point": whole.layers[:-2], "pair": whole.layers[-2:]})
 

@@ -61,9 +61,11 @@ class GAAN(AdversarialModule):
         distance_from: Literal["data", "reconstruction"] = "data",
         discriminator_updates: int = 1,
     ) -> None:
+        if reconstruction_loss == "cross-entropy" and training.scaling != "unit":
+            raise ValueError("method.reconstruction_loss=cross-entropy needs data in [0, 1]: protocol.scaling=unit")
         super().__init__(training, data_shape, seeds)
         self.encoder = self.build("encoder", self.data_dim, training.latent_dim)
-        self.generator = self.build("generator", training.latent_dim, self.data_dim, "sigmoid")
+        self.generator = self.build("generator", training.latent_dim, self.data_dim, self.output)
         self.discriminator = self.build("discriminator", self.data_dim, 1)
         self.lambda_r, self.lambda_w, self.lambda_p, self.penalty = lambda_r, lambda_w, lambda_p, penalty
         self.real_weight, self.reconstruction_weight = real_weight, reconstruction_weight
@@ -82,13 +84,13 @@ class GAAN(AdversarialModule):
         and all coordinates: f of data and samples, g of codes and latents."""
         code = self.encoder(x)
         logits, sample_logits = together(self.generator.logits, code, z)  # type: ignore[arg-type]
-        rebuilt = logits.sigmoid()
+        rebuilt = self.generator.finish(logits)  # type: ignore[operator]
         if self.reconstruction_loss == "squared-error":
             loss = squared_distance(x, rebuilt)
         else:
             loss = sigmoid_cross_entropy(logits, x)
         start = x if self.distance_from == "data" else rebuilt
-        f = per_seed(start) - per_seed(sample_logits.sigmoid())
+        f = per_seed(start) - per_seed(self.generator.finish(sample_logits))  # type: ignore[operator]
         g = per_seed(code) - per_seed(z)
         return loss + self.lambda_r * (f - self.lambda_w * g).square()
 

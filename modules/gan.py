@@ -7,19 +7,31 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
-from modules.losses import says_fake, says_real
+from modules.losses import GeneratorLoss, says_fake, says_real
 from modules.networks import together
 
 
 class GAN(AdversarialModule):
-    """GAN with the non-saturating generator loss (Goodfellow et al. 2014, arXiv:1406.2661, Alg. 1 and section 3)."""
+    """GAN (Goodfellow et al. 2014, arXiv:1406.2661, Alg. 1).
+
+    generator_loss: ``non-saturating`` (-log D(G(z)), section 3) or ``minimax`` (log(1 - D(G(z))), Eq. 1, which
+        saturates where the discriminator is sure).
+    """
 
     name = "gan"
 
-    def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        training: Training,
+        data_shape: Sequence[int],
+        seeds: Sequence[int],
+        *,
+        generator_loss: GeneratorLoss = "non-saturating",
+    ) -> None:
         super().__init__(training, data_shape, seeds)
-        self.generator = self.build("generator", training.latent_dim, self.data_dim, "sigmoid")
+        self.generator = self.build("generator", training.latent_dim, self.data_dim, self.output)
         self.discriminator = self.build("discriminator", self.data_dim, 1)
+        self.generator_loss = generator_loss
 
     def updates(self) -> Iterator[Update]:
         yield Update(self.discrimination, moves=(self.discriminator,))
@@ -31,5 +43,10 @@ class GAN(AdversarialModule):
         return says_real(real) + says_fake(fake)
 
     def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        """-E log D(G(z)) (section 3)."""
-        return says_real(self.discriminator.logits(self.generator(z)))
+        """-E log D(G(z)) (section 3), or E log(1 - D(G(z))) (Eq. 1)."""
+        return self.deceived(self.generator(z))
+
+    def deceived(self, sample: Tensor) -> Tensor:
+        """The generator's loss for its samples."""
+        logits = self.discriminator.logits(sample)
+        return says_real(logits) if self.generator_loss == "non-saturating" else -says_fake(logits)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+GeneratorLoss = Literal["non-saturating", "minimax"]
 PenaltyNorm = Literal["squared", "l2", "rms"]
 
 

@@ -6,30 +6,52 @@ sum over seeds are the gradients of each seed alone. ``S = 1`` is the ordinary c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 Output = Literal["linear", "sigmoid"]
+Activation = Literal["relu", "tanh", "maxout"]
+Initialisation = Literal["he", "orthogonal", "normal"]
+
+#: Linear pieces of a maxout unit (Goodfellow et al. 2013), as in ALI's released toy code.
+PIECES = 5
+#: Gain of orthogonal initialisation and std of normal initialisation in the released code that uses them.
+_ORTHOGONAL_GAIN, _NORMAL_STD = 1.4, 0.02
+
+
+def initial_weights(kind: Initialisation, inputs: int, outputs: int, generator: np.random.Generator) -> np.ndarray:
+    """Weights ``[in, out]``, float32: N(0, 2 / in) (He et al. 2015, Eq. 10), N(0, 0.02^2), or 1.4 times a random matrix
+    with orthonormal rows or columns (Saxe et al. 2014)."""
+    draws = generator.standard_normal((inputs, outputs), dtype=np.float32)
+    if kind == "he":
+        return draws * np.float32((2.0 / inputs) ** 0.5)
+    if kind == "normal":
+        return draws * np.float32(_NORMAL_STD)
+    q, r = np.linalg.qr(draws if inputs >= outputs else draws.T)
+    q = q * np.sign(np.diagonal(r))
+    return np.float32(_ORTHOGONAL_GAIN) * (q if inputs >= outputs else q.T)
 
 
 class SeedLinear(nn.Module):
     """``S`` affine maps side by side.
 
-    Weights are ``[S, in, out]``, drawn from N(0, 2 / in) (He et al. 2015, Eq. 10), biases ``[S, 1, out]``, zero.
-    Each copy draws from its own generator, so a seed's weights do not depend on the others.
+    Weights are ``[S, in, out]``, biases ``[S, 1, out]``, zero. Each copy draws from its own generator, so a seed's
+    weights do not depend on the others.
     """
 
-    def __init__(self, inputs: int, outputs: int, generators: Sequence[np.random.Generator]) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, generators: Sequence[np.random.Generator], kind: Initialisation = "he"
+    ) -> None:
         super().__init__()
-        std = (2.0 / inputs) ** 0.5
-        draws = [g.standard_normal((inputs, outputs), dtype=np.float32) * np.float32(std) for g in generators]
-        self.weight = nn.Parameter(torch.from_numpy(np.stack(draws)))
-        self.bias = nn.Parameter(torch.zeros(len(draws), 1, outputs))
+        weights = np.stack([initial_weights(kind, inputs, outputs, g) for g in generators])
+        self.weight = nn.Parameter(torch.from_numpy(weights))
+        self.bias = nn.Parameter(torch.zeros(len(generators), 1, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.baddbmm(self.bias, x, self.weight)
@@ -39,8 +61,30 @@ class SeedLinear(nn.Module):
         return f"{inputs}, {outputs}, seeds={seeds}"
 
 
+class SeedBatchNorm(nn.Module):
+    """Batch normalisation (Ioffe and Szegedy 2015, Alg. 1) of ``[S, B, width]`` over the batch, each seed by itself;
+    with running statistics in eval mode."""
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, seeds: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(seeds, 1, width))
+        self.bias = nn.Parameter(torch.zeros(seeds, 1, width))
+        self.register_buffer("running_mean", torch.zeros(seeds * width))
+        self.register_buffer("running_var", torch.ones(seeds * width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        seeds, batch, width = x.shape
+        columns = x.transpose(0, 1).reshape(batch, seeds * width)
+        scale, shift = self.weight.flatten(), self.bias.flatten()
+        y = functional.batch_norm(columns, self.running_mean, self.running_var, scale, shift, self.training)
+        return y.reshape(batch, seeds, width).transpose(0, 1)
+
+
 class MLP(nn.Module):
-    """Fully connected network with ReLU hidden layers and a linear or sigmoid output.
+    """Fully connected network with hidden layers of one kind and a linear or sigmoid output.
 
     ``forward`` applies the output function, ``logits`` leaves it out, ``features`` is the last hidden layer.
     """
@@ -55,17 +99,28 @@ class MLP(nn.Module):
         hidden: int,
         width: int,
         output: Output = "linear",
+        activation: Activation = "relu",
+        batch_norm: bool = False,
+        initialisation: Initialisation = "he",
     ) -> None:
         super().__init__()
         generators = [np.random.default_rng((*b"initialisation", *role.encode(), seed)) for seed in seeds]
         sizes = [inputs] + [width] * hidden + [outputs]
-        self.layers = nn.ModuleList(SeedLinear(i, o, generators) for i, o in zip(sizes, sizes[1:], strict=False))  # noqa: RUF007
+        pieces = [PIECES if activation == "maxout" else 1] * hidden + [1]
+        self.layers = nn.ModuleList(
+            SeedLinear(i, o * p, generators, initialisation) for i, o, p in zip(sizes, sizes[1:], pieces, strict=False)
+        )
+        self.norms = nn.ModuleList(SeedBatchNorm(len(seeds), width) for _ in range(hidden) if batch_norm)
         self.output = output
+        self.activation = activation
 
     def features(self, x: Tensor) -> Tensor:
         """Activations of the last hidden layer, ``[S, B, width]``."""
-        for layer in self.layers[:-1]:
-            x = layer(x).relu_()
+        for number, layer in enumerate(self.layers[:-1]):
+            x = layer(x)
+            if self.norms:
+                x = self.norms[number](x)
+            x = activate(x, self.activation)
         return x
 
     def logits(self, x: Tensor) -> Tensor:
@@ -73,8 +128,18 @@ class MLP(nn.Module):
         return self.layers[-1](self.features(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.logits(x)
-        return out.sigmoid() if self.output == "sigmoid" else out
+        return self.finish(self.logits(x))
+
+    def finish(self, logits: Tensor) -> Tensor:
+        """The output function."""
+        return logits.sigmoid() if self.output == "sigmoid" else logits
+
+
+def activate(x: Tensor, activation: Activation) -> Tensor:
+    """A hidden layer's nonlinearity; ``x`` may be overwritten."""
+    if activation == "relu":
+        return x.relu_()
+    return x.tanh() if activation == "tanh" else x.unflatten(2, (-1, PIECES)).amax(3)
 
 
 def together(network: Callable[[Tensor], Tensor], *batches: Tensor) -> tuple[Tensor, ...]:
@@ -84,19 +149,62 @@ def together(network: Callable[[Tensor], Tensor], *batches: Tensor) -> tuple[Ten
 
 @dataclass(frozen=True)
 class MLPFamily:
-    """A named choice of layer count and width, from which every method builds the networks it needs.
+    """A named choice of layers, from which every method builds the networks it needs.
 
     A discriminator's sigmoid (GAAN Table 1) lives in the losses, which take logits.
+
+    roles: what is different for the network of a role.
     """
 
     hidden: int
     width: int
     source: str
+    activation: Activation = "relu"
+    batch_norm: bool = False
+    initialisation: Initialisation = "he"
+    roles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def build(self, role: str, inputs: int, outputs: int, seeds: Sequence[int], output: Output = "linear") -> MLP:
-        return MLP(role, inputs, outputs, seeds=seeds, hidden=self.hidden, width=self.width, output=output)
+        layers = {
+            "hidden": self.hidden,
+            "width": self.width,
+            "activation": self.activation,
+            "batch_norm": self.batch_norm,
+            "initialisation": self.initialisation,
+        }
+        return MLP(role, inputs, outputs, seeds=seeds, output=output, **{**layers, **self.roles.get(role, {})})
 
+
+_VEEGAN = "VEEGAN's notebook as re-posted: two hidden layers, one in the discriminator"
+_ALI = "ALI's released toy code, as PacGAN (Lin et al. 2018, arXiv:1712.04086) uses it"
 
 NETWORKS: dict[str, MLPFamily] = {
     "gaan-1": MLPFamily(hidden=3, width=128, source="Tran et al. 2018 (arXiv:1803.08887), Table 1"),
+    "veegan": MLPFamily(hidden=2, width=128, source=_VEEGAN, roles={"discriminator": {"hidden": 1}}),
+    "veegan-512": MLPFamily(
+        hidden=2,
+        width=512,
+        source=f"{_VEEGAN}, wider for 1,200 dimensions (ours)",
+        roles={"discriminator": {"hidden": 1}},
+    ),
+    "two-layers": MLPFamily(hidden=2, width=128, source=f"{_VEEGAN}; here two (ours)"),
+    "two-layers-512": MLPFamily(hidden=2, width=512, source=f"{_VEEGAN}; here two, and wider (ours)"),
+    "unrolled": MLPFamily(
+        hidden=2,
+        width=128,
+        activation="tanh",
+        initialisation="orthogonal",
+        source="released notebook of Metz et al. 2017 (arXiv:1611.02163)",
+    ),
+    "ali": MLPFamily(
+        hidden=4,
+        width=400,
+        batch_norm=True,
+        initialisation="normal",
+        source=_ALI,
+        roles={
+            "encoder": {"hidden": 2},
+            "discriminator": {"hidden": 3, "width": 200, "activation": "maxout", "batch_norm": False},
+        },
+    ),
 }

@@ -32,7 +32,7 @@ class WGANGP(AdversarialModule):
         critic_updates: int = 5,
     ) -> None:
         super().__init__(training, data_shape, seeds)
-        self.generator = self.build("generator", training.latent_dim, self.data_dim, "sigmoid")
+        self.generator = self.build("generator", training.latent_dim, self.data_dim, self.output)
         self.critic = self.build("discriminator", self.data_dim, 1)
         self.lambda_p, self.penalty, self.critic_updates = lambda_p, penalty, critic_updates
 

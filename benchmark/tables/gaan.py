@@ -28,7 +28,7 @@ TABLE_2 = Table(
     number="2",
     title="25 Gaussians: modes registered by at least 20 of 2,000 samples, points within reach of a mode, balance",
     citation=f"{CITATION}, Table 2",
-    dataset="grid25-gaan",
+    datasets=("grid25-gaan",),
     columns=(
         Column("registered_modes", "modes", "#registered modes", "higher"),
         Column("registered_points", "points", "#registered points", "higher"),

@@ -21,6 +21,7 @@ OTHER = {
     "networks": "another",
     "latent_dim": 3,
     "prior": "normal",
+    "scaling": "none",
     "batch_size": 64,
     "lr": 1e-4,
     "beta1": 0.5,
@@ -32,6 +33,8 @@ OTHER = {
     "profile": "short",
     "reading": "printed",
     "epochs": 60,
+    "fresh_iterations": 500,
+    "embedding": "projected",
     "width": 8,
     "precision": "16-mixed",
     "world_size": 2,
@@ -69,6 +72,7 @@ def test_the_defaults_that_ids_leave_out_stay() -> None:
         "networks": "gaan-1",
         "latent_dim": 2,
         "prior": "uniform",
+        "scaling": "unit",
         "batch_size": 128,
         "lr": 1e-3,
         "beta1": 0.9,
@@ -80,6 +84,8 @@ def test_the_defaults_that_ids_leave_out_stay() -> None:
         "profile": "paper",
         "reading": "corrected",
         "epochs": 1,
+        "fresh_iterations": 0,
+        "embedding": "padded",
         "width": 8,
         "precision": "32-true",
         "world_size": 1,
@@ -142,7 +148,7 @@ def test_cells_that_differ_have_different_ids() -> None:
             overrides,
         )
     ]
-    assert len({cell.id for cell in cells}) == len(cells) == 2 * 2 * 21 * 3 * 5
+    assert len({cell.id for cell in cells}) == len(cells) == 2 * 2 * 24 * 3 * 5
 
 
 def test_the_id_does_not_depend_on_the_order_of_overrides() -> None:

@@ -191,9 +191,9 @@ def test_small_print_tells_what_is_missing(mixed: Store) -> None:
     assert "arXiv:1803.08887 v1, Fig. 5." in text
     assert all(part in text for part in ("profile smoke", "reading corrected", "6 % of the paper's", "seeds 0-2"))
     assert "No record, left out: VAE-GAN, ALI, WGAN-GP, GAAN_1." in text
-    assert "Not run yet: GAN 1 (seeds)." in text
-    assert "Diverged, not drawn: DAN-2S 1 (seeds)." in text
-    assert "Failed, not drawn: GAAN_2 1 (seeds)." in text
+    assert "Not run yet: GAN 1 (models)." in text
+    assert "Diverged, not drawn: DAN-2S 1 (models)." in text
+    assert "Failed, not drawn: GAAN_2 1 (models)." in text
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -60,8 +60,8 @@ def test_a_row_is_the_mean_over_the_seeds_that_are_done(filled: Store) -> None:
 
 def test_lost_seeds_are_named_below_the_table(filled: Store) -> None:
     footer = "\n".join(fill(selection(), filled).footer)
-    assert "Diverged seeds, not in the means: GAN 1." in footer
-    assert "Failed seeds, not in the means: ALI 1." in footer
+    assert "Diverged models, not in the means: GAN 1." in footer
+    assert "Failed models, not in the means: ALI 1." in footer
 
 
 def test_printed_values_are_the_papers(filled: Store) -> None:
@@ -170,9 +170,10 @@ def test_a_part_belongs_to_the_whole_and_what_is_changed_does_not() -> None:
 
 
 def test_the_budget_is_counted_in_generator_updates() -> None:
-    assert selection(profile="paper").budget == 1
-    assert selection().budget == 0.2
-    assert selection(profile="paper", assignments=["protocol.batch_size=1024"]).budget == pytest.approx(49 / 391)
+    grid = "grid25-gaan"
+    assert selection(profile="paper").budget(grid) == 1
+    assert selection().budget(grid) == 0.2
+    assert selection(profile="paper", assignments=["protocol.batch_size=1024"]).budget(grid) == pytest.approx(49 / 391)
 
 
 def test_a_field_set_to_its_default_is_the_same_model() -> None:

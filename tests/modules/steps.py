@@ -27,4 +27,4 @@ def run_iterations(module: AdversarialModule, data: list[Tensor]) -> np.ndarray:
     module.manual_backward = lambda loss, **words: loss.backward(**words)
     for draws in data:
         module.iterate(draws)
-    return module.take_losses().numpy()
+    return torch.stack(list(module.take_losses().values()), 1).numpy()

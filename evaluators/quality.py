@@ -1,0 +1,127 @@
+"""Captured modes, high-quality samples and Jensen-Shannon divergence (Srivastava et al. 2017, arXiv:1705.07761, section
+4.1; Lee and Lee 2018).
+
+A sample is of high quality if it lies within a radius of its nearest mode, and a mode is captured by one such sample.
+Everything here starts from counts over cells: ``[..., K + 1]``, the high-quality samples of each mode and all others
+last, or ``[..., H + 1]``, a fine histogram and what lies outside it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from evaluators.registered import registered_counts
+
+#: Names of the measures, in the order of the columns.
+QUALITY_MEASURES = ("captured_modes", "high_quality_fraction", "jsd", "jsd_histogram")
+#: The same by a paper's own radius, where it is another one.
+LITERAL_MEASURES = ("captured_modes_literal", "high_quality_fraction_literal")
+
+#: Bins per axis of the fine histogram, by the number of axes.
+BINS = {1: 50, 2: 50, 3: 20}
+#: The histogram reaches so far beyond the data on each side, as a share of the data's range.
+MARGIN = 0.25
+
+
+def cell_counts(samples: Tensor, centres: Tensor, radius: float) -> Tensor:
+    """Counts ``[..., K + 1]`` of ``samples [..., n, d]``: within ``radius`` of the nearest of ``centres [K, d]``, by
+    centre, and all others."""
+    modes = registered_counts(samples, centres, radius)
+    return torch.cat([modes, samples.shape[-2] - modes.sum(-1, keepdim=True)], -1)
+
+
+def histogram_counts(samples: Tensor, limit: float) -> Tensor:
+    """Counts ``[..., H + 1]`` of ``samples [..., n, d]`` on a regular grid over ``[-1.5 limit, 1.5 limit]``, a quarter
+    of the data's range beyond it on either side; outside it, and what is not finite, last.
+
+    50 bins per axis in two dimensions, 20 in three. With more, 50 bins of the coordinates' mean: the mixtures of that
+    kind have their centres on the line where all coordinates are equal.
+    """
+    points = samples.double()
+    if points.shape[-1] > max(BINS):
+        points = points.mean(-1, keepdim=True)
+    axes = points.shape[-1]
+    bins = BINS[axes]
+    reach = limit * (1 + 2 * MARGIN)
+    place = ((points + reach) / (2 * reach) * bins).floor()
+    inside = ((place >= 0) & (place < bins)).all(-1)
+    place = torch.where(inside.unsqueeze(-1), place, 0).long()
+    index = torch.zeros_like(place[..., 0])
+    for axis in range(axes):
+        index = index * bins + place[..., axis]
+    cells = bins**axes
+    index = torch.where(inside, index, cells)
+    return torch.zeros(*index.shape[:-1], cells + 1, dtype=torch.long, device=index.device).scatter_add_(
+        -1, index, torch.ones_like(index)
+    )
+
+
+def captured_modes(cells: Tensor) -> Tensor:
+    """Modes with at least one high-quality sample."""
+    return (cells[..., :-1] > 0).sum(-1)
+
+
+def high_quality_fraction(cells: Tensor) -> Tensor:
+    """Share of high-quality samples, in [0, 1]."""
+    return cells[..., :-1].sum(-1).double() / cells.sum(-1)
+
+
+def jensen_shannon_divergence(p: Tensor, q: Tensor) -> Tensor:
+    """JSD in nats, 0 to ln 2, of two distributions given by counts ``[..., C]`` (Lin 1991, Eq. 4.1)."""
+    p, q = (counts.double() / counts.sum(-1, keepdim=True) for counts in (p, q))
+    middle = (p + q) / 2
+    from_p, from_q = ((torch.xlogy(x, x) - torch.xlogy(x, middle)).sum(-1) for x in (p, q))
+    return 0.5 * (from_p + from_q)
+
+
+def quality_measures(cells: Tensor, histogram: Tensor, real_cells: Tensor, real_histogram: Tensor) -> dict[str, Tensor]:
+    """Every measure of this file, ``[...]`` each, from the counts of samples and of as many real ones."""
+    values = (
+        captured_modes(cells),
+        high_quality_fraction(cells),
+        jensen_shannon_divergence(cells, real_cells),
+        jensen_shannon_divergence(histogram, real_histogram),
+    )
+    return dict(zip(QUALITY_MEASURES, values, strict=True))
+
+
+def literal_measures(cells: Tensor) -> dict[str, Tensor]:
+    """Captured modes and high-quality samples by a paper's own radius, for counts made with it."""
+    values = (captured_modes(cells), high_quality_fraction(cells))
+    return dict(zip(LITERAL_MEASURES, values, strict=True))
+
+
+class SampleQuality(Metric):
+    """The measures of this file over samples that arrive in batches ``[n, d]``, on one process or many.
+
+    centres, radius, limit: of the data, as in ``cell_counts`` and ``histogram_counts``.
+    real: samples of the data, ``[m, d]``, that the divergences compare with.
+    metric_options: as for every ``torchmetrics.Metric``.
+    """
+
+    full_state_update = False
+    cells: Tensor
+    histogram: Tensor
+    centres: Tensor
+    real_cells: Tensor
+    real_histogram: Tensor
+
+    def __init__(self, centres: Tensor, radius: float, limit: float, real: Tensor, **metric_options: Any) -> None:
+        super().__init__(**metric_options)
+        self.radius, self.limit = radius, limit
+        self.register_buffer("centres", centres, persistent=False)
+        self.register_buffer("real_cells", cell_counts(real, centres, radius), persistent=False)
+        self.register_buffer("real_histogram", histogram_counts(real, limit), persistent=False)
+        self.add_state("cells", torch.zeros_like(self.real_cells), dist_reduce_fx="sum")
+        self.add_state("histogram", torch.zeros_like(self.real_histogram), dist_reduce_fx="sum")
+
+    def update(self, samples: Tensor) -> None:
+        self.cells += cell_counts(samples, self.centres, self.radius)
+        self.histogram += histogram_counts(samples, self.limit)
+
+    def compute(self) -> dict[str, Tensor]:
+        return quality_measures(self.cells, self.histogram, self.real_cells, self.real_histogram)

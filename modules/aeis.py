@@ -1,0 +1,172 @@
+"""Generative adversarial network with an autoencoder and importance sampling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from modules.base import Training, Update
+from modules.density import SortedPoints, greedy_pairs, held_out_bandwidth, optimal_pairs
+from modules.gan import GAN
+from modules.losses import squared_distance
+
+Array = np.ndarray
+
+#: Bandwidths to choose from, in standard deviations of the codes.
+_BANDWIDTHS = np.geomspace(0.002, 0.5, 16).tolist()
+#: Log density, relative to a kernel's peak, below which a code is far from all others.
+_LONELY = -4.5
+
+
+class AEIS(GAN):
+    """GAN with autoencoder and importance sampling (Lee and Lee 2018, poster): an autoencoder is trained on the data
+    and frozen; real and fake codes are paired one to one, and the generator also lowers the weighted squared distance
+    of the pairs, W_ir W_if |X_ir - X_if|^2 W_l.
+
+    The poster leaves nearly everything else open. Our choices, each a field:
+
+    pair_weight: W_l, 1 as the codes are standardised.
+    real_weights: W_ir is 2 p_r / (p_r + p_g) at the real code (``missing``: more where fakes are missing), its mirror
+        image 2 p_g / (p_r + p_g) (``covered``), or 1 (``none``).
+    fake_weights: W_if is p_g at the fake code over its mean in the batch, from 1/10 to 10 (``typical``), or 1
+        (``none``).
+    pairing: ``optimal`` or ``greedy``.
+    store_iterations: N, iterations whose fake codes are kept to estimate p_g.
+    code_dim: of the autoencoder, 0 for the data's.
+    bandwidth: of all kernels in standard deviations of the codes, 0 for the one of 16 from 0.002 to 0.5 under which
+        held-out real codes are likeliest.
+    reference: real codes that estimate p_r, rounded up to whole batches; the last that pre-training saw.
+    pretraining_epochs: of the autoencoder.
+
+    Weights and pairs are constants to the gradient. Real batches come from the data, not from the density estimate.
+    """
+
+    name = "aeis"
+
+    bandwidths: Tensor
+    reference_points: Tensor
+    code_mean: Tensor
+    code_std: Tensor
+    fake_codes: Tensor
+
+    def __init__(
+        self,
+        training: Training,
+        data_shape: Sequence[int],
+        seeds: Sequence[int],
+        *,
+        pair_weight: float = 1.0,
+        real_weights: Literal["missing", "covered", "none"] = "missing",
+        fake_weights: Literal["typical", "none"] = "typical",
+        pairing: Literal["optimal", "greedy"] = "optimal",
+        store_iterations: int = 20,
+        code_dim: int = 0,
+        bandwidth: float = 0.0,
+        reference: int = 5_000,
+        pretraining_epochs: int = 40,
+    ) -> None:
+        if min(store_iterations, pretraining_epochs, reference - 4) < 1 or min(code_dim, bandwidth) < 0:
+            raise ValueError(
+                "aeis needs 1 epoch of pre-training, a store of 1 iteration and 5 reference codes, or more"
+            )
+        super().__init__(training, data_shape, seeds)
+        code_dim = code_dim or self.data_dim
+        self.encoder = self.build("encoder", self.data_dim, code_dim)
+        self.decoder = self.build("decoder", code_dim, self.data_dim, self.output)
+        self.pair_weight, self.real_weights, self.fake_weights = pair_weight, real_weights, fake_weights
+        self.pairing, self.bandwidth = pairing, bandwidth
+        self.pretraining_epochs = pretraining_epochs
+        count, batch = len(self.seeds), training.batch_size
+        self.reference_batches = math.ceil(reference / batch)
+        nowhere = float("nan")
+        self.register_buffer(
+            "reference_points", torch.full((count, self.reference_batches, batch, *data_shape), nowhere)
+        )
+        self.register_buffer("fake_codes", torch.full((count, store_iterations, batch, code_dim), nowhere))
+        self.register_buffer("code_mean", torch.zeros(count, 1, code_dim))
+        self.register_buffer("code_std", torch.ones(count, 1, code_dim))
+        self.register_buffer("bandwidths", torch.zeros(count))
+        self._real: list[SortedPoints | None] = []
+
+    def pretraining(self) -> Iterator[Update]:
+        yield Update(self.reconstruction, moves=(self.encoder, self.decoder))
+
+    def reconstruction(self, x: Tensor, z: Tensor) -> Tensor:
+        """|x - decoder(E(x))|^2."""
+        place = self.iteration + self.reference_batches
+        if place >= 0:
+            self.reference_points[:, place, : x.shape[1]] = x
+        return squared_distance(x, self.decoder(self.encoder(x)))
+
+    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+        """-E log D(G(z)) + mean of W_ir W_if |X_ir - X_if|^2 W_l over the pairs."""
+        self.prepare()
+        sample = self.generator(z)
+        with torch.no_grad():
+            real = self.codes(x)
+        fake = self.codes(sample)
+        self.fake_codes[:, self.iteration % self.fake_codes.shape[1], : fake.shape[1]] = fake.detach()
+        partners, weights = self.pairs(real, fake.detach())
+        paired = fake.gather(1, partners.unsqueeze(2).expand_as(fake))
+        adversarial = self.deceived(sample)
+        return adversarial + self.pair_weight * (weights * (real - paired).square().sum(2)).mean(1)
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Codes ``[S, B, code_dim]`` in units of the real codes' standard deviation."""
+        return (self.encoder(x) - self.code_mean) / self.code_std
+
+    @torch.no_grad()
+    def prepare(self) -> None:
+        """Once, after pre-training: the codes' scale, the bandwidths and the density of the real codes."""
+        if self._real:
+            return
+        for seed, points in enumerate(self.reference_points.flatten(1, 2)):
+            known = points[points.flatten(1).isfinite().all(1)]
+            if len(known) < 5:
+                raise ValueError("the autoencoder saw no data before the game: method.pretraining_epochs")
+            codes = self.encoder(known.expand(len(self.seeds), *known.shape))[seed]
+            if not self.bandwidths[seed]:
+                self.code_mean[seed], self.code_std[seed] = codes.mean(0), codes.std(0)
+            codes = ((codes - self.code_mean[seed]) / self.code_std[seed]).cpu().numpy()
+            # An autoencoder that diverged has no codes to look at: the seed's losses say so.
+            sound = bool(np.isfinite(codes).all())
+            if sound and not self.bandwidths[seed]:
+                self.bandwidths[seed] = self.bandwidth or held_out_bandwidth(codes, _BANDWIDTHS)
+            self._real.append(SortedPoints(codes) if sound else None)
+
+    def pairs(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """For codes ``[S, B, code_dim]``: the place of each real code's partner and the pair's weight, ``[S, B]``."""
+        a, b = real.cpu().numpy(), fake.cpu().numpy()
+        stored = self.fake_codes.flatten(1, 2).cpu().numpy()
+        found = [self._pairs_of_seed(seed, a[seed], b[seed], stored[seed]) for seed in range(len(a))]
+        partners, weights = (torch.from_numpy(np.stack(part)).to(real.device) for part in zip(*found, strict=True))
+        return partners, weights.to(real.dtype)
+
+    def _pairs_of_seed(self, seed: int, real: Array, fake: Array, stored: Array) -> tuple[Array, Array]:
+        density = self._real[seed]
+        if density is None or not (np.isfinite(real).all() and np.isfinite(fake).all()):
+            return np.arange(len(real)), np.full(len(real), np.nan)
+        partners = (optimal_pairs if self.pairing == "optimal" else greedy_pairs)(real, fake)
+        weights = np.ones(len(real))
+        if self.real_weights == self.fake_weights == "none":
+            return partners, weights
+        width = float(self.bandwidths[seed])
+        made = SortedPoints(stored[np.isfinite(stored).all(1)])
+        if self.real_weights != "none":
+            log_real = density.log_density(real, width)
+            lonely = log_real < _LONELY - math.log(len(density))
+            log_real = density.log_density(real, width, exact=lonely) if lonely.any() else log_real
+            # Where only the fakes are far away the weight is 0 or 2 to the last bit, whatever their density is.
+            log_made = made.log_density(real, width, exact=lonely)
+            sign = 1 if self.real_weights == "missing" else -1
+            weights *= 2 / (1 + np.exp(np.clip(sign * (log_made - log_real), -80, 80)))
+        if self.fake_weights != "none":
+            # The store holds the fakes themselves, so that none of them is far from all.
+            density_of_fakes = np.exp(made.log_density(fake, width))
+            weights *= np.clip(density_of_fakes / density_of_fakes.mean(), 0.1, 10)[partners]
+        return partners, weights

@@ -1,0 +1,99 @@
+"""Unrolled generative adversarial network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from modules.base import AdversarialModule, Training, Update
+from modules.losses import GeneratorLoss, says_fake, says_real
+from modules.networks import together
+
+#: Where a second moment is 0 the square root has no derivative: one dead unit would turn a whole gradient into NaN.
+_LEAST_MOMENT = 1e-30
+_ADAM_EPS = 1e-8
+
+
+class UnrolledGAN(AdversarialModule):
+    """Unrolled GAN (Metz et al. 2017, arXiv:1611.02163, section 2.2): the generator is moved against the discriminator
+    that ``k`` more of the discriminator's steps would give, and the gradient goes through these steps. Then the
+    discriminator itself takes one step.
+
+    k: inner steps, all on the iteration's batch and latents, as in the authors' notebook.
+    inner_optimizer: ``adam`` goes on from the moments of the discriminator's own Adam (notebook); ``sgd`` is plain
+        gradient descent with the same rate.
+    generator_loss: ``non-saturating`` (paper) or ``minimax`` (notebook).
+    discriminator_rate: the discriminator's learning rate as a multiple of the protocol's (0.1 in the notebook).
+    """
+
+    name = "unrolled"
+
+    def __init__(
+        self,
+        training: Training,
+        data_shape: Sequence[int],
+        seeds: Sequence[int],
+        *,
+        k: int = 5,
+        inner_optimizer: Literal["adam", "sgd"] = "adam",
+        generator_loss: GeneratorLoss = "non-saturating",
+        discriminator_rate: float = 1.0,
+    ) -> None:
+        if k < 1:
+            raise ValueError("method.k must be at least 1; without inner steps the method is gan")
+        super().__init__(training, data_shape, seeds)
+        self.generator = self.build("generator", training.latent_dim, self.data_dim, self.output)
+        self.discriminator = self.build("discriminator", self.data_dim, 1)
+        self.k, self.inner_optimizer, self.generator_loss = k, inner_optimizer, generator_loss
+        self.discriminator_rate = discriminator_rate
+
+    def updates(self) -> Iterator[Update]:
+        yield Update(self.deception, moves=(self.generator,))
+        yield Update(self.discrimination, moves=(self.discriminator,), rate=self.discriminator_rate)
+
+    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+        """-E log D(x) - E log(1 - D(G(z)))."""
+        real, fake = together(self.discriminator.logits, x, self.fake(z))
+        return says_real(real) + says_fake(fake)
+
+    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+        """-E log D_k(G(z)) or E log(1 - D_k(G(z))), D_k the discriminator after k steps (Eqs. 7 to 9)."""
+        sample = self.generator(z)
+        weights = dict(self.discriminator.named_parameters())
+        names, start = list(weights), [weight.detach().requires_grad_() for weight in weights.values()]
+        state = self.adam_state(list(weights.values()))
+        values = start
+        for _ in range(self.k):
+            moved = partial(functional_call, self.discriminator, dict(zip(names, values, strict=True)))
+            real, fake = together(moved, x, sample)
+            loss = (says_real(real) + says_fake(fake)).sum()
+            gradients = torch.autograd.grad(loss, values, create_graph=True)
+            if self.inner_optimizer == "adam":
+                values, state = self.adam_step(values, gradients, state)
+            else:
+                rate = self.rate(self.discriminator_rate)
+                values = [v - rate * g for v, g in zip(values, gradients, strict=True)]
+        logits = functional_call(self.discriminator, dict(zip(names, values, strict=True)), (sample,))
+        return says_real(logits) if self.generator_loss == "non-saturating" else -says_fake(logits)
+
+    def adam_step(
+        self, values: Sequence[Tensor], gradients: Sequence[Tensor], state: tuple[int, list[Tensor], list[Tensor]]
+    ) -> tuple[list[Tensor], tuple[int, list[Tensor], list[Tensor]]]:
+        """One step of Adam (Kingma and Ba 2015, Alg. 1) as a differentiable function."""
+        t = self.training_setup
+        count, first, second = state
+        count += 1
+        first = [t.beta1 * m + (1 - t.beta1) * g for m, g in zip(first, gradients, strict=True)]
+        second = [t.beta2 * v + (1 - t.beta2) * g.square() for v, g in zip(second, gradients, strict=True)]
+        rate = self.rate(self.discriminator_rate) / (1 - t.beta1**count)
+        correction = (1 - t.beta2**count) ** 0.5
+        moved = [
+            p - rate * m / (v.clamp_min(_LEAST_MOMENT).sqrt() / correction + _ADAM_EPS)
+            for p, m, v in zip(values, first, second, strict=True)
+        ]
+        return moved, (count, first, second)

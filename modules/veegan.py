@@ -1,0 +1,77 @@
+"""VEEGAN: reducing mode collapse with a reconstructor network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from modules.base import AdversarialModule, Training, Update
+from modules.losses import per_seed, says_fake, says_real, squared_distance
+from modules.networks import together
+
+
+class VEEGAN(AdversarialModule):
+    """VEEGAN (Srivastava et al. 2017, arXiv:1705.07761, Alg. 1): a reconstructor F maps data to noise, the
+    discriminator tells pairs (z, G(z)) from (F(x), x), and all players move from one common point.
+
+    The generator lowers the raw logit of its pairs, without a logarithm; the reconstructor follows the likelihood of
+    the noise alone (Alg. 1, line 9).
+
+    reconstruction_weight: of the likelihood, 1 in the notebook.
+    likelihood: its squares are summed over the noise's coordinates (``sum``, the Gaussian's) or averaged (``mean``).
+    extra_noise: normal inputs of the generator that nobody reconstructs, 1 in the notebook.
+    """
+
+    name = "veegan"
+    simultaneous = True
+
+    def __init__(
+        self,
+        training: Training,
+        data_shape: Sequence[int],
+        seeds: Sequence[int],
+        *,
+        reconstruction_weight: float = 1.0,
+        likelihood: Literal["sum", "mean"] = "sum",
+        extra_noise: int = 1,
+    ) -> None:
+        super().__init__(training, data_shape, seeds)
+        latent = training.latent_dim
+        self.generator = self.build("generator", latent + extra_noise, self.data_dim, self.output)
+        self.reconstructor = self.build("reconstructor", self.data_dim, latent)
+        self.discriminator = self.build("discriminator", latent + self.data_dim, 1)
+        self.reconstruction_weight, self.likelihood = reconstruction_weight, likelihood
+        self.extra_noise = extra_noise
+
+    @property
+    def noise_dim(self) -> int:
+        return self.training_setup.latent_dim + self.extra_noise
+
+    def updates(self) -> Iterator[Update]:
+        yield Update(self.discrimination, moves=(self.discriminator,))
+        yield Update(self.deception, moves=(self.generator, self.reconstructor))
+
+    def made(self, z: Tensor) -> Tensor:
+        """G(z) and its extra noise."""
+        return self.generator(torch.cat([z, self.random("extra", z, "normal", self.extra_noise)], 2))
+
+    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+        """-log D(z, G(z)) - log(1 - D(F(x), x)): the generated pair is labelled 1 (Eq. 6 and Alg. 1, line 7)."""
+        with torch.no_grad():
+            generated = torch.cat([z, self.made(z)], 2)
+            inferred = torch.cat([self.reconstructor(x), x], 2)
+        generated, inferred = together(self.discriminator.logits, generated, inferred)
+        return says_real(generated) + says_fake(inferred)
+
+    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+        """Mean logit of (z, G(z)) plus half the squared error of F(G(z)) as a reconstruction of z, which is its
+        Gaussian negative log likelihood up to a constant (Eq. 5 and Alg. 1, lines 8 and 9)."""
+        sample = self.made(z)
+        logit = per_seed(self.discriminator.logits(torch.cat([z, sample], 2)))
+        error = 0.5 * squared_distance(z, self.reconstructor(sample))
+        if self.likelihood == "mean":
+            error = error / z.shape[2]
+        return logit + self.reconstruction_weight * error
