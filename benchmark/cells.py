@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -78,6 +78,13 @@ class Cell:
     @property
     def id(self) -> str:
         return digest(self.identity())
+
+    @staticmethod
+    def of(identity: Mapping[str, Any]) -> Cell:
+        """The cell of that ``identity()``."""
+        overrides = tuple(sorted(identity["overrides"].items()))
+        protocol = Protocol(**identity["protocol"])
+        return Cell(identity["dataset"], identity["method"], protocol, identity["seed"], overrides)
 
 
 @dataclass(frozen=True)

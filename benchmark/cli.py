@@ -10,7 +10,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,6 +29,8 @@ VERBS = {
     "plan": "cells that are done and to do, and the time that is left on this machine",
     "run": "train what a table or figure needs, then show it; stops and resumes freely",
     "show": "a table from stored results",
+    "tune": "try every reading of a table on seeds of its own: which fits the printed values best",
+    "verify": "train the first epochs of stored models again and compare every number",
     "figure": "draw a figure from stored results",
     "evaluate": "every measure of a data set on samples from a file",
     "throughput": "what training costs on this machine, against its limits",
@@ -81,20 +83,28 @@ def make_parser() -> Parser:
         verb: verbs.add_parser(verb, help=text, description=text, allow_abbrev=False) for verb, text in VERBS.items()
     }
     parser.verbs = made
-    for verb in ("plan", "run", "show", "throughput"):
+    for verb in ("plan", "run", "show", "verify", "throughput"):
         made[verb].add_argument("--table", metavar="TABLE", help="2 or gaan-2; see list")
+    made["tune"].add_argument("--table", metavar="TABLE", help="veegan-1 or aeis-1; see list")
+    made["tune"].add_argument("--datasets", metavar="A,B", help="of a table with several; default: all")
+    made["tune"].add_argument("--results", default="results", type=Path, metavar="DIR", help="default: results")
     for verb in ("plan", "run"):
         made[verb].add_argument("--figure", metavar="FIGURE", help="gaan-fig5; see list")
-    made["figure"].add_argument("figure", metavar="FIGURE", help="gaan-fig5; see list")
-    for verb in ("plan", "run", "show", "figure", "throughput"):
+    made["figure"].add_argument("figure", metavar="FIGURE", help="gaan-fig5, or movie; see list")
+    made["figure"].add_argument("--cell", metavar="ID", help="of a movie: the name of a file under records/")
+    for verb in ("plan", "run", "show", "verify", "figure", "throughput"):
         _add_selection(made[verb])
         if verb != "throughput":
             _add_seeds_and_results(made[verb])
     for verb in ("plan", "run"):
         made[verb].add_argument("--redo-stale", action="store_true", help="train again what older code made")
-    for verb in ("plan", "run", "throughput"):
+    for verb in ("plan", "run", "tune", "throughput"):
         made[verb].add_argument("--threads", type=_positive, metavar="N", help="threads of one process; default: all")
-    for verb in ("plan", "run"):
+    made["verify"].add_argument("--epochs", type=_positive, default=1, metavar="N", help="to train again; default: 1")
+    made["verify"].add_argument(
+        "--renew", action="store_true", help="stale records that give the same numbers count as today's code's"
+    )
+    for verb in ("plan", "run", "tune", "verify"):
         made[verb].add_argument("--accelerator", choices=("auto", "cpu", "gpu"), default="auto", help="as in Lightning")
     for verb in ("run", "show"):
         made[verb].add_argument("--format", choices=FORMATS, default="text", help="default: text")
@@ -234,7 +244,8 @@ def _list(args: argparse.Namespace) -> int:
     trained = {name: table for name, table in found.items() if not isinstance(table, NetworkTable)}
     short = {name: f" (--table {table.number})" for name, table in found.items() if table.number}
     section("tables", {name: table.title + short.get(name, "") for name, table in sorted(found.items())})
-    section("figures", {name: f"{f.title} (from {f.table})" for name, f in sorted(all_figures().items())})
+    drawn = {name: f"{f.title} (from {f.table})" for name, f in sorted(all_figures().items())}
+    section("figures", drawn | {"movie": "The training of any stored model on a mixture (--cell ID)"})
     section("methods", {row.id: _summary(row) for table in trained.values() for row in table.rows})
     section("data sets", {name: mixture.source for name, mixture in sorted(registry.datasets().items())})
     measures = {c.measure: c.printed_title for t in reversed(trained.values()) for c in t.columns}
@@ -305,41 +316,74 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from benchmark.estimate import estimate
     from benchmark.figure import draw, find_figure
-    from benchmark.progress import duration, watching
-    from benchmark.runner import run_blocks
 
     chosen = _selection(args)
     store = Store(args.results)
     store.prepare()
     if isinstance(chosen, NetworkTable):
         return _finish(sheets.read_networks(chosen), store, args)
-    _set_threads(args)
-    blocks = _blocks(chosen, store, args.redo_stale)
     console = Console(stderr=True)
-    began = time.monotonic()
-    failures: tuple[tuple[Block, str], ...] = ()
-    spent: Mapping[str, float] = {}
-    if blocks:
-        estimates = estimate(blocks, store, args.accelerator)
-        cells = sum(len(block.pending) for block in blocks)
-        left = sum(e.seconds_left for e in estimates.values())
-        console.print(f"{cells} cells to train, about {duration(left)} on this machine", highlight=False)
-        with watching(blocks, estimates, console) as watch:
-            outcome = run_blocks(blocks, store, watch, args.accelerator)
-        failures, spent = outcome.failed, outcome.seconds
-    for block, reason in failures:
-        seeds = sheets.seeds_text([cell.seed for cell in block.pending])
-        console.print(f"failed: {block.label}, seeds {seeds}: {reason}", highlight=False, markup=False, soft_wrap=True)
+    failed, report = _train(_blocks(chosen, store, args.redo_stale), store, args, console)
     _finish(sheets.fill(chosen, store), store, args, chosen)
     if args.figure:
         for path in draw(find_figure(args.figure), chosen, store):
             console.print(f"drawn: {path}", highlight=False)
-    for method, taken in spent.items():
-        console.print(f"  {method}: {duration(taken)}", highlight=False)
-    console.print(f"trained for {duration(time.monotonic() - began)}" if blocks else "everything was done already")
-    return 1 if failures else 0
+    for line in report:
+        console.print(line, highlight=False)
+    return 1 if failed else 0
+
+
+def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, console: Console) -> tuple[bool, list[str]]:
+    """Train blocks under a progress display: whether any failed, and what took how long."""
+    from benchmark.estimate import estimate
+    from benchmark.progress import duration, watching
+    from benchmark.runner import run_blocks
+
+    if not blocks:
+        return False, ["everything was done already"]
+    _set_threads(args)
+    began = time.monotonic()
+    estimates = estimate(blocks, store, args.accelerator)
+    cells = sum(len(block.pending) for block in blocks)
+    left = sum(e.seconds_left for e in estimates.values())
+    console.print(f"{cells} cells to train, about {duration(left)} on this machine", highlight=False)
+    with watching(blocks, estimates, console) as watch:
+        outcome = run_blocks(blocks, store, watch, args.accelerator)
+    for block, reason in outcome.failed:
+        seeds = sheets.seeds_text([cell.seed for cell in block.pending])
+        console.print(f"failed: {block.label}, seeds {seeds}: {reason}", highlight=False, markup=False, soft_wrap=True)
+    spent = [f"  {method}: {duration(taken)}" for method, taken in outcome.seconds.items()]
+    return bool(outcome.failed), [*spent, f"trained for {duration(time.monotonic() - began)}"]
+
+
+def _tune(args: argparse.Namespace) -> int:
+    from benchmark.runner import to_do
+    from benchmark.tune import candidates, misfits
+
+    if not args.table:
+        raise UserError("tune what? for example --table veegan-1")
+    table = find_table(args.table)
+    if isinstance(table, NetworkTable) or table.search is None:
+        names = [t.id for t in all_tables().values() if not isinstance(t, NetworkTable) and t.search]
+        raise UserError(f"table {table.id} declares no search; there are: {', '.join(names)}")
+    store = Store(args.results)
+    store.prepare()
+    chosen = candidates(table, table.search, _words(args, "datasets"))
+    cells = [cell for selection in chosen for row in selection.rows for cell in selection.cells(row)]
+    console = Console(stderr=True)
+    failed, report = _train(to_do(store, cells), store, args, console)
+    found = misfits(table, table.search, chosen, store)
+    name = f"{table.id}-tune" + (f"-{'-'.join(chosen[0].datasets)}" if args.datasets else "")
+    path = store.folder / "tables" / f"{name}.csv"
+    write_atomically(path, found.to_csv(index=False, lineterminator="\n").encode())
+    _print(found.to_string(index=False, float_format="%.3f") + "\n")
+    best = found["reading"][0]
+    note = " (the table's default)" if best == table.reading else f" (the table's default is {table.reading})"
+    _print(f"best: {best}{note}\n")
+    for line in [f"written: {path}", *report]:
+        console.print(line, highlight=False)
+    return 1 if failed else 0
 
 
 def _finish(sheet: sheets.Sheet, store: Store, args: argparse.Namespace, chosen: Selection | None = None) -> int:
@@ -363,9 +407,42 @@ def _show(args: argparse.Namespace) -> int:
     return 0
 
 
+def _verify(args: argparse.Namespace) -> int:
+    from benchmark.verification import verify
+
+    chosen = _selection(args)
+    if isinstance(chosen, NetworkTable):
+        raise UserError(f"table {chosen.id} stores nothing to verify")
+    cells = [cell for row in chosen.rows for cell in chosen.cells(row)]
+    store = Store(args.results)
+    findings = verify(
+        cells, store, args.epochs, args.renew, args.accelerator, lambda line: print(line, file=sys.stderr)
+    )
+    if not findings:
+        raise UserError(f"nothing is stored for this in {store.folder}; there is nothing to verify")
+    for finding in (f for f in findings if f.difference):
+        where = " (made on another processor)" if finding.elsewhere else ""
+        name = f"{Block((finding.cell,)).label} on {finding.cell.dataset}, seed {finding.cell.seed}"
+        print(f"{name}: {finding.difference}{where}")
+    same = [finding for finding in findings if not finding.difference]
+    stale = sum(finding.stale for finding in same)
+    done = f", {stale} of them {'renewed' if args.renew else 'stale (--renew makes them count again)'}" if stale else ""
+    print(f"{len(same)} of {len(findings)} models reproduced to the last bit, epochs 1 to {args.epochs}{done}")
+    return 0 if len(same) == len(findings) else 1
+
+
 def _figure(args: argparse.Namespace) -> int:
     from benchmark.figure import draw, find_figure
 
+    if args.figure == "movie":
+        from benchmark.movie import make_movie
+
+        if not args.cell:
+            raise UserError("movie of which model? figure movie --cell ID, the name of a file under records/")
+        print(make_movie(Store(args.results), args.cell))
+        return 0
+    if args.cell:
+        raise UserError("--cell belongs to figure movie; a figure of a table has --methods and --seeds")
     chosen = _selection(args)
     assert isinstance(chosen, Selection)
     for path in draw(find_figure(args.figure), chosen, Store(args.results)):
@@ -431,6 +508,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "plan": _plan,
     "run": _run,
     "show": _show,
+    "tune": _tune,
+    "verify": _verify,
     "figure": _figure,
     "evaluate": _evaluate,
     "throughput": _throughput,

@@ -35,6 +35,8 @@ class Record:
     sources: hash of the code that the numbers depend on.
     samples: SHA-256 of the sample file, None where there is none.
     frames: SHA-256 of the file of samples along the training, None where there is none.
+    renewed: earlier hashes of sources that ``verify`` found to give the same numbers, with the epochs it trained and
+        the commit it ran at.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Record:
     environment: dict[str, Any] = field(default_factory=dict)
     samples: str | None = None
     frames: str | None = None
+    renewed: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Store:
@@ -87,6 +90,17 @@ class Store:
         if not unchanged:
             raise _damaged(path, "edited after it was written")
         return record
+
+    def find(self, name: str) -> Cell:
+        """The stored cell whose id begins so. Raises ``UserError`` where none or several do."""
+        found = [path for path in sorted(self.folder.glob("records/*/*/*.json")) if path.stem.startswith(name)]
+        if len(found) != 1 or not name:
+            said = f"{len(found)} cells whose id begins with" if found else "no cell"
+            raise UserError(f"{self.folder} has {said} '{name}'; ids are the names of the files under records/")
+        try:
+            return Cell.of(json.loads(found[0].read_text(encoding="utf-8"))["cell"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise _damaged(found[0], "cut short or no record") from error
 
     def samples(self, cell: Cell, record: Record) -> np.ndarray:
         """The final samples, ``[n, d]`` float32 in original units; ``UserError`` if they are not the record's."""
@@ -129,6 +143,13 @@ class Store:
                 np.save(buffer, array, allow_pickle=False)
                 content[key] = hashlib.sha256(buffer.getvalue()).hexdigest()
                 write_atomically(path.with_suffix(suffix), buffer.getvalue())
+        self._write_json(path, content)
+
+    def replace(self, cell: Cell, record: Record) -> None:
+        """Write a record anew beside the samples that it has."""
+        self._write_json(self.path(cell), asdict(record))
+
+    def _write_json(self, path: Path, content: dict[str, Any]) -> None:
         text = json.dumps({"format": FORMAT, "checksum": digest(content)} | content, indent=1, allow_nan=False)
         write_atomically(path, (_one_line_per_list(text) + "\n").encode())
 

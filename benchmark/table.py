@@ -97,12 +97,11 @@ class Search:
     """A bounded search for the reading that fits the printed rows best: every reading of the table is tried.
 
     profile: how much each is trained; its seeds are no other profile's.
-    scales: what a misfit is measured in, by measure. The misfit of a reading is the mean of |ours - printed| over the
-        scale, over all printed entries of these measures.
+    measures: whose printed values are to be met.
     """
 
     profile: str
-    scales: Mapping[str, float]
+    measures: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -104,14 +104,14 @@ def make_trainer(cell: Cell, callbacks: list[Callback], accelerator: str, **limi
 
 
 class Evaluation(Callback):
-    """After every epoch: losses, samples and their measures, and a checkpoint now and then."""
+    """After every epoch: losses, samples and their measures, and now and then a checkpoint, where one is wanted."""
 
     def __init__(
         self,
         block: Block,
         module: AdversarialModule,
         data: MixtureDataModule,
-        checkpoint: Path,
+        checkpoint: Path | None,
         sources: str,
         watch: Watch,
     ) -> None:
@@ -163,8 +163,8 @@ class Evaluation(Callback):
             self._judge(epoch)
         self._report(trainer)
         last = epoch == self.protocol.epochs
-        if not last and (self.stop or time.monotonic() - self.saved > CHECKPOINT_SECONDS):
-            self._save(trainer)
+        if self.checkpoint and not last and (self.stop or time.monotonic() - self.saved > CHECKPOINT_SECONDS):
+            self._save(trainer, self.checkpoint)
         if self.stop and not last:
             raise Stopped
 
@@ -190,12 +190,12 @@ class Evaluation(Callback):
         epoch, epochs = trainer.current_epoch + 1, before + self.protocol.epochs
         self.watch(Progress(self.block, done, total, epoch, epochs, means, self.measures))
 
-    def _save(self, trainer: Trainer) -> None:
-        part = self.checkpoint.with_suffix(f".part{os.getpid()}")
-        with writing(self.checkpoint):
+    def _save(self, trainer: Trainer, checkpoint: Path) -> None:
+        part = checkpoint.with_suffix(f".part{os.getpid()}")
+        with writing(checkpoint):
             try:
                 trainer.save_checkpoint(part)
-                part.replace(self.checkpoint)
+                part.replace(checkpoint)
             finally:
                 part.unlink(missing_ok=True)
         self.saved = time.monotonic()
@@ -287,10 +287,10 @@ def updates_to(curve: Sequence[float | None], modes: int, updates_per_epoch: int
     return float(reached[0] * updates_per_epoch) if reached else None
 
 
-def frame_epochs(epochs: int) -> set[int]:
+def frame_epochs(epochs: int) -> list[int]:
     """Epochs whose samples are kept: the first, the last, and evenly between."""
     count = min(FRAMES, epochs)
-    return {round(1 + (epochs - 1) * i / max(1, count - 1)) for i in range(count)}
+    return sorted({round(1 + (epochs - 1) * i / max(1, count - 1)) for i in range(count)})
 
 
 def write_failures(block: Block, store: Store, reason: str) -> None:

@@ -146,12 +146,12 @@ TABLE_1 = Table(
     printed_runs=5,
     search=Search(
         profile="tune",
-        scales={
-            "captured_modes": 25,
-            "high_quality_fraction": 1,
-            "captured_modes_literal": 10,
-            "high_quality_fraction_literal": 1,
-        },
+        measures=(
+            "captured_modes",
+            "high_quality_fraction",
+            "captured_modes_literal",
+            "high_quality_fraction_literal",
+        ),
     ),
     notes=(
         "The paper prints no standard deviations, and neither the ring's std nor its baselines' networks; PacGAN's "

@@ -218,14 +218,8 @@ def test_every_method_has_a_hash_of_its_own() -> None:
 def followed(name: str) -> set[str]:
     """Every definition that the hash of a method covers."""
     found: dict[str, sources.Shape] = {}
-    roots = (
-        methods()[name],
-        MLPFamily,
-        sources.MixtureDataModule,
-        sources.draw_samples,
-        sources.MEASURES["registered"],
-    )
-    for root in roots:
+    measures = sources.MEASURES["registered"]
+    for root in (methods()[name], MLPFamily, sources.MixtureDataModule, sources.draw_samples, measures):
         sources._follow(root.__module__, root.__name__, sources._HOUSE, found)
     return set(found)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from modules.ali import ALI
@@ -14,7 +18,9 @@ from modules.dan_2s import DAN2S
 from modules.gaan import GAAN
 from modules.gan import GAN
 from modules.networks import MLP
+from modules.unrolled import UnrolledGAN
 from modules.vae_gan import VAEGAN
+from modules.veegan import VEEGAN
 from modules.wgan_gp import WGANGP
 
 from .steps import EPS, batches, run_iterations
@@ -181,7 +187,85 @@ def plain_dan(module: DAN2S, data: list[torch.Tensor]) -> list[list[float]]:
     return rows
 
 
+def plain_veegan(module: VEEGAN, data: list[torch.Tensor]) -> list[list[float]]:
+    g, f, d = plain(module.generator, 1), plain(module.reconstructor, 1), plain(module.discriminator, 1)
+    opt_d, opt_g = adam(d), adam(g, f)
+    rows = []
+    for i, x in enumerate(data):
+        z, extra = latents("z", i), latents("extra", i, distribution="normal", dim=1)
+        made = g(torch.cat([z, extra], 1)).sigmoid()
+        pair, data_pair = torch.cat([z, made], 1), torch.cat([f(x), x], 1)
+        loss_d = bce(d(pair.detach()), 1) + bce(d(data_pair.detach()), 0)
+        # Constants of the Gaussian's likelihood have no gradient: it is 0.5 |z - F(G(z))|^2 that is reported.
+        likelihood = torch.distributions.Normal(f(made), 1.0).log_prob(z).sum(1).mean() + math.log(2 * math.pi)
+        loss_g = d(pair).mean() - likelihood
+        grads_d = torch.autograd.grad(loss_d, list(d.parameters()), retain_graph=True)
+        grads_g = torch.autograd.grad(loss_g, [*g.parameters(), *f.parameters()])
+        for p, grad in zip([*d.parameters(), *g.parameters(), *f.parameters()], [*grads_d, *grads_g], strict=True):
+            p.grad = grad
+        opt_d.step()
+        opt_g.step()
+        rows.append([loss_d.item(), loss_g.item()])
+    return rows
+
+
+def plain_unrolled(module: UnrolledGAN, data: list[torch.Tensor]) -> list[list[float]]:
+    """The inner steps are taken by PyTorch's own Adam on a copy, which gives the loss; the generator then follows the
+    method's gradient, which another test checks."""
+    rows = []
+    g, d = plain(module.generator, 1), plain(module.discriminator, 1)
+    opt_d, opt_g = adam(d), adam(g)
+    for i, x in enumerate(data):
+        z = latents("z", i)
+        copy_d = copy.deepcopy(d)
+        copy_opt = adam(copy_d)
+        copy_opt.load_state_dict(copy.deepcopy(opt_d.state_dict()))
+        copy_opt.param_groups[0]["eps"] = 1e-8
+        fake = g(z).sigmoid().detach()
+        for _ in range(5):
+            step(copy_opt, bce(copy_d(x), 1) + bce(copy_d(fake), 0))
+        row = [bce(copy_d(fake), 1).item()]
+        opt_g.zero_grad()
+        for p, gradient in zip(g.parameters(), unrolled_gradient(g, d, opt_d, x, z), strict=True):
+            p.grad = gradient
+        opt_g.step()
+        fake = g(z).sigmoid().detach()
+        row.append(step(opt_d, bce(d(x), 1) + bce(d(fake), 0)))
+        rows.append(row)
+    return rows
+
+
+def unrolled_gradient(
+    g: nn.Sequential, d: nn.Sequential, optimizer: torch.optim.Adam, x: torch.Tensor, z: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """Gradient of the generator's loss after 5 of the discriminator's Adam steps, through these steps."""
+    names, values = zip(*((name, p.detach().clone().requires_grad_()) for name, p in d.named_parameters()), strict=True)
+    states = [optimizer.state.get(p, {}) for p in d.parameters()]
+    m = [s.get("exp_avg", torch.zeros(())).clone() for s in states]
+    v = [s.get("exp_avg_sq", torch.zeros(())).clone() for s in states]
+    count = int(states[0].get("step", 0))
+    fake = g(z).sigmoid()
+    for _ in range(5):
+        moved = dict(zip(names, values, strict=True))
+        loss = bce(functional_call(d, moved, (x,)), 1) + bce(functional_call(d, moved, (fake,)), 0)
+        gradients = torch.autograd.grad(loss, values, create_graph=True)
+        count += 1
+        m = [0.8 * a + 0.2 * b for a, b in zip(m, gradients, strict=True)]
+        v = [0.999 * a + 0.001 * b**2 for a, b in zip(v, gradients, strict=True)]
+        hats = [(a / (1 - 0.8**count), b / (1 - 0.999**count)) for a, b in zip(m, v, strict=True)]
+        # Where a second moment is 0 its square root has no derivative, and the step is 0.
+        values = [
+            p - 1e-3 * a / (torch.where(b > 0, b, 1.0).sqrt() * (b > 0) + 1e-8)
+            for p, (a, b) in zip(values, hats, strict=True)
+        ]
+    return torch.autograd.grad(
+        bce(functional_call(d, dict(zip(names, values, strict=True)), (fake,)), 1), g.parameters()
+    )
+
+
 CASES = [
+    (VEEGAN, plain_veegan),
+    (UnrolledGAN, plain_unrolled),
     (GAN, plain_gan),
     (GAAN, plain_gaan),
     (WGANGP, plain_wgan_gp),

@@ -1,0 +1,217 @@
+"""Figures of the papers on synthetic mixtures: VEEGAN (2017) and the importance-sampling poster (2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.figure
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from scipy.ndimage import gaussian_filter
+
+from benchmark import registry
+from benchmark.cells import Cell
+from benchmark.errors import UserError
+from benchmark.evaluation import evaluation_generators
+from benchmark.figure import Figure, Records, blank, line_style
+from benchmark.records import Record, Store
+from benchmark.table import Row, Selection
+from benchmark.tables import aeis, veegan
+from benchmark.training import frame_epochs
+from datamodules.mixture import GaussianMixture
+from modules.losses import squared_distance
+from modules.networks import MLP
+from modules.noise import draw
+
+Array = np.ndarray
+Pair = tuple[Cell, Record]
+
+#: Pixels of a density along each axis, and the width of its smoothing in pixels.
+_PIXELS, _SMOOTHING = 240, 2.0
+#: Moments of the training that are shown side by side.
+_MOMENTS = 5
+#: How far the third coordinate shifts a point in the other two.
+_SLANT = (0.35, 0.25)
+#: Steps and hidden width of the reconstructor that is fitted to stored samples.
+_FIT_STEPS, _FIT_WIDTH = 600, 64
+
+
+def _by_dataset(selection: Selection, records: Records, names: Sequence[str]) -> dict[str, list[tuple[Row, Pair]]]:
+    """Each row's first finished seed, by data set; data sets without any are left out."""
+    found = {}
+    for name in names:
+        firsts = [
+            (row, next(pair for pair in records[row.id] if pair[0].dataset == name))
+            for row in selection.rows
+            if any(cell.dataset == name for cell, _ in records.get(row.id, ()))
+        ]
+        if firsts:
+            found[name] = firsts
+    if not found:
+        raise UserError(f"nothing is stored on {' or '.join(names)}, which this figure shows; leave out --datasets")
+    return found
+
+
+def _real(mixture: GaussianMixture, n: int) -> Array:
+    rng = np.random.default_rng((*b"figure real ", *mixture.name.encode()))
+    return mixture.real(n, rng).astype(np.float32)
+
+
+def flat(points: Array) -> Array:
+    """Points ``[n, 2]`` for the page; a third coordinate is seen at a slant."""
+    if points.shape[1] == 2:
+        return points
+    return points[:, :2] + points[:, 2:3] * np.array(_SLANT, dtype=points.dtype)
+
+
+def half_width(mixture: GaussianMixture) -> float:
+    """Half the width of a panel, in the data's units."""
+    slant = 1 + max(_SLANT) if len(mixture.centres[0]) == 3 else 1
+    return 1.35 * slant * mixture.limit
+
+
+def density(points: Array, half: float) -> Array:
+    """Smoothed share of points ``[n, 2]`` per pixel, over ``[-half, half]`` in both directions, rows upwards."""
+    counts, _, _ = np.histogram2d(points[:, 1], points[:, 0], bins=_PIXELS, range=[(-half, half)] * 2)
+    return gaussian_filter(counts / len(points), _SMOOTHING)
+
+
+def draw_densities(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
+    """Densities of the data and of each method's first seed on ring and grid (Fig. 2)."""
+    shown = _by_dataset(selection, records, ("ring8", "grid25"))
+    columns = 1 + max(map(len, shown.values()))
+    picture = blank(max(8.0, 1.9 * columns), 2.2 * len(shown))
+    axes = picture.subplots(len(shown), columns, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for line, (name, rows) in zip(axes, shown.items(), strict=True):
+        mixture = registry.dataset(name)
+        half = half_width(mixture)
+        panels = [("data", _real(mixture, 2_500))]
+        panels += [(f"{row.title}, seed {cell.seed}", store.samples(cell, record)) for row, (cell, record) in rows]
+        for ax, (title, points) in zip(line, panels, strict=False):
+            ax.imshow(density(flat(points), half), origin="lower", extent=(-half, half, -half, half), cmap="Blues")
+            ax.set_title(f"{title}\n{name}")
+    return picture
+
+
+def draw_progress(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
+    """Samples of each method's first seed at five moments of the training (Fig. 2)."""
+    shown = _by_dataset(selection, records, selection.table.datasets)
+    lines = [(name, row, pair) for name, rows in shown.items() for row, pair in rows if pair[1].frames]
+    if not lines:
+        raise UserError("none of the stored models kept samples along its training; run them again")
+    picture = blank(1.6 * _MOMENTS + 1.2, 1.6 * len(lines))
+    axes = picture.subplots(len(lines), _MOMENTS, squeeze=False)
+    for line, (name, row, (cell, record)) in zip(axes, lines, strict=True):
+        frames, epochs = store.frames(cell, record), frame_epochs(cell.protocol.epochs)
+        assert frames is not None
+        chosen = np.linspace(0, len(frames) - 1, _MOMENTS).round().astype(int)
+        for ax, index in zip(line, chosen, strict=True):
+            scatter(ax, frames[index], registry.dataset(name), line_style(selection, row.id)[0])
+            ax.set_title(f"after {updates(cell, epochs[index]):,} updates", fontsize=6.5)
+        line[0].set_ylabel(f"{row.title}\n{name}", fontsize=6.5)
+    return picture
+
+
+def updates(cell: Cell, epoch: int) -> int:
+    """Generator updates after an epoch, pre-training not counted."""
+    mixture, protocol = registry.dataset(cell.dataset), cell.protocol
+    per_pass = -(-len(mixture.centres) * mixture.per_mode // protocol.batch_size)
+    return epoch * (protocol.fresh_iterations or per_pass)
+
+
+def scatter(ax: Axes, points: Array, mixture: GaussianMixture, colour: str) -> None:
+    """Samples over the data's centres, without ticks."""
+    half, centres = half_width(mixture), flat(np.array(mixture.centres))
+    ax.scatter(centres[:, 0], centres[:, 1], s=14, facecolors="none", edgecolors="0.7", linewidths=0.5)
+    there = flat(points)
+    ax.scatter(there[:, 0], there[:, 1], s=1.6, color=colour, alpha=0.6, linewidths=0, rasterized=True)
+    ax.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xticks=[], yticks=[])
+
+
+def draw_reconstruction(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
+    """What a reconstructor that knows only a generator's samples makes of the data (Fig. 1).
+
+    The latents behind stored samples are drawn again from their stream, a reconstructor is fitted to the pairs, and
+    shown on the data: of a generator that misses modes it gives something else than the prior.
+    """
+    everything = [(row, pair) for row in selection.rows for pair in records.get(row.id, ())]
+    usable = [(row, pair) for row, pair in everything if pair[0].dataset in ("ring8", "grid25") and _in_the_plane(pair)]
+    if not usable:
+        raise UserError("this figure needs models with two-dimensional noise on ring8 or grid25; try another --reading")
+    usable.sort(key=lambda item: _share_of_modes(item[1]))
+    chosen = [usable[0], usable[-1]]
+    picture = blank(8.4, 5.4)
+    axes = picture.subplots(2, 3)
+    for line, (row, (cell, record)) in zip(axes, chosen, strict=True):
+        mixture = registry.dataset(cell.dataset)
+        samples, latents = store.samples(cell, record), latents_of(cell)
+        real = _real(mixture, len(samples))
+        codes = [reconstruct(samples / mixture.limit, latents, points / mixture.limit) for points in (samples, real)]
+        colour = line_style(selection, row.id)[0]
+        scatter(line[0], samples, mixture, colour)
+        found = record.measures["captured_modes"]
+        line[0].set_title(f"{row.title}, {cell.dataset}, seed {cell.seed}: {found:.0f} of {len(mixture.centres)} modes")
+        half = 4.0 if cell.protocol.prior == "normal" else 1.6
+        for ax, points, title in zip(line[1:], codes, ("F of its samples", "F of the data"), strict=True):
+            ax.scatter(latents[:, 0], latents[:, 1], s=1.2, color="0.8", linewidths=0, rasterized=True, label="prior")
+            ax.scatter(points[:, 0], points[:, 1], s=1.6, color=colour, alpha=0.6, linewidths=0, rasterized=True)
+            ax.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", title=title)
+    return picture
+
+
+def _in_the_plane(pair: Pair) -> bool:
+    """Whether a cell's samples come from two numbers each, which are known from their stream."""
+    cell, _ = pair
+    return cell.protocol.latent_dim == 2 and registry.method(cell.method).name != "veegan"
+
+
+def _share_of_modes(pair: Pair) -> float:
+    cell, record = pair
+    return (record.measures["captured_modes"] or 0) / len(registry.dataset(cell.dataset).centres)
+
+
+def latents_of(cell: Cell) -> Array:
+    """The latents ``[n, latent_dim]`` of a cell's stored samples."""
+    protocol = cell.protocol
+    (generator,) = evaluation_generators(registry.dataset(cell.dataset), (cell.seed,), protocol.epochs)
+    return draw(generator, protocol.prior, (protocol.samples, protocol.latent_dim))
+
+
+def reconstruct(samples: Array, latents: Array, points: Array) -> Array:
+    """``F(points)`` for a small network fitted to ``samples -> latents`` by least squares."""
+    network = MLP("figure", samples.shape[1], latents.shape[1], seeds=(0,), hidden=2, width=_FIT_WIDTH)
+    x, z = torch.from_numpy(samples).unsqueeze(0), torch.from_numpy(latents).unsqueeze(0)
+    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
+    for _ in range(_FIT_STEPS):
+        optimizer.zero_grad()
+        squared_distance(network(x), z).sum().backward()
+        optimizer.step()
+    with torch.no_grad():
+        return network(torch.from_numpy(points).unsqueeze(0))[0].numpy()
+
+
+VEEGAN_FIG_1 = Figure(
+    id="veegan-fig1",
+    title="A reconstructor fitted to a generator's samples, of the model with the fewest modes (above) and of the one "
+    "with the most (below): of the data it makes the prior (grey) only where no mode is missing",
+    citation=f"{veegan.CITATION}, Fig. 1",
+    table=veegan.TABLE_1.id,
+    draw=draw_reconstruction,
+)
+VEEGAN_FIG_2 = Figure(
+    id="veegan-fig2",
+    title="Density of 2,500 samples at the end of training",
+    citation=f"{veegan.CITATION}, Fig. 2",
+    table=veegan.TABLE_1.id,
+    draw=draw_densities,
+)
+AEIS_FIG_2 = Figure(
+    id="aeis-fig2",
+    title="Samples along the training (circles: the data's modes)",
+    citation=f"{aeis.CITATION}, Fig. 2",
+    table=aeis.TABLE_1.id,
+    draw=draw_progress,
+)
