@@ -22,7 +22,9 @@ from benchmark.cells import Block
 from benchmark.errors import Stopped, UserError, unknown
 from benchmark.records import Store, write_atomically
 from benchmark.render import FORMATS, render
-from benchmark.table import NetworkTable, Row, Selection, all_tables, find_table, select
+from benchmark.table import NetworkTable, Selection, all_tables, find_table, select
+from modules.base import AdversarialModule
+from modules.networks import NETWORKS
 
 VERBS = {
     "list": "what there is: tables, figures, methods, data sets, measures, protocols",
@@ -238,7 +240,7 @@ def _list(args: argparse.Namespace) -> int:
     def section(title: str, lines: dict[str, str]) -> None:
         console.print(f"[bold]{title}[/bold]")
         for name, text in lines.items():
-            console.print(f"  {name:<24}{text}".rstrip(), highlight=False, markup=False, soft_wrap=True)
+            console.print(f"  {name:<31}{text}".rstrip(), highlight=False, markup=False, soft_wrap=True)
 
     found = all_tables()
     trained = {name: table for name, table in found.items() if not isinstance(table, NetworkTable)}
@@ -246,11 +248,13 @@ def _list(args: argparse.Namespace) -> int:
     section("tables", {name: table.title + short.get(name, "") for name, table in sorted(found.items())})
     drawn = {name: f"{f.title} (from {f.table})" for name, f in sorted(all_figures().items())}
     section("figures", drawn | {"movie": "The training of any stored model on a mixture (--cell ID)"})
-    section("methods", {row.id: _summary(row) for table in trained.values() for row in table.rows})
+    section("methods", {name: _summary(method) for name, method in sorted(registry.methods().items())})
+    section("networks", {name: family.source for name, family in NETWORKS.items()})
     section("data sets", {name: mixture.source for name, mixture in sorted(registry.datasets().items())})
     measures = {c.measure: c.printed_title for t in reversed(trained.values()) for c in t.columns}
     section("measures", {name: f"beside {title}" if title else "" for name, title in measures.items()})
     for table in trained.values():
+        section(f"rows of {table.id} (--methods)", {row.id: row.title for row in table.rows})
         protocols = {
             name: f"{_budgets(select(table, profile=name))} of the paper's training, {profile.seeds} seeds"
             for name, profile in table.profiles.items()
@@ -265,11 +269,10 @@ def _budgets(selection: Selection) -> str:
     return ", ".join(dict.fromkeys(shares.values())) if len(shares) == 1 else str(shares).strip("{}").replace("'", "")
 
 
-def _summary(row: Row) -> str:
-    """What a row's method is by its docstring, and how the row differs from it."""
-    text = " ".join((inspect.getdoc(registry.method(row.method)) or "").split("\n\n")[0].split())
-    changed = "".join(f", {name}={value}" for name, value in row.overrides.items())
-    return text.partition(": ")[0].rstrip(".") + changed
+def _summary(method: type[AdversarialModule]) -> str:
+    """What a method is, by its docstring."""
+    text = " ".join((inspect.getdoc(method) or "").split("\n\n")[0].split())
+    return text.partition(": ")[0].rstrip(".")
 
 
 def _blocks(selection: Selection, store: Store, redo_stale: bool) -> list[Block]:

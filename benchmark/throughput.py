@@ -21,7 +21,7 @@ from torch.utils.flop_counter import flop_registry
 
 from benchmark.cells import Cell
 from benchmark.environment import processor
-from benchmark.estimate import Stopwatch, skip_pretraining
+from benchmark.estimate import PRETRAINING, Stopwatch, skip_pretraining
 from benchmark.table import Row, Selection
 from benchmark.training import make_data, make_module, make_trainer, quiet
 from modules.base import AdversarialModule, Update
@@ -121,6 +121,7 @@ def time_plain_loop(cell: Cell, iterations: int) -> float:
     """Milliseconds per iteration of one seed in the Lightning loop that a newcomer would write."""
     module = PlainLoop(make_module(cell, (0,)))
     points = make_data(cell, (0,), module.method).points
+    skip_pretraining(module.method)
     loader = DataLoader(TensorDataset(points), batch_size=cell.protocol.batch_size, shuffle=True)
     stopwatch = Stopwatch(iterations)
     with quiet():
@@ -156,20 +157,34 @@ class PlainLoop(LightningModule):
         use_ordinary_layers(method)
         method.noise = FreshNoise(method.seeds)
         self.method = method
-        self.iteration = 0
+        # The method asks for the optimizers of whoever trains it.
+        method.optimizers = self.optimizers  # type: ignore[method-assign]
         # method.steps would hold the parameters of the old layers if someone asked for it before.
+        self.pretraining = list(method.pretraining())
         self.updates = list(method.updates())
         self._calls = [i for i, update in enumerate(self.updates) for _ in range(update.times)]
         self._done = 0
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         t = self.method.training_setup
-        moved = [[p for network in update.moves for p in network.parameters()] for update in self.updates]
-        return [torch.optim.Adam(parameters, lr=t.lr, betas=(t.beta1, t.beta2)) for parameters in moved]
+        moved = [
+            (u.rate * t.lr, [p for network in u.moves for p in network.parameters()])
+            for u in self.pretraining + self.updates
+        ]
+        return [torch.optim.Adam(parameters, lr=rate, betas=(t.beta1, t.beta2)) for rate, parameters in moved]
+
+    @property
+    def iteration(self) -> int:
+        return self.method.iteration
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> None:
         """A whole iteration, or its next update where every update reads a batch of its own."""
         x = batch[0].unsqueeze(0)
+        if self.iteration < 0:
+            for index, update in enumerate(self.pretraining):
+                self._step(self._optimizers()[index], update, x)
+            self.method.iteration += 1
+            return
         for _ in range(len(self._calls) // self.method.draws_per_iteration):
             self._move(x)
 
@@ -178,25 +193,31 @@ class PlainLoop(LightningModule):
         t = self.method.training_setup
         return update.loss(x, self.method.random("z", x, t.prior, t.latent_dim))
 
-    def _move(self, x: Tensor) -> None:
+    def _optimizers(self) -> list[Any]:
         found: Any = self.optimizers()
-        optimizers = found if isinstance(found, list) else [found]
-        index = self._calls[self._done]
-        optimizer = optimizers[index]
+        return found if isinstance(found, list) else [found]
+
+    def _step(self, optimizer: Any, update: Update, x: Tensor) -> None:
+        """Gradients of an update's loss, and the step unless all players move at once."""
         self.toggle_optimizer(optimizer)
-        loss = self.loss(self.updates[index], x)
+        loss = self.loss(update, x)
         optimizer.zero_grad()
         self.manual_backward(loss.sum())
         if not self.method.simultaneous:
             optimizer.step()
         self.untoggle_optimizer(optimizer)
+
+    def _move(self, x: Tensor) -> None:
+        optimizers = self._optimizers()[len(self.pretraining) :]
+        index = self._calls[self._done]
+        self._step(optimizers[index], self.updates[index], x)
         self._done += 1
         if self._done == len(self._calls):
             if self.method.simultaneous:
                 for waiting in self._calls:
                     optimizers[waiting].step()
             self._done = 0
-            self.iteration += 1
+            self.method.iteration += 1
 
 
 class FreshNoise(Noise):
@@ -270,6 +291,12 @@ def matrix_flops(module: AdversarialModule) -> int:
     """
     t = module.training_setup
     x = torch.rand(len(module.seeds), t.batch_size, *module.data_shape)
+    optimizers = module.configure_optimizers()
+    module.optimizers = lambda *_: optimizers  # type: ignore[method-assign, assignment]
+    for module.iteration in range(-PRETRAINING, 0):
+        for update in module.pretraining():
+            update.loss(x, x)
+    module.iteration = 0
     with MatrixProducts() as products:
         for update, parameters in module.steps:
             for _ in range(update.times):

@@ -180,6 +180,12 @@ _ALI = "ALI's released toy code, as PacGAN (Lin et al. 2018, arXiv:1712.04086) u
 
 NETWORKS: dict[str, MLPFamily] = {
     "gaan-1": MLPFamily(hidden=3, width=128, source="Tran et al. 2018 (arXiv:1803.08887), Table 1"),
+    "gaan-1-shallow": MLPFamily(
+        hidden=3,
+        width=128,
+        source="Tran et al. 2018, Table 1, but one hidden layer in the discriminator (an ablation)",
+        roles={"discriminator": {"hidden": 1}},
+    ),
     "veegan": MLPFamily(hidden=2, width=128, source=_VEEGAN, roles={"discriminator": {"hidden": 1}}),
     "veegan-512": MLPFamily(
         hidden=2,

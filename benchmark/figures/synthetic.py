@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib.figure
@@ -31,6 +32,8 @@ Pair = tuple[Cell, Record]
 _PIXELS, _SMOOTHING = 240, 2.0
 #: Moments of the training that are shown side by side.
 _MOMENTS = 5
+#: Rows whose training is shown where the user names none: the poster's two, and GAAN.
+_COMPARED = ("veegan", "aeis", "gaan_2")
 #: How far the third coordinate shifts a point in the other two.
 _SLANT = (0.35, 0.25)
 #: Steps and hidden width of the reconstructor that is fitted to stored samples.
@@ -98,6 +101,8 @@ def draw_densities(selection: Selection, records: Records, store: Store) -> matp
 
 def draw_progress(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
     """Samples of each method's first seed at five moments of the training (Fig. 2)."""
+    if selection.rows == selection.table.rows:
+        records = {row: pairs for row, pairs in records.items() if row in _COMPARED} or records
     shown = _by_dataset(selection, records, selection.table.datasets)
     lines = [(name, row, pair) for name, rows in shown.items() for row, pair in rows if pair[1].frames]
     if not lines:
@@ -107,11 +112,14 @@ def draw_progress(selection: Selection, records: Records, store: Store) -> matpl
     for line, (name, row, (cell, record)) in zip(axes, lines, strict=True):
         frames, epochs = store.frames(cell, record), frame_epochs(cell.protocol.epochs)
         assert frames is not None
-        chosen = np.linspace(0, len(frames) - 1, _MOMENTS).round().astype(int)
-        for ax, index in zip(line, chosen, strict=True):
+        chosen = np.unique(np.linspace(0, len(frames) - 1, _MOMENTS).round().astype(int))
+        for spare in line[len(chosen) :]:
+            spare.remove()
+        for ax, index in zip(line, chosen, strict=False):
             scatter(ax, frames[index], registry.dataset(name), line_style(selection, row.id)[0])
             ax.set_title(f"after {updates(cell, epochs[index]):,} updates", fontsize=6.5)
-        line[0].set_ylabel(f"{row.title}\n{name}", fontsize=6.5)
+        title = "\n".join(textwrap.wrap(row.title, 18))
+        line[0].set_ylabel(f"{title}\n{name}", fontsize=6.5)
     return picture
 
 

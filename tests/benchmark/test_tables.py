@@ -1,0 +1,195 @@
+"""Tables of several data sets: what is trained on what, printed values, readings, the search for a reading."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmark import registry
+from benchmark.errors import UserError
+from benchmark.records import Store
+from benchmark.render import FORMATS, render
+from benchmark.sheet import fill
+from benchmark.table import Selection, Table, all_tables, find_table, select
+from benchmark.tables import aeis, veegan
+from benchmark.tables.gaan import TABLE_2, TABLE_2_ABLATION
+from benchmark.training import make_module, updates_to
+from benchmark.tune import candidates, misfits
+from modules.unrolled import UnrolledGAN
+
+from .made import change, fill_store
+
+TABLES = [table for table in all_tables().values() if isinstance(table, Table)]
+SYNTHETIC = [veegan.TABLE_1, aeis.TABLE_1]
+
+
+def choose(table: Table, **options: object) -> Selection:
+    return select(table, **{"profile": "smoke", **options})
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda t: t.id)
+def test_every_cell_of_every_reading_can_be_built(table: Table) -> None:
+    """Each method on each data set, with the fields that its reading sets."""
+    for reading in table.readings:
+        for profile in table.profiles:
+            chosen = select(table, profile=profile, reading=reading)
+            for row in chosen.rows:
+                for dataset in chosen.datasets_of(row):
+                    cell = chosen.cell(row, 0, dataset)
+                    assert (cell.protocol.profile, cell.protocol.reading) == (profile, reading)
+                    assert cell.protocol.epochs > 0
+        module = make_module(choose(table, reading=reading).cell(table.rows[-1], 0), (0,))
+        assert sum(p.numel() for p in module.parameters()) > 0
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda t: t.id)
+def test_printed_values_belong_to_columns_and_units(table: Table) -> None:
+    columns = {column.id: column for column in table.columns}
+    assert len(columns) == len(table.columns)
+    for row in table.rows:
+        for name, printed in row.printed.items():
+            assert columns[name].printed_title
+            if columns[name].percent:
+                assert 0 <= printed.mean <= 1
+    assert {column.dataset or table.datasets[0] for column in table.columns} == set(table.datasets)
+
+
+def test_printed_values_are_the_papers() -> None:
+    unrolled = veegan.TABLE_1.row("unrolled").printed
+    assert unrolled["ring8/captured_modes"].mean == 7.6
+    assert unrolled["grid25/high_quality_fraction"].mean == 0.16
+    assert unrolled["synth1200/captured_modes_literal"].mean == 0
+    assert veegan.TABLE_1.row("veegan").printed["synth1200/high_quality_fraction_literal"].mean == 0.2829
+    proposed = aeis.TABLE_1.row("aeis").printed
+    assert proposed["cube27/high_quality_fraction"] == dataclasses.replace(
+        proposed["cube27/high_quality_fraction"], mean=0.8, std=0.005
+    )
+    assert proposed["grid25/jsd"].mean == 0.12
+
+
+def test_a_data_set_says_more_than_a_reading_and_a_profile_more_than_both() -> None:
+    chosen = select(veegan.TABLE_1, profile="short", reading="veegan-nets")
+    row = veegan.TABLE_1.row("gan")
+    assert chosen.protocol(row, "ring8").networks == "veegan"
+    synth = chosen.protocol(row, "synth1200")
+    assert (synth.networks, synth.batch_size, synth.epochs) == ("veegan-512", 128, 4)
+    assert select(veegan.TABLE_1, profile="paper", reading="veegan-nets").protocol(row, "synth1200").batch_size == 500
+
+
+def test_own_networks_are_each_methods_released_code() -> None:
+    chosen = select(veegan.TABLE_1, reading="own-nets", methods=["gan", "unrolled", "gaan_2"])
+    networks = {row.id: chosen.protocol(row, "grid25").networks for row in chosen.rows}
+    assert networks == {"gan": "ali", "unrolled": "unrolled", "gaan_2": "gaan-1"}
+    module = make_module(chosen.cell(chosen.rows[1], 0, "grid25"), (0,))
+    assert isinstance(module, UnrolledGAN)
+    assert (module.generator_loss, module.discriminator_rate, module.k) == ("minimax", 0.1, 5)
+    assert chosen.protocol(chosen.rows[0], "synth1200").networks == "veegan-512"
+
+
+def test_budgets_are_by_data_set() -> None:
+    chosen = select(veegan.TABLE_1, profile="short")
+    assert chosen.budget("ring8") == pytest.approx(0.2)
+    assert chosen.budget("synth1200") == pytest.approx(0.02)
+
+
+def test_a_part_of_the_data_sets_can_be_chosen() -> None:
+    chosen = choose(veegan.TABLE_1, datasets=["synth1200", "ring8"], methods=["gan"])
+    assert [cell.dataset for cell in chosen.cells(chosen.rows[0])] == ["ring8", "ring8", "synth1200", "synth1200"]
+    assert {column.dataset for column in chosen.columns} == {"ring8", "synth1200"}
+    with pytest.raises(UserError, match=r"did you mean 'grid25'"):
+        choose(veegan.TABLE_1, datasets=["grid"])
+    with pytest.raises(UserError, match="gaan_2 is not trained on synth1200"):
+        choose(veegan.TABLE_1, datasets=["synth1200"])
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_every_rendering_has_a_part_for_each_data_set(style: str, tmp_path: Path) -> None:
+    chosen = choose(aeis.TABLE_1, methods=["gan", "aeis"])
+    store = Store(tmp_path)
+    fill_store(store, chosen)
+    text = render(fill(chosen, store), style)
+    for name in aeis.TABLE_1.datasets:
+        assert name in text
+    if style == "markdown":
+        assert text.count("\n| AE + importance sampling") == 3
+        assert "98." in text, "shares are shown as percentages"
+        assert "paper 85.5 ± 0.6" in text
+    if style == "csv":
+        lines = text.splitlines()
+        assert sum(line.startswith("aeis-1,aeis,ring8/") for line in lines) == 5
+
+
+def test_a_row_that_is_not_trained_on_a_data_set_is_left_out_of_its_part(tmp_path: Path) -> None:
+    chosen = choose(veegan.TABLE_1, methods=["gan", "gaan_2"])
+    store = Store(tmp_path)
+    fill_store(store, chosen)
+    frame = fill(chosen, store).frame
+    assert not len(frame[(frame["row"] == "gaan_2") & frame["column"].str.startswith("synth1200")])
+    assert len(frame[(frame["row"] == "gan") & frame["column"].str.startswith("synth1200")]) == 7
+
+
+def test_jsd_stands_beside_the_print_without_a_verdict(tmp_path: Path) -> None:
+    chosen = choose(aeis.TABLE_1, methods=["aeis"], seeds=[0, 1, 2])
+    store = Store(tmp_path)
+    fill_store(store, chosen)
+    frame = fill(chosen, store).frame.set_index(["row", "column"])
+    assert frame.loc[("aeis", "ring8/jsd"), "paper_mean"] == 0.172
+    assert frame.loc[("aeis", "ring8/jsd"), "verdict"] == "-"
+    assert frame.loc[("aeis", "ring8/high_quality_fraction"), "verdict"] == "~higher"
+
+
+def test_updates_to_all_modes_are_of_the_first_time_and_missing_where_it_never_comes() -> None:
+    assert updates_to([3.0, 8.0, 7.0, 8.0], 8, 500) == 1_000
+    assert updates_to([3.0, None, 7.0], 8, 500) is None
+
+
+@pytest.mark.parametrize("table", SYNTHETIC, ids=lambda t: t.id)
+def test_the_search_uses_seeds_of_its_own(table: Table) -> None:
+    assert table.search
+    tuned = {seed for chosen in candidates(table, table.search) for seed in chosen.seeds}
+    others = {seed for name in ("paper", "short", "smoke") for seed in select(table, profile=name).seeds}
+    assert tuned
+    assert not tuned & others
+    assert [chosen.reading for chosen in candidates(table, table.search)] == list(table.readings)
+
+
+def test_the_misfit_is_the_mean_distance_from_the_print(tmp_path: Path) -> None:
+    table = aeis.TABLE_1
+    assert table.search
+    chosen = candidates(table, table.search, ["ring8"])
+    store = Store(tmp_path)
+    for selection in chosen:
+        fill_store(store, selection)
+        for row in selection.rows:
+            good = selection.reading == "small-noise"
+            wanted = {"captured_modes": 8.0, "high_quality_fraction": row.printed["ring8/high_quality_fraction"].mean}
+            for cell in selection.cells(row):
+                bad = {"captured_modes": 4.0, "high_quality_fraction": 0.1}
+                change(store, cell, measures=wanted if good else bad)
+    found = misfits(table, table.search, chosen, store).set_index("reading")
+    assert next(iter(found.index)) == "small-noise"
+    assert found.loc["small-noise", "misfit"] == pytest.approx(0)
+    assert found.loc["gaan-nets", "misfit"] == pytest.approx((0.5 + 0.504 + 0.5 + 0.755) / 4)
+    assert found.loc["gaan-nets", "entries"] == 4
+
+
+def test_an_ablation_changes_one_thing_at_a_time() -> None:
+    base = TABLE_2.row("gaan_2")
+    for row in TABLE_2_ABLATION.rows[1:]:
+        assert row.method == base.method
+        assert len(row.overrides) == 1 or row.id == "weights-1"
+    chosen = select(find_table("gaan-2-ablation"), profile="short")  # type: ignore[arg-type]
+    usual = select(TABLE_2, profile="short")
+    assert chosen.cell(chosen.rows[0], 0) == usual.cell(base, 0), "the first row is the table's own model"
+    assert chosen.cell(chosen.rows[1], 0) == usual.cell(TABLE_2.row("gaan_1"), 0)
+
+
+def test_every_reading_of_a_mixture_is_scaled_as_it_says() -> None:
+    for reading, scaling in (("gaan-nets", "unit"), ("veegan-nets", "none")):
+        chosen = choose(veegan.TABLE_1, reading=reading, methods=["gan"])
+        module = make_module(chosen.cell(chosen.rows[0], 0, "grid25"), (0,))
+        assert (module.output, module.training_setup.scaling) == ("sigmoid" if scaling == "unit" else "linear", scaling)
+    assert math.isclose(registry.dataset("synth1200").radius, 28.08)

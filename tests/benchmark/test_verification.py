@@ -1,0 +1,122 @@
+"""Verifying stored models: what is the same, what is not, and what renewing changes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from benchmark import registry, verification
+from benchmark.cells import Cell, Protocol
+from benchmark.records import Record, Store
+from benchmark.runner import run_blocks, to_do
+from benchmark.verification import Finding, verify
+from datamodules.synthetic import RING8
+from modules.gan import GAN
+
+PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
+CELLS = [Cell("ring8", method, PROTOCOL, seed) for method in ("gan", "aeis") for seed in (0, 1)]
+AUTOENCODER = {"pretraining_epochs": 1, "reference": 96}
+
+
+@pytest.fixture
+def cells(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
+    overrides = tuple(sorted(AUTOENCODER.items()))
+    return [dataclasses.replace(c, overrides=overrides if c.method == "aeis" else ()) for c in CELLS]
+
+
+@pytest.fixture
+def store(tmp_path: Path, cells: list[Cell]) -> Store:
+    store = Store(tmp_path)
+    store.prepare()
+    assert not run_blocks(to_do(store, cells), store, lambda progress: None, "cpu").failed
+    return store
+
+
+def records(store: Store, cells: list[Cell]) -> list[Record]:
+    return [record for cell in cells if (record := store.read(cell))]
+
+
+def change(store: Store, cell: Cell, **fields: object) -> None:
+    record = store.read(cell)
+    assert record
+    store.replace(cell, dataclasses.replace(record, **fields))
+
+
+def by_cell(findings: list[Finding]) -> dict[Cell, Finding]:
+    return {finding.cell: finding for finding in findings}
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 9])
+def test_models_of_today_are_reproduced_and_stay_as_they_are(store: Store, cells: list[Cell], epochs: int) -> None:
+    before = records(store, cells)
+    findings = verify(cells, store, epochs, renew=True, accelerator="cpu")
+    assert [(f.cell, f.difference, f.stale) for f in findings] == [(cell, "", False) for cell in cells]
+    assert records(store, cells) == before
+    assert not list((store.folder / "unfinished").glob("*.ckpt"))
+
+
+def test_another_number_is_named_with_its_epoch(store: Store, cells: list[Cell]) -> None:
+    record = store.read(cells[1])
+    assert record
+    values = record.curves["loss.discrimination"]
+    assert values[1]
+    curve = [values[0], values[1] * (1 + 1e-15), *values[2:]]
+    assert curve[1] != values[1]
+    change(store, cells[1], curves=record.curves | {"loss.discrimination": curve})
+    assert not by_cell(verify(cells[:2], store, 1, renew=False, accelerator="cpu"))[cells[1]].difference
+    found = by_cell(verify(cells[:2], store, 2, renew=False, accelerator="cpu"))
+    assert found[cells[1]].difference == f"loss.discrimination after epoch 2: {values[1]!r} instead of {curve[1]!r}"
+    assert not found[cells[0]].difference
+
+
+def test_measures_that_the_samples_do_not_have_are_found(store: Store, cells: list[Cell]) -> None:
+    record = store.read(cells[0])
+    assert record
+    change(store, cells[0], measures=record.measures | {"captured_modes": 8.0, "jsd": 0.001})
+    found = verify(cells[:1], store, 1, renew=True, accelerator="cpu")
+    assert "of the stored samples" in found[0].difference
+
+
+def test_other_code_that_gives_other_numbers_is_not_renewed(
+    store: Store, cells: list[Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "sources_of_cell", lambda cell: "tomorrow")
+    discrimination = GAN.discrimination
+    monkeypatch.setattr(GAN, "discrimination", lambda self, x, z: discrimination(self, x, z) * 1.01)
+    before = records(store, cells[:1])
+    found = verify(cells[:1], store, 1, renew=True, accelerator="cpu")
+    assert found[0].stale
+    assert found[0].difference
+    assert records(store, cells[:1]) == before
+
+
+def test_other_code_that_gives_the_same_numbers_can_be_renewed(
+    store: Store, cells: list[Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = records(store, cells)
+    monkeypatch.setattr(verification, "sources_of_cell", lambda cell: "tomorrow")
+    assert all(f.stale for f in verify(cells, store, 2, renew=False, accelerator="cpu"))
+    assert records(store, cells) == before
+    verify(cells, store, 2, renew=True, accelerator="cpu")
+    for old, new in zip(before, records(store, cells), strict=True):
+        assert (new.sources, new.measures, new.curves, new.samples) == (
+            "tomorrow",
+            old.measures,
+            old.curves,
+            old.samples,
+        )
+        (entry,) = new.renewed
+        assert (entry["sources"], entry["epochs"]) == (old.sources, 2)
+
+
+def test_only_what_is_stored_is_verified(store: Store, cells: list[Cell]) -> None:
+    more = [dataclasses.replace(cell, seed=seed) for cell in cells[:1] for seed in (0, 4, 5)]
+    assert [finding.cell for finding in verify(more, store, 1, renew=False, accelerator="cpu")] == more[:1]
+
+
+def test_a_cell_is_found_again_by_its_identity() -> None:
+    for cell in CELLS:
+        assert Cell.of(cell.identity()) == cell
+    assert registry.dataset("ring8") == RING8
