@@ -19,8 +19,9 @@ from benchmark.figure import Figure, Records, blank, line_style
 from benchmark.records import Record, Store
 from benchmark.table import Row, Selection
 from benchmark.tables import aeis, veegan
-from benchmark.training import frame_epochs
+from benchmark.training import frame_epochs, make_data, make_module, make_trainer, quiet
 from datamodules.mixture import GaussianMixture
+from modules.aeis import AEIS
 from modules.losses import squared_distance
 from modules.networks import MLP
 from modules.noise import draw
@@ -201,6 +202,74 @@ def reconstruct(samples: Array, latents: Array, points: Array) -> Array:
         return network(torch.from_numpy(points).unsqueeze(0))[0].numpy()
 
 
+def draw_steps(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
+    """The steps of importance sampling on one batch, early in the training of one stored model (Fig. 1).
+
+    Its autoencoder is trained again from the same seed and data, as no network is stored; fakes are its stored samples.
+    """
+    stored = [pair for pairs in records.values() for pair in pairs if registry.method(pair[0].method) is AEIS]
+    stored = [pair for pair in stored if pair[1].frames and len(registry.dataset(pair[0].dataset).centres[0]) == 2]
+    if not stored:
+        raise UserError("this figure needs a model of aeis on ring8 or grid25 with samples along its training")
+    cell, record = max(stored, key=lambda pair: (pair[0].overrides == (), pair[0].dataset == "grid25"))
+    frames, mixture = store.frames(cell, record), registry.dataset(cell.dataset)
+    assert frames is not None
+    module, index = pretrained(cell), min(1, len(frames) - 1)
+    scale = mixture.scale if cell.protocol.scaling == "unit" else lambda points: points
+    real = _real(mixture, cell.protocol.batch_size)
+    made = frames[index]
+    with torch.no_grad():
+        seen, codes, fakes = (torch.from_numpy(scale(p)).float().unsqueeze(0) for p in (real, real, made))
+        rebuilt = module.decoder(module.encoder(seen))[0].numpy()
+        codes, fakes = module.codes(codes), module.codes(fakes)
+    for batch, kept in zip(fakes.split(cell.protocol.batch_size, 1), module.fake_codes[0], strict=False):
+        kept[: batch.shape[1]] = batch[0]
+    partners, weights = module.pairs(codes, fakes[:, : codes.shape[1]])
+    return _steps(cell, mixture, index, real, rebuilt, made, codes[0].numpy(), partners[0].numpy(), weights[0].numpy())
+
+
+def pretrained(cell: Cell) -> AEIS:
+    """The cell's method after its pre-training, alone in its block."""
+    module = make_module(cell, (cell.seed,))
+    assert isinstance(module, AEIS)
+    with quiet():
+        trainer = make_trainer(cell, [], "cpu", max_epochs=module.pretraining_epochs)
+        trainer.fit(module, make_data(cell, (cell.seed,), module))
+    module.prepare()
+    return module
+
+
+def _steps(
+    cell: Cell,
+    mixture: GaussianMixture,
+    index: int,
+    real: Array,
+    rebuilt: Array,
+    made: Array,
+    codes: Array,
+    partners: Array,
+    weights: Array,
+) -> matplotlib.figure.Figure:
+    picture = blank(10.4, 3.4)
+    axes = picture.subplots(1, 4)
+    shown = mixture.unscale(rebuilt) if cell.protocol.scaling == "unit" else rebuilt
+    scatter(axes[0], real, mixture, "#0072B2")
+    axes[0].scatter(shown[:, 0], shown[:, 1], s=3, marker="x", color="#D55E00", linewidths=0.5)
+    axes[0].set_title("1. autoencoder: data (blue)\nand reconstructions (crosses)")
+    axes[1].scatter(codes[:, 0], codes[:, 1], s=4, color="#0072B2", linewidths=0)
+    axes[1].set(title="2. codes of a batch of data,\nstandardised", aspect="equal")
+    count = updates(cell, frame_epochs(cell.protocol.epochs)[index])
+    scatter(axes[2], made, mixture, "0.6")
+    points = axes[2].scatter(real[:, 0], real[:, 1], c=weights, s=6, cmap="viridis", linewidths=0)
+    axes[2].set_title(f"3. samples after {count:,} updates (grey),\ndata by the weight of their pair")
+    picture.colorbar(points, ax=axes[2], shrink=0.6)
+    scatter(axes[3], made, mixture, "0.6")
+    fakes = made[partners]
+    axes[3].plot(*np.stack([real, fakes], 1).transpose(2, 1, 0), color="#009E73", linewidth=0.5, alpha=0.7)
+    axes[3].set_title("4. one-to-one pairs of\nleast total distance between codes")
+    return picture
+
+
 VEEGAN_FIG_1 = Figure(
     id="veegan-fig1",
     title="A reconstructor fitted to a generator's samples, of the model with the fewest modes (above) and of the one "
@@ -222,4 +291,11 @@ AEIS_FIG_2 = Figure(
     citation=f"{aeis.CITATION}, Fig. 2",
     table=aeis.TABLE_1.id,
     draw=draw_progress,
+)
+AEIS_FIG_1 = Figure(
+    id="aeis-fig1",
+    title="GAN with autoencoder and importance sampling: the steps of one iteration",
+    citation=f"{aeis.CITATION}, Fig. 1",
+    table=aeis.TABLE_1.id,
+    draw=draw_steps,
 )

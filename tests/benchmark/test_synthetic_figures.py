@@ -1,0 +1,149 @@
+"""Figures and movies of the synthetic tables, from made-up records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.axes import Axes
+from PIL import Image
+
+from benchmark import registry
+from benchmark.cells import Cell
+from benchmark.errors import UserError
+from benchmark.evaluation import draw_samples, measure
+from benchmark.figure import draw, find_figure, own_style, read, with_status
+from benchmark.figures.synthetic import density, flat, latents_of, reconstruct
+from benchmark.movie import make_movie
+from benchmark.records import Record, Store
+from benchmark.table import Selection, Table, find_table, select
+from benchmark.training import frame_epochs, make_module
+from modules.noise import draw as draw_noise
+
+FIGURES = ("veegan-fig1", "veegan-fig2", "aeis-fig1", "aeis-fig2")
+#: The autoencoder of aeis-fig1 is trained for a moment only.
+QUICK = ["protocol.fresh_iterations=6", "protocol.epochs=30", "protocol.batch_size=32"]
+
+
+def choose(figure: str, **options: object) -> Selection:
+    table = find_table(find_figure(figure).table)
+    assert isinstance(table, Table)
+    set_too = ["method.pretraining_epochs=2", "method.reference=96"] if table.id == "aeis-1" else []
+    settings = {"profile": "smoke", "datasets": ("ring8", "grid25"), "assignments": QUICK + set_too}
+    return select(table, **{**settings, **options})  # type: ignore[arg-type]
+
+
+def write(store: Store, cell: Cell, modes: int) -> None:
+    mixture = registry.dataset(cell.dataset)
+    rng = np.random.default_rng((*cell.id.encode(),))
+    samples = mixture.collapsed(cell.protocol.samples, rng, modes).astype(np.float32)
+    values = {name: float(v[0]) for name, v in measure(mixture, cell.protocol, samples[None]).items()}
+    frames = np.stack([mixture.collapsed(100, rng, 1 + i % modes) for i in range(20)])
+    store.write(cell, Record(cell.id, cell.identity(), "done", "made up", values), samples, frames)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Each row with as many modes as its place in the table."""
+    store = Store(tmp_path)
+    for name in FIGURES:
+        chosen = choose(name)
+        for place, row in enumerate(chosen.rows, 1):
+            for cell in chosen.cells(row):
+                write(store, cell, place)
+    return store
+
+
+def panels(name: str, selection: Selection, store: Store) -> list[Axes]:
+    figure = find_figure(name)
+    with own_style(figure):
+        return figure.draw(selection, with_status(read(selection, store), "done"), store).axes
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_draws_the_same_bytes_again(name: str, store: Store) -> None:
+    first = [path.read_bytes() for path in draw(find_figure(name), choose(name), store)]
+    assert first[0].startswith(b"\x89PNG")
+    assert [path.read_bytes() for path in draw(find_figure(name), choose(name), store)] == first
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_stored_names_the_command(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"run --figure {name}"):
+        draw(find_figure(name), choose(name), Store(tmp_path))
+
+
+def test_densities_show_the_data_and_every_method_on_ring_and_grid(store: Store) -> None:
+    titles = [ax.get_title() for ax in panels("veegan-fig2", choose("veegan-fig2"), store)]
+    rows = [row.title for row in choose("veegan-fig2").rows]
+    expected = [f"{t}\n{d}" for d in ("ring8", "grid25") for t in ("data", *(f"{row}, seed 0" for row in rows))]
+    assert titles == expected
+
+
+def test_a_density_is_where_the_points_are_and_of_mass_one() -> None:
+    points = np.tile([[0.5, -0.25]], (100, 1))
+    found = density(points, 1.0)
+    y, x = np.unravel_index(found.argmax(), found.shape)
+    assert np.allclose([x / 240 * 2 - 1, y / 240 * 2 - 1], [0.5, -0.25], atol=0.01)
+    assert found.sum() == pytest.approx(1)
+
+
+def test_the_training_is_shown_from_its_first_to_its_last_frame(store: Store) -> None:
+    chosen = choose("aeis-fig2")
+    shown = panels("aeis-fig2", chosen, store)
+    assert len(shown) == 5 * 3 * 2, "five moments of three methods on two data sets"
+    titles = [ax.get_title() for ax in shown[:5]]
+    assert (titles[0], titles[-1]) == ("after 6 updates", "after 180 updates")
+    assert len(panels("aeis-fig2", choose("aeis-fig2", methods=["aeis-real"]), store)) == 5 * 2
+
+
+def test_a_third_coordinate_is_seen_at_a_slant() -> None:
+    np.testing.assert_allclose(flat(np.array([[1.0, 2.0, 4.0]])), [[1 + 0.35 * 4, 2 + 0.25 * 4]])
+    points = np.array([[1.0, 2.0]])
+    assert flat(points) is points
+
+
+def test_latents_are_those_that_the_samples_came_from() -> None:
+    chosen = choose("veegan-fig1", methods=["gan"])
+    cell = chosen.cell(chosen.rows[0], 3, "ring8")
+    module = make_module(cell, (3,))
+    samples = draw_samples(module, registry.dataset("ring8"), cell.protocol, cell.protocol.epochs)
+    again = module.generate(torch.from_numpy(latents_of(cell)).unsqueeze(0)).detach().numpy()
+    np.testing.assert_array_equal(registry.dataset("ring8").unscale(again), samples)
+
+
+def test_a_reconstructor_learns_the_inverse_where_it_has_seen_samples() -> None:
+    latents = draw_noise(np.random.default_rng(0), "uniform", (1_000, 2))
+    codes = reconstruct(latents * 0.5 + 0.1, latents, latents[:200] * 0.5 + 0.1)
+    assert np.abs(codes - latents[:200]).mean() < 0.05
+
+
+def test_the_fewest_modes_stand_above_the_most(store: Store) -> None:
+    titles = [ax.get_title() for ax in panels("veegan-fig1", choose("veegan-fig1"), store)]
+    assert titles[0].startswith("GAN, grid25") and "1 of 25 modes" in titles[0]
+    assert titles[3].startswith("GAAN_2, ring8") and "6 of 8 modes" in titles[3], (
+        "written by the table that has six rows"
+    )
+
+
+def test_a_movie_has_a_frame_for_each_moment(store: Store) -> None:
+    chosen = choose("aeis-fig2")
+    cell = chosen.cell(chosen.rows[1], 1, "grid25")
+    path = make_movie(store, cell.id[:8])
+    assert path.name == f"movie-{cell.id}.gif"
+    with Image.open(path) as movie:
+        assert movie.n_frames == 20 == len(frame_epochs(30))
+
+
+def test_a_movie_of_nothing_says_so(store: Store) -> None:
+    with pytest.raises(UserError, match="no cell 'nothing'"):
+        make_movie(store, "nothing")
+    chosen = choose("aeis-fig2")
+    cell = chosen.cell(chosen.rows[0], 0, "ring8")
+    record = store.read(cell)
+    assert record
+    (store.path(cell).with_suffix(".frames.npy")).unlink()
+    with pytest.raises(UserError, match="missing"):
+        make_movie(store, cell.id)
