@@ -7,6 +7,7 @@ import difflib
 import inspect
 import io
 import json
+import os
 import re
 import sys
 import time
@@ -23,6 +24,7 @@ from benchmark.errors import Stopped, UserError, unknown
 from benchmark.records import Store, write_atomically
 from benchmark.render import FORMATS, render
 from benchmark.table import NetworkTable, Selection, all_tables, find_table, select
+from datamodules.images import DATA_VARIABLE, READERS, MissingData, download, read_images
 from modules.base import AdversarialModule
 from modules.networks import NETWORKS
 
@@ -34,6 +36,7 @@ VERBS = {
     "tune": "try every reading of a table on seeds of its own: which fits the printed values best",
     "verify": "train the first epochs of stored models again and compare every number",
     "figure": "draw a figure from stored results",
+    "data": "download an image set, or look whether it is there",
     "evaluate": "every measure of a data set on samples from a file",
     "throughput": "what training costs on this machine, against its limits",
 }
@@ -111,6 +114,8 @@ def make_parser() -> Parser:
     for verb in ("run", "show"):
         made[verb].add_argument("--format", choices=FORMATS, default="text", help="default: text")
     made["throughput"].add_argument("--format", choices=("text", "csv", "json"), default="text", help="default: text")
+    made["data"].add_argument("name", metavar="NAME", help=f"{', '.join(READERS)} or folder:PATH")
+    made["data"].add_argument("--data", metavar="DIR", help=f"default: ${DATA_VARIABLE}, or data")
     made["evaluate"].add_argument("--dataset", metavar="NAME", required=True, help="see list")
     made["evaluate"].add_argument(
         "--samples", metavar="FILE", required=True, type=Path, help=".npy .npz .pt .csv, [n, 2]"
@@ -160,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit as end:
             # Rich's answer to a closed pipe, and Lightning's to Ctrl-C.
             raise (end.__context__ if isinstance(end.__context__, BrokenPipeError) else Stopped()) from end
-    except UserError as error:
+    except (UserError, MissingData) as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 2
     except (Stopped, KeyboardInterrupt):
@@ -453,6 +458,24 @@ def _figure(args: argparse.Namespace) -> int:
     return 0
 
 
+def _data(args: argparse.Namespace) -> int:
+    if args.data:
+        os.environ[DATA_VARIABLE] = args.data
+    if args.name not in READERS and not args.name.startswith("folder:"):
+        raise unknown("image set", args.name, READERS)
+    try:
+        read_images(args.name, "train")
+    except MissingData as error:
+        if args.name not in READERS or "is not there" not in str(error):
+            raise
+        download(args.name)
+    for part in ("train", "test"):
+        pixels, labels = read_images(args.name, part)
+        classes = f", {len(set(labels.tolist()))} classes" if labels[0] >= 0 else ""
+        print(f"{args.name} {part}: {len(pixels)} images of {'x'.join(map(str, pixels.shape[1:]))}{classes}")
+    return 0
+
+
 def _evaluate(args: argparse.Namespace) -> int:
     from benchmark.cells import Protocol
     from benchmark.evaluation import measure
@@ -514,6 +537,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "tune": _tune,
     "verify": _verify,
     "figure": _figure,
+    "data": _data,
     "evaluate": _evaluate,
     "throughput": _throughput,
 }

@@ -1,0 +1,383 @@
+"""Images: found on this machine, decoded once into arrays that are read from disk as they are needed."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+Array = np.ndarray
+Part = Literal["train", "test"]
+
+#: Environment variable that names the folder of image data; the command line's ``--data`` sets it.
+DATA_VARIABLE = "MODECOV_DATA"
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+
+
+class MissingData(Exception):
+    """A data set that is not there or cannot be read: what, where it was looked for, and the way out, in one line."""
+
+
+def data_folder() -> Path:
+    """Where image data are looked for: ``$MODECOV_DATA``, or ``data`` in the working directory."""
+    return Path(os.environ.get(DATA_VARIABLE) or "data")
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one shape in a training and a test part, and what a benchmark needs to know of them.
+
+    name: on the command line.
+    base: the set on disk that they come from, a name in ``READERS`` or ``folder:PATH``.
+    shape: channels, height and width.
+    source: where they come from.
+    measures: what samples are judged by: ``digits`` (modes, by a classifier of the digits in the channels) or
+        ``images``.
+    stack: so many images of the base, drawn independently, make one, a channel each; 0 for the base's own images.
+    fixed: number of stacks in the fixed training set.
+    """
+
+    name: str
+    base: str
+    shape: tuple[int, int, int]
+    source: str
+    measures: Literal["digits", "images"]
+    stack: int = 0
+    fixed: int = 0
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        return self.shape
+
+    def images(self, part: Part) -> Array:
+        """Images of the base, uint8 ``[n, C, H, W]``, read from disk as they are needed."""
+        return read_images(self.base, part)[0]
+
+    def labels(self, part: Part) -> Array:
+        """Their classes, int64 ``[n]``; -1 where a set has none."""
+        return read_images(self.base, part)[1]
+
+    def check(self) -> None:
+        """Raises ``MissingData`` unless both parts can be read."""
+        for part in ("train", "test"):
+            shape = self.images(part).shape[1:]
+            expected = (1, *self.shape[1:]) if self.stack else self.shape
+            if shape != expected:
+                raise MissingData(f"data set {self.name}: images of shape {list(shape)}, expected {list(expected)}")
+
+    @property
+    def training_size(self) -> int:
+        """Size of the fixed training set."""
+        return self.fixed if self.stack else len(self.images("train"))
+
+    def draw(self, n: int, rng: np.random.Generator, part: Part) -> Array:
+        """``n`` images drawn with replacement, uint8 ``[n, C, H, W]``."""
+        return self.take(rng.integers(len(self.images(part)), size=(n, max(1, self.stack))), part)
+
+    def take(self, indices: Array, part: Part) -> Array:
+        """The images with the base's numbers ``indices [n, channels or 1]``."""
+        found = self.images(part)[indices.ravel()]
+        return found.reshape(len(indices), *self.shape)
+
+    def real(self, n: int, rng: np.random.Generator) -> Array:
+        """``n`` test images: what a perfect model would give. Each at most once if there are as many and none is a
+        stack."""
+        count = len(self.images("test"))
+        if self.stack or n > count:
+            return self.draw(n, rng, "test")
+        return self.take(rng.permutation(count)[:n, None], "test")
+
+    def collapsed(self, n: int, rng: np.random.Generator, modes: int) -> Array:
+        """``n`` test images of the first ``modes`` classes; stacks of the first ``modes`` numbers that they spell; of a
+        set without classes, ``modes`` images over and over."""
+        labels = self.labels("test")
+        if labels[0] < 0:
+            return self.take(rng.integers(modes, size=(n, 1)), "test")
+        digits = max(1, self.stack)
+        classes = int(labels.max()) + 1
+        numbers = rng.integers(modes, size=n)
+        wanted = np.stack([numbers // classes**place % classes for place in reversed(range(digits))], 1)
+        indices = np.empty_like(wanted)
+        for label in range(classes):
+            hit = wanted == label
+            indices[hit] = rng.choice(np.flatnonzero(labels == label), size=int(hit.sum()))
+        return self.take(indices, "test")
+
+    def spread(self, n: int, rng: np.random.Generator) -> Array:
+        """``n`` images of uniform noise: every pixel, no picture."""
+        return rng.integers(256, size=(n, *self.shape), dtype=np.uint8)
+
+
+# Reading --------------------------------------------------------------------------------------------------------------
+
+
+def read_images(base: str, part: Part) -> tuple[Array, Array]:
+    """Images uint8 ``[n, C, H, W]`` and labels int64 ``[n]`` of a set on disk.
+
+    Decoded at the first call ever, and kept as arrays under ``.modecov`` in the data folder (beside the images of a
+    ``folder:PATH``). Raises ``MissingData``.
+    """
+    return _read(base, part, _folder_of(base))
+
+
+def _folder_of(base: str) -> Path:
+    return Path(base.removeprefix("folder:")) if base.startswith("folder:") else data_folder()
+
+
+@cache
+def _read(base: str, part: Part, folder: Path) -> tuple[Array, Array]:
+    name = "images" if base.startswith("folder:") else base
+    if base == "digits":
+        return read_digits(folder, part)
+    paths = [folder / ".modecov" / f"{name}-{part}-{kind}.npy" for kind in ("images", "labels")]
+    if not all(path.exists() for path in paths):
+        read = read_folder if base.startswith("folder:") else READERS[base]
+        try:
+            arrays = read(folder, part)
+        except MissingData:
+            raise
+        except Exception as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise MissingData(f"data set {base} under {folder} cannot be read: {said}; {_way_out(base)}") from error
+        try:
+            for path, array in zip(paths, arrays, strict=True):
+                _keep(path, array)
+        except OSError as error:
+            raise MissingData(
+                f"cannot keep decoded images under {folder}: {error.strerror}; free space there"
+            ) from error
+    try:
+        return np.load(paths[0], mmap_mode="r"), np.load(paths[1])
+    except (OSError, ValueError) as error:
+        raise MissingData(f"{paths[0].parent} is damaged ({error}); delete it to decode the images again") from error
+
+
+def _keep(path: Path, array: Array) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, array)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _way_out(base: str) -> str:
+    if base.startswith("folder:"):
+        return "give a folder of images of one size as folder:PATH"
+    return f"python -m benchmark data {base} downloads it, --data DIR names another folder"
+
+
+def missing(base: str, *places: Path) -> MissingData:
+    looked = " or ".join(map(str, places))
+    return MissingData(f"data set {base} is not there, looked for {looked}; {_way_out(base)}")
+
+
+def read_mnist(folder: Path, part: Part) -> tuple[Array, Array]:
+    """The four original files, as torchvision keeps them (``MNIST/raw``)."""
+    from torchvision.datasets import MNIST
+
+    try:
+        found = MNIST(str(folder), train=part == "train", download=False)
+    except RuntimeError as error:
+        raise missing("mnist", folder / "MNIST" / "raw") from error
+    return found.data.numpy()[:, None], found.targets.numpy()
+
+
+def read_cifar10(folder: Path, part: Part) -> tuple[Array, Array]:
+    """torchvision's files, or an image folder ``cifar10/{train,test}/CLASS``."""
+    from torchvision.datasets import CIFAR10
+
+    if (folder / "cifar-10-batches-py").exists():
+        found = CIFAR10(str(folder), train=part == "train", download=False)
+        return found.data.transpose(0, 3, 1, 2), np.array(found.targets)
+    place = folder / "cifar10" / part
+    if not place.is_dir():
+        raise missing("cifar10", folder / "cifar-10-batches-py", place)
+    return read_folder(folder / "cifar10", part)
+
+
+def read_digits(folder: Path, part: Part) -> tuple[Array, Array]:
+    """scikit-learn's 1,797 digits of 8 x 8 pixels, resized to 28 x 28; every fifth is a test image."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    pixels = np.round(found.images * (255 / 16)).astype(np.uint8)
+    large = [Image.fromarray(image).resize((28, 28), Image.Resampling.BILINEAR) for image in pixels]
+    images = np.stack([np.asarray(image) for image in large])
+    chosen = (np.arange(len(images)) % 5 == 4) == (part == "test")
+    return images[chosen, None], found.target[chosen]
+
+
+#: Side of the centre crop of CelebA's 178 x 218 images, resized to 64 (released GAAN code).
+_FACE_CROP, _FACE_WIDTH, _FACE_SIZE = 108, 178, 64
+#: Last training image of the official split; of fewer images, the first eight tenths are for training.
+_FACES_FOR_TRAINING, _ALL_FACES = 182_637, 202_599
+
+
+def read_celeba(folder: Path, part: Part) -> tuple[Array, Array]:
+    """Aligned faces in ``celeba/img_align_celeba``, the middle cropped and resized to 64 x 64; smaller copies of them
+    are cropped in proportion. No labels."""
+    place = folder / "celeba" / "img_align_celeba"
+    files = sorted(path for path in place.glob("*.jpg")) if place.is_dir() else []
+    if not files:
+        raise missing("celeba", place)
+    border = _FACES_FOR_TRAINING if len(files) == _ALL_FACES else len(files) * 8 // 10
+    chosen = files[:border] if part == "train" else files[border:]
+    images = np.empty((len(chosen), 3, _FACE_SIZE, _FACE_SIZE), np.uint8)
+    for index, path in enumerate(chosen):
+        with Image.open(path) as image:
+            half = image.width * _FACE_CROP / _FACE_WIDTH / 2
+            middle = (image.width / 2, image.height / 2)
+            box = (middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half)
+            face = image.convert("RGB").resize((_FACE_SIZE, _FACE_SIZE), Image.Resampling.BILINEAR, box=box)
+            images[index] = np.asarray(face).transpose(2, 0, 1)
+    return images, np.full(len(images), -1)
+
+
+def read_folder(folder: Path, part: Part) -> tuple[Array, Array]:
+    """Any folder of images of one size: its subfolder ``train`` or ``test`` if it has them, else every tenth image is
+    for testing. Folders inside are classes."""
+    whole = not (folder / part).is_dir()
+    root = folder if whole else folder / part
+    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES) if root.is_dir() else []
+    if whole:
+        files = [path for index, path in enumerate(files) if (index % 10 == 9) == (part == "test")]
+    if not files:
+        raise missing(f"folder:{folder}", root)
+    classes = sorted({path.parent for path in files})
+    images: Array | None = None
+    for index, path in enumerate(files):
+        with Image.open(path) as image:
+            pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+        pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        if images is None:
+            images = np.empty((len(files), *pixels.shape), np.uint8)
+        if pixels.shape != images.shape[1:]:
+            raise MissingData(f"{path} has shape {list(pixels.shape)}, other images {list(images.shape[1:])}")
+        images[index] = pixels
+    assert images is not None
+    labels = np.array([classes.index(path.parent) for path in files]) if len(classes) > 1 else np.full(len(files), -1)
+    return images, labels
+
+
+READERS: dict[str, Callable[[Path, Part], tuple[Array, Array]]] = {
+    "mnist": read_mnist,
+    "cifar10": read_cifar10,
+    "celeba": read_celeba,
+    "digits": read_digits,
+}
+
+
+def download(base: str) -> None:
+    """Fetch a set into the data folder with torchvision, checksums included. Raises ``MissingData``."""
+    from torchvision import datasets
+
+    folder = str(data_folder())
+    fetch: dict[str, Callable[[], object]] = {
+        "mnist": lambda: datasets.MNIST(folder, download=True),
+        "cifar10": lambda: datasets.CIFAR10(folder, download=True),
+        "celeba": lambda: datasets.CelebA(folder, download=True),
+        "digits": lambda: None,
+    }
+    try:
+        fetch[base]()
+    except Exception as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise MissingData(f"data set {base} cannot be downloaded to {folder}: {said}") from error
+
+
+# Batches --------------------------------------------------------------------------------------------------------------
+
+
+class ImageBatches(IterableDataset):
+    """Batches of one epoch, ``[draws, S, B, C, H, W]`` in lists of up to ``group``, float32 in [0, 1].
+
+    Stacks and passes alike depend on (data set, seed, draw, epoch) alone.
+
+    fresh: iterations with new stacks, or with images drawn anew; 0 for one pass through the fixed training set.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        seeds: Sequence[int],
+        batch_size: int,
+        draws: int,
+        epoch: int,
+        fresh: int,
+        group: int = 4,
+    ) -> None:
+        self.images, self.seeds, self.draws, self.epoch = images, tuple(seeds), draws, epoch
+        self.batch_size, self.fresh, self.group = batch_size, fresh, group
+
+    def indices(self, seed: int, draw: int) -> Array:
+        """Numbers of the epoch's images in the base, ``[images, channels or 1]``."""
+        stack, count = max(1, self.images.stack), len(self.images.images("train"))
+        name = self.images.name.encode()
+        rng = np.random.default_rng((*b"order ", *name, seed, draw, self.epoch))
+        if self.fresh:
+            return rng.integers(count, size=(self.fresh * self.batch_size, stack))
+        if not self.images.stack:
+            return rng.permutation(count)[:, None]
+        fixed = np.random.default_rng((*b"stacks ", *name)).integers(count, size=(self.images.fixed, stack))
+        return fixed[rng.permutation(len(fixed))]
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        order = np.array([[self.indices(seed, draw) for seed in self.seeds] for draw in range(self.draws)])
+        parts = [order[:, :, start : start + self.batch_size] for start in range(0, order.shape[2], self.batch_size)]
+        for first in range(0, len(parts), self.group):
+            yield [self.batch(part) for part in parts[first : first + self.group]]
+
+    def batch(self, indices: Array) -> Tensor:
+        draws, seeds, size, _ = indices.shape
+        taken = self.images.take(indices.reshape(-1, indices.shape[3]), "train")
+        return torch.from_numpy(taken.reshape(draws, seeds, size, *self.images.shape)).float() / 255
+
+
+class ImageDataModule(LightningDataModule):
+    """Training images for a block of seeds; parameters as in ``ImageBatches``.
+
+    symmetric: images in [-1, 1] instead of [0, 1].
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        seeds: Sequence[int],
+        batch_size: int,
+        draws: int = 1,
+        *,
+        symmetric: bool = False,
+        fresh_iterations: int = 0,
+    ) -> None:
+        super().__init__()
+        self.images, self.seeds, self.batch_size, self.draws = images, tuple(seeds), batch_size, draws
+        self.symmetric, self.fresh_iterations = symmetric, fresh_iterations
+
+    @cached_property
+    def iterations_per_epoch(self) -> int:
+        return self.fresh_iterations or math.ceil(self.images.training_size / self.batch_size)
+
+    def train_dataloader(self) -> DataLoader:
+        """The current epoch's batches; the trainer asks anew every epoch."""
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        batches = ImageBatches(self.images, self.seeds, self.batch_size, self.draws, epoch, self.fresh_iterations)
+        return DataLoader(batches, batch_size=None, collate_fn=self._to_range if self.symmetric else None)
+
+    @staticmethod
+    def _to_range(group: list[Tensor]) -> list[Tensor]:
+        return [batch * 2 - 1 for batch in group]
