@@ -26,6 +26,7 @@ from benchmark.render import FORMATS, render
 from benchmark.table import NetworkTable, Selection, all_tables, find_table, select
 from datamodules.images import DATA_VARIABLE, READERS, MissingData, download, read_images
 from modules.base import AdversarialModule
+from modules.convolutions import CONVOLUTIONS, find_family
 from modules.networks import NETWORKS
 
 VERBS = {
@@ -254,7 +255,7 @@ def _list(args: argparse.Namespace) -> int:
     drawn = {name: f"{f.title} (from {f.table})" for name, f in sorted(all_figures().items())}
     section("figures", drawn | {"movie": "The training of any stored model on a mixture (--cell ID)"})
     section("methods", {name: _summary(method) for name, method in sorted(registry.methods().items())})
-    section("networks", {name: family.source for name, family in NETWORKS.items()})
+    section("networks", {name: find_family(name).source for name in [*NETWORKS, *CONVOLUTIONS]})
     section("data sets", {name: mixture.source for name, mixture in sorted(registry.datasets().items())})
     measures = {c.measure: c.printed_title for t in reversed(trained.values()) for c in t.columns}
     section("measures", {name: f"beside {title}" if title else "" for name, title in measures.items()})

@@ -14,6 +14,7 @@ import jsonargparse
 from benchmark.cells import Protocol, Setting
 from benchmark.errors import UserError, unknown
 from modules.base import AdversarialModule
+from modules.convolutions import CONVOLUTIONS
 from modules.networks import NETWORKS
 
 #: Names that a cell is picked by, and what is fixed for now, are no fields to set.
@@ -110,8 +111,8 @@ def _check_protocol(fields: Mapping[str, Setting]) -> None:
         "mode_min_points",
     }
     for name, value in fields.items():
-        if name == "networks" and value not in NETWORKS:
-            raise unknown("networks", str(value), NETWORKS)
+        if name == "networks" and value not in (known := {**NETWORKS, **CONVOLUTIONS}):
+            raise unknown("networks", str(value), known)
         if name in positive and not (isinstance(value, (int, float)) and 0 < value < math.inf):
             raise UserError(f"--set protocol.{name}={value}: must be greater than 0, and finite")
         if name in ("beta1", "beta2") and not (isinstance(value, (int, float)) and 0 <= value < 1):

@@ -19,12 +19,12 @@ from benchmark.cells import digest
 from benchmark.evaluation import MEASURES, draw_samples
 from datamodules.mixture import GaussianMixture, MixtureDataModule
 from modules.base import AdversarialModule
-from modules.networks import NETWORKS
+from modules.convolutions import find_family
 
 #: Packages whose definitions are followed; the versions of libraries are in a record's environment.
 _HOUSE = frozenset({"modules", "datamodules", "evaluators"})
 #: Collections of data to choose from: what was chosen counts, not what else there is.
-_REGISTRIES = frozenset({"NETWORKS", "MEASURES"})
+_REGISTRIES = frozenset({"NETWORKS", "CONVOLUTIONS", "MEASURES"})
 
 Shape = list[Any] | str
 
@@ -40,10 +40,11 @@ def sources_of(method: type[AdversarialModule], mixture: GaussianMixture, networ
     """Hash of the code of a method, of its networks, of its data and of how it is evaluated."""
     found: dict[str, Shape] = {}
     house = _HOUSE | {method.__module__.partition(".")[0]}
-    for root in (method, type(NETWORKS[networks]), MixtureDataModule, draw_samples, MEASURES[mixture.measures]):
+    family = find_family(networks)
+    for root in (method, type(family), MixtureDataModule, draw_samples, MEASURES[mixture.measures]):
         _follow(root.__module__, root.__name__, house, found)
     found["data"] = repr(dataclasses.replace(mixture, source=""))
-    found["networks"] = repr(dataclasses.replace(NETWORKS[networks], source=""))
+    found["networks"] = repr(dataclasses.replace(family, source=""))
     return digest(found)
 
 

@@ -76,8 +76,8 @@ class AEIS(GAN):
             )
         super().__init__(training, data_shape, seeds)
         code_dim = code_dim or self.data_dim
-        self.encoder = self.build("encoder", self.data_dim, code_dim)
-        self.decoder = self.build("decoder", code_dim, self.data_dim, self.output)
+        self.encoder = self.build_reader("encoder", code_dim)
+        self.decoder = self.build_generator("decoder", code_dim)
         self.pair_weight, self.real_weights, self.fake_weights = pair_weight, real_weights, fake_weights
         self.pairing, self.bandwidth = pairing, bandwidth
         self.pretraining_epochs = pretraining_epochs

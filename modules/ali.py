@@ -9,7 +9,6 @@ from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
 from modules.losses import says_fake, says_real
-from modules.networks import together
 
 
 class ALI(AdversarialModule):
@@ -25,28 +24,31 @@ class ALI(AdversarialModule):
     def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int]) -> None:
         super().__init__(training, data_shape, seeds)
         latent = training.latent_dim
-        self.encoder = self.build("encoder", self.data_dim + latent, latent)
-        self.generator = self.build("generator", latent, self.data_dim, self.output)
-        self.discriminator = self.build("discriminator", self.data_dim + latent, 1)
+        self.encoder = self.build_reader("encoder", latent, extra=latent)
+        self.generator = self.build_generator()
+        self.discriminator = self.build_reader("discriminator", 1, extra=latent)
 
     def updates(self) -> Iterator[Update]:
         yield Update(self.discrimination, moves=(self.discriminator,))
         yield Update(self.deception, moves=(self.generator, self.encoder))
 
     def pairs(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """(x, E(x)) and (G(z), z), ``[S, B, data + latent]``."""
-        noise = self.random("encoder", x, "normal", z.shape[2])
-        code = self.encoder(torch.cat([x, noise], 2))
-        return torch.cat([x, code], 2), torch.cat([self.generator(z), z], 2)
+        """Data and codes of the pairs (x, E(x)) and then (G(z), z), ``[S, 2 B, ...]`` each."""
+        code = self.encoder(x, self.random("encoder", x, "normal", z.shape[2]))
+        return torch.cat([x, self.generator(z)], 1), torch.cat([code, z], 1)
+
+    def judged(self, data: Tensor, codes: Tensor) -> Sequence[Tensor]:
+        """Logits of the first and of the second half of the pairs."""
+        return self.discriminator.logits(data, codes).chunk(2, 1)
 
     def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
         """-log D(x, E(x)) - log(1 - D(G(z), z)) (Alg. 1)."""
         with torch.no_grad():
-            inferred, generated = self.pairs(x, z)
-        inferred, generated = together(self.discriminator.logits, inferred, generated)
+            pairs = self.pairs(x, z)
+        inferred, generated = self.judged(*pairs)
         return says_real(inferred) + says_fake(generated)
 
     def deception(self, x: Tensor, z: Tensor) -> Tensor:
         """-log(1 - D(x, E(x))) - log D(G(z), z) (Alg. 1)."""
-        inferred, generated = together(self.discriminator.logits, *self.pairs(x, z))
+        inferred, generated = self.judged(*self.pairs(x, z))
         return says_fake(inferred) + says_real(generated)

@@ -12,7 +12,8 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from modules.networks import MLP, NETWORKS, Output
+from modules.convolutions import ConvFamily, ImageBatchNorm, find_family
+from modules.networks import MLP, MLPFamily, Output, SeedBatchNorm
 from modules.noise import Distribution, Noise, draw
 
 
@@ -39,8 +40,9 @@ class Training:
 
     networks: name of the network family.
     latent_dim, prior: dimension and distribution of z, U[-1, 1] or N(0, 1) per coordinate.
-    scaling: networks see data in [0, 1] and generators end in a sigmoid (``unit``), or see it in original units and
-        generators end linearly (``none``).
+    scaling: networks see data in [0, 1] and generators end in a sigmoid (``unit``), in [-1, 1] and they end in a tanh
+        (``symmetric``), or in original units and they end linearly (``none``).
+    norm_at_evaluation: batch norm in evaluation uses its running statistics, or those of the batch.
     batch_size: samples per batch; the last batch of an epoch may be shorter.
     lr, beta1, beta2: Adam, one optimizer per update.
     lr_decay, lr_decay_every, lr_counter: the rate is multiplied by ``lr_decay`` after every ``lr_decay_every`` counts
@@ -52,7 +54,8 @@ class Training:
     networks: str = "gaan-1"
     latent_dim: int = 2
     prior: Distribution = "uniform"
-    scaling: Literal["unit", "none"] = "unit"
+    scaling: Literal["unit", "symmetric", "none"] = "unit"
+    norm_at_evaluation: Literal["running", "batch"] = "running"
     batch_size: int = 128
     lr: float = 1e-3
     beta1: float = 0.9
@@ -83,7 +86,7 @@ class AdversarialModule(LightningModule):
 
     #: Epochs of pre-training, before those of the protocol.
     pretraining_epochs: int = 0
-    generator: nn.Module
+    generator: Any
 
     def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int]) -> None:
         super().__init__()
@@ -126,11 +129,33 @@ class AdversarialModule(LightningModule):
     @property
     def output(self) -> Output:
         """How a network that makes data ends."""
-        return "sigmoid" if self.training_setup.scaling == "unit" else "linear"
+        ends: dict[str, Output] = {"unit": "sigmoid", "symmetric": "tanh", "none": "linear"}
+        return ends[self.training_setup.scaling]
 
     def build(self, role: str, inputs: int, outputs: int, output: Output = "linear") -> MLP:
-        """A network of the protocol's family, one copy per seed; equal roles and sizes start equal in every method."""
-        return NETWORKS[self.training_setup.networks].build(role, inputs, outputs, self.seeds, output)
+        """A network for vectors of the protocol's family, one copy per seed; equal roles and sizes start equal in every
+        method."""
+        family = self.family
+        if not isinstance(family, MLPFamily):
+            raise ValueError(f"{self.name} is for vectors; networks {self.training_setup.networks} are for images")
+        return family.build(role, inputs, outputs, self.seeds, output)
+
+    @property
+    def family(self) -> MLPFamily | ConvFamily:
+        """The protocol's networks."""
+        return find_family(self.training_setup.networks)
+
+    def build_generator(self, role: str = "generator", inputs: int = 0) -> Any:
+        """A network from latents (``inputs`` numbers if given) to data."""
+        inputs = inputs or self.training_setup.latent_dim
+        return self.family.generator(role, inputs, self.data_shape, self.seeds, self.output)
+
+    def build_reader(self, role: str, outputs: int, extra: int = 0, norm: bool = True) -> Any:
+        """A discriminator or an encoder: from data, and ``extra`` numbers beside them, to ``outputs`` numbers.
+
+        ``norm=False`` asks for one without batch norm.
+        """
+        return self.family.reader(role, self.data_shape, outputs, self.seeds, extra, norm)
 
     def fake(self, z: Tensor) -> Tensor:
         """``G(z)`` as a constant: what a discriminator's step sees of the generator."""
@@ -259,20 +284,34 @@ class AdversarialModule(LightningModule):
 
         Touches neither the training streams nor the module's mode.
         """
+        return torch.cat(list(self.sample_batches(n, generators, n)), 1)
+
+    @torch.no_grad()
+    def sample_batches(self, n: int, generators: Sequence[np.random.Generator], size: int) -> Iterator[Tensor]:
+        """The same samples, ``size`` at a time."""
         t = self.training_setup
         z = torch.from_numpy(np.stack([draw(g, t.prior, (n, self.noise_dim)) for g in generators]))
-        with self._evaluating():
-            return self.generate(z.to(self.device))
+        for part in z.split(size, 1):
+            with self._evaluating():
+                yield self.generate(part.to(self.device))
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
         was = [(module, module.training) for module in self.modules()]
+        norms = [module for module in self.modules() if isinstance(module, (SeedBatchNorm, ImageBatchNorm))]
+        momenta = [norm.momentum for norm in norms]
         self.eval()
+        if self.training_setup.norm_at_evaluation == "batch":
+            for norm in norms:
+                # Without momentum the running statistics stay as they are.
+                norm.training, norm.momentum = True, 0.0
         try:
             yield
         finally:
             for module, mode in was:
                 module.training = mode
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
 
     # Checkpoints ------------------------------------------------------------------------------------------------
 

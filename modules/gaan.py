@@ -64,9 +64,9 @@ class GAAN(AdversarialModule):
         if reconstruction_loss == "cross-entropy" and training.scaling != "unit":
             raise ValueError("method.reconstruction_loss=cross-entropy needs data in [0, 1]: protocol.scaling=unit")
         super().__init__(training, data_shape, seeds)
-        self.encoder = self.build("encoder", self.data_dim, training.latent_dim)
-        self.generator = self.build("generator", training.latent_dim, self.data_dim, self.output)
-        self.discriminator = self.build("discriminator", self.data_dim, 1)
+        self.encoder = self.build_reader("encoder", training.latent_dim)
+        self.generator = self.build_generator()
+        self.discriminator = self.build_reader("discriminator", 1)
         self.lambda_r, self.lambda_w, self.lambda_p, self.penalty = lambda_r, lambda_w, lambda_p, penalty
         self.real_weight, self.reconstruction_weight = real_weight, reconstruction_weight
         self.reconstruction_label = reconstruction_label
@@ -83,14 +83,14 @@ class GAAN(AdversarialModule):
         """|x - G(E(x))|^2 + lambda_r (f - lambda_w g)^2 (Eqs. 3, 5 and 6), f and g differences of means over the batch
         and all coordinates: f of data and samples, g of codes and latents."""
         code = self.encoder(x)
-        logits, sample_logits = together(self.generator.logits, code, z)  # type: ignore[arg-type]
-        rebuilt = self.generator.finish(logits)  # type: ignore[operator]
+        logits, sample_logits = together(self.generator.logits, code, z)
+        rebuilt = self.generator.finish(logits)
         if self.reconstruction_loss == "squared-error":
             loss = squared_distance(x, rebuilt)
         else:
             loss = sigmoid_cross_entropy(logits, x)
         start = x if self.distance_from == "data" else rebuilt
-        f = per_seed(start) - per_seed(self.generator.finish(sample_logits))  # type: ignore[operator]
+        f = per_seed(start) - per_seed(self.generator.finish(sample_logits))
         g = per_seed(code) - per_seed(z)
         return loss + self.lambda_r * (f - self.lambda_w * g).square()
 
@@ -106,7 +106,7 @@ class GAAN(AdversarialModule):
             loss = loss + self.reconstruction_weight * says(rebuilt_logits)
         if self.lambda_p == 0:
             return loss
-        epsilon = (self.random("penalty", x, "uniform", 1) + 1) / 2
+        epsilon = (self.random("penalty", x, "uniform", *[1] * (x.ndim - 2)) + 1) / 2
         return loss + self.lambda_p * gradient_penalty(self.discriminator.logits, x, fake, epsilon, self.penalty)
 
     def deception(self, x: Tensor, z: Tensor) -> Tensor:

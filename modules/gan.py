@@ -29,8 +29,8 @@ class GAN(AdversarialModule):
         generator_loss: GeneratorLoss = "non-saturating",
     ) -> None:
         super().__init__(training, data_shape, seeds)
-        self.generator = self.build("generator", training.latent_dim, self.data_dim, self.output)
-        self.discriminator = self.build("discriminator", self.data_dim, 1)
+        self.generator = self.build_generator()
+        self.discriminator = self.build_reader("discriminator", 1)
         self.generator_loss = generator_loss
 
     def updates(self) -> Iterator[Update]:

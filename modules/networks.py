@@ -7,7 +7,7 @@ sum over seeds are the gradients of each seed alone. ``S = 1`` is the ordinary c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Output = Literal["linear", "sigmoid"]
+Output = Literal["linear", "sigmoid", "tanh"]
 Activation = Literal["relu", "tanh", "maxout"]
 Initialisation = Literal["he", "orthogonal", "normal"]
 
@@ -74,19 +74,22 @@ class SeedBatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(seeds, 1, width))
         self.register_buffer("running_mean", torch.zeros(seeds * width))
         self.register_buffer("running_var", torch.ones(seeds * width))
+        self.momentum = 0.1
 
     def forward(self, x: Tensor) -> Tensor:
         seeds, batch, width = x.shape
         columns = x.transpose(0, 1).reshape(batch, seeds * width)
         scale, shift = self.weight.flatten(), self.bias.flatten()
-        y = functional.batch_norm(columns, self.running_mean, self.running_var, scale, shift, self.training)
+        means, variances = self.running_mean, self.running_var
+        y = functional.batch_norm(columns, means, variances, scale, shift, self.training, self.momentum)
         return y.reshape(batch, seeds, width).transpose(0, 1)
 
 
 class MLP(nn.Module):
-    """Fully connected network with hidden layers of one kind and a linear or sigmoid output.
+    """Fully connected network with hidden layers of one kind.
 
-    ``forward`` applies the output function, ``logits`` leaves it out, ``features`` is the last hidden layer.
+    ``forward`` applies the output function, ``logits`` leaves it out, ``features`` is the last hidden layer. Numbers
+    that are read ``beside`` the data are joined to them.
     """
 
     def __init__(
@@ -113,9 +116,13 @@ class MLP(nn.Module):
         self.norms = nn.ModuleList(SeedBatchNorm(len(seeds), width) for _ in range(hidden) if batch_norm)
         self.output = output
         self.activation = activation
+        #: Whether a sample's output depends on its batch.
+        self.mixes_batch = batch_norm
 
-    def features(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
         """Activations of the last hidden layer, ``[S, B, width]``."""
+        if beside is not None:
+            x = torch.cat([x, beside], 2)
         for number, layer in enumerate(self.layers[:-1]):
             x = layer(x)
             if self.norms:
@@ -123,16 +130,23 @@ class MLP(nn.Module):
             x = activate(x, self.activation)
         return x
 
-    def logits(self, x: Tensor) -> Tensor:
+    def logits(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
         """Output before the output function, ``[S, B, out]``."""
-        return self.layers[-1](self.features(x))
+        return self.layers[-1](self.features(x, beside))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.finish(self.logits(x))
+    def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
+        return self.finish(self.logits(x, beside))
 
     def finish(self, logits: Tensor) -> Tensor:
         """The output function."""
-        return logits.sigmoid() if self.output == "sigmoid" else logits
+        return finish(logits, self.output)
+
+
+def finish(logits: Tensor, output: Output) -> Tensor:
+    """A network's output function."""
+    if output == "sigmoid":
+        return logits.sigmoid()
+    return logits.tanh() if output == "tanh" else logits
 
 
 def activate(x: Tensor, activation: Activation) -> Tensor:
@@ -143,13 +157,16 @@ def activate(x: Tensor, activation: Activation) -> Tensor:
 
 
 def together(network: Callable[[Tensor], Tensor], *batches: Tensor) -> tuple[Tensor, ...]:
-    """One pass over several batches ``[S, B_i, ...]``: the outputs of each, at the cost of fewer, larger products."""
+    """One pass over several batches ``[S, B_i, ...]``: the outputs of each, at the cost of fewer, larger products. A
+    network whose batch norm would mix them takes them one after another."""
+    if getattr(getattr(network, "__self__", network), "mixes_batch", False):
+        return tuple(network(batch) for batch in batches)
     return network(torch.cat(batches, 1)).split([batch.shape[1] for batch in batches], 1)
 
 
 @dataclass(frozen=True)
 class MLPFamily:
-    """A named choice of layers, from which every method builds the networks it needs.
+    """A named choice of layers, from which every method builds the networks that it needs for vectors.
 
     A discriminator's sigmoid (GAAN Table 1) lives in the losses, which take logits.
 
@@ -163,6 +180,27 @@ class MLPFamily:
     batch_norm: bool = False
     initialisation: Initialisation = "he"
     roles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def generator(self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output) -> MLP:
+        """A network from ``[S, B, latent]`` to data of ``shape``."""
+        return self.build(role, latent, self.dim(shape), seeds, output)
+
+    def reader(
+        self, role: str, shape: Sequence[int], outputs: int, seeds: Sequence[int], extra: int = 0, norm: bool = True
+    ) -> MLP:
+        """A network from data of ``shape``, and ``extra`` numbers beside them, to ``[S, B, outputs]``; ``norm=False``
+        asks for one without batch norm, whose samples do not depend on each other."""
+        changed = self if norm else replace(self, batch_norm=False, roles={**self.roles, role: self._unmixed(role)})
+        return changed.build(role, self.dim(shape) + extra, outputs, seeds)
+
+    def _unmixed(self, role: str) -> dict[str, Any]:
+        return {**self.roles.get(role, {}), "batch_norm": False}
+
+    @staticmethod
+    def dim(shape: Sequence[int]) -> int:
+        if len(shape) != 1:
+            raise ValueError(f"these networks read vectors, not images of shape {list(shape)}: set protocol.networks")
+        return shape[0]
 
     def build(self, role: str, inputs: int, outputs: int, seeds: Sequence[int], output: Output = "linear") -> MLP:
         layers = {

@@ -47,8 +47,8 @@ class UnrolledGAN(AdversarialModule):
         if k < 1:
             raise ValueError("method.k must be at least 1; without inner steps the method is gan")
         super().__init__(training, data_shape, seeds)
-        self.generator = self.build("generator", training.latent_dim, self.data_dim, self.output)
-        self.discriminator = self.build("discriminator", self.data_dim, 1)
+        self.generator = self.build_generator()
+        self.discriminator = self.build_reader("discriminator", 1)
         self.k, self.inner_optimizer, self.generator_loss = k, inner_optimizer, generator_loss
         self.discriminator_rate = discriminator_rate
 

@@ -37,9 +37,9 @@ class VAEGAN(AdversarialModule):
         if training.prior != "normal":
             raise ValueError("vae-gan needs a normal prior, as its KL divergence is to N(0, I): protocol.prior=normal")
         super().__init__(training, data_shape, seeds)
-        self.encoder = self.build("encoder", self.data_dim, 2 * training.latent_dim)
-        self.generator = self.build("generator", training.latent_dim, self.data_dim, self.output)
-        self.discriminator = self.build("discriminator", self.data_dim, 1)
+        self.encoder = self.build_reader("encoder", 2 * training.latent_dim)
+        self.generator = self.build_generator()
+        self.discriminator = self.build_reader("discriminator", 1)
         self.gamma, self.likelihood = gamma, likelihood
 
     def updates(self) -> Iterator[Update]:

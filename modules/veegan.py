@@ -10,7 +10,6 @@ from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
 from modules.losses import per_seed, says_fake, says_real, squared_distance
-from modules.networks import together
 
 
 class VEEGAN(AdversarialModule):
@@ -40,9 +39,9 @@ class VEEGAN(AdversarialModule):
     ) -> None:
         super().__init__(training, data_shape, seeds)
         latent = training.latent_dim
-        self.generator = self.build("generator", latent + extra_noise, self.data_dim, self.output)
-        self.reconstructor = self.build("reconstructor", self.data_dim, latent)
-        self.discriminator = self.build("discriminator", latent + self.data_dim, 1)
+        self.generator = self.build_generator(inputs=latent + extra_noise)
+        self.reconstructor = self.build_reader("reconstructor", latent)
+        self.discriminator = self.build_reader("discriminator", 1, extra=latent)
         self.reconstruction_weight, self.likelihood = reconstruction_weight, likelihood
         self.extra_noise = extra_noise
 
@@ -61,16 +60,15 @@ class VEEGAN(AdversarialModule):
     def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
         """-log D(z, G(z)) - log(1 - D(F(x), x)): the generated pair is labelled 1 (Eq. 6 and Alg. 1, line 7)."""
         with torch.no_grad():
-            generated = torch.cat([z, self.made(z)], 2)
-            inferred = torch.cat([self.reconstructor(x), x], 2)
-        generated, inferred = together(self.discriminator.logits, generated, inferred)
+            data, noise = torch.cat([self.made(z), x], 1), torch.cat([z, self.reconstructor(x)], 1)
+        generated, inferred = self.discriminator.logits(data, noise).chunk(2, 1)
         return says_real(generated) + says_fake(inferred)
 
     def deception(self, x: Tensor, z: Tensor) -> Tensor:
         """Mean logit of (z, G(z)) plus half the squared error of F(G(z)) as a reconstruction of z, which is its
         Gaussian negative log likelihood up to a constant (Eq. 5 and Alg. 1, lines 8 and 9)."""
         sample = self.made(z)
-        logit = per_seed(self.discriminator.logits(torch.cat([z, sample], 2)))
+        logit = per_seed(self.discriminator.logits(sample, z))
         error = 0.5 * squared_distance(z, self.reconstructor(sample))
         if self.likelihood == "mean":
             error = error / z.shape[2]

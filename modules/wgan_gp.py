@@ -32,8 +32,8 @@ class WGANGP(AdversarialModule):
         critic_updates: int = 5,
     ) -> None:
         super().__init__(training, data_shape, seeds)
-        self.generator = self.build("generator", training.latent_dim, self.data_dim, self.output)
-        self.critic = self.build("discriminator", self.data_dim, 1)
+        self.generator = self.build_generator()
+        self.critic = self.build_reader("discriminator", 1, norm=False)
         self.lambda_p, self.penalty, self.critic_updates = lambda_p, penalty, critic_updates
 
     def updates(self) -> Iterator[Update]:
@@ -44,7 +44,7 @@ class WGANGP(AdversarialModule):
         """E f(G(z)) - E f(x) + lambda_p penalty (Eq. 3; Alg. 1, lines 2-9)."""
         sample = self.fake(z)
         real, fake = together(self.critic, x, sample)
-        epsilon = (self.random("penalty", x, "uniform", 1) + 1) / 2
+        epsilon = (self.random("penalty", x, "uniform", *[1] * (x.ndim - 2)) + 1) / 2
         penalty = gradient_penalty(self.critic, x, sample, epsilon, self.penalty)
         return per_seed(fake) - per_seed(real) + self.lambda_p * penalty
 

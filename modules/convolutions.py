@@ -1,0 +1,325 @@
+"""Convolutional networks that carry a leading seeds axis: S independent copies, their channels side by side in groups.
+
+Inside a network images are ``[B, S * C, H, W]``, so that one grouped convolution serves all copies; outside they are
+``[S, B, C, H, W]`` like everything else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from modules.networks import NETWORKS, MLPFamily, Output, SeedLinear, finish
+
+#: Standard deviation of the weights of DCGAN and what follows it (Radford et al. 2016, section 4).
+_STD = 0.02
+
+
+def fold(x: Tensor) -> Tensor:
+    """``[S, B, C, H, W]`` to ``[B, S * C, H, W]``."""
+    return x.transpose(0, 1).flatten(1, 2)
+
+
+def unfold(x: Tensor, seeds: int) -> Tensor:
+    """``[B, S * C, H, W]`` to ``[S, B, C, H, W]``."""
+    return x.unflatten(1, (seeds, -1)).transpose(0, 1)
+
+
+class SeedConv(nn.Module):
+    """``S`` convolutions side by side, or transposed ones, on ``[B, S * in, H, W]``.
+
+    Weights are ``[S, out, in, k, k]`` (``[S, in, out, k, k]`` transposed), from N(0, 0.02^2); biases zero.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        generators: Sequence[np.random.Generator],
+        *,
+        stride: int = 1,
+        transposed: bool = False,
+        output_padding: int = 0,
+    ) -> None:
+        super().__init__()
+        pair = (inputs, outputs) if transposed else (outputs, inputs)
+        shape = (*pair, kernel, kernel)
+        weights = np.stack([g.standard_normal(shape, dtype=np.float32) * np.float32(_STD) for g in generators])
+        self.weight = nn.Parameter(torch.from_numpy(weights))
+        self.bias = nn.Parameter(torch.zeros(len(generators), outputs))
+        self.stride, self.transposed, self.output_padding = stride, transposed, output_padding
+        self.padding = (kernel - 1) // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        seeds, weight, bias = len(self.weight), self.weight.flatten(0, 1), self.bias.flatten()
+        if self.transposed:
+            return functional.conv_transpose2d(
+                x, weight, bias, self.stride, self.padding, self.output_padding, groups=seeds
+            )
+        return functional.conv2d(x, weight, bias, self.stride, self.padding, groups=seeds)
+
+    def extra_repr(self) -> str:
+        seeds, a, b, kernel, _ = self.weight.shape
+        inputs, outputs = (a, b) if self.transposed else (b, a)
+        kind = ", transposed" if self.transposed else ""
+        return f"{inputs}, {outputs}, kernel={kernel}, stride={self.stride}, seeds={seeds}{kind}"
+
+
+class ImageBatchNorm(nn.Module):
+    """Batch normalisation (Ioffe and Szegedy 2015, Alg. 1) of ``[B, S * C, ...]`` per seed and channel; with running
+    statistics in eval mode."""
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, seeds: int, channels: int, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(seeds, channels))
+        self.bias = nn.Parameter(torch.zeros(seeds, channels))
+        self.register_buffer("running_mean", torch.zeros(seeds * channels))
+        self.register_buffer("running_var", torch.ones(seeds * channels))
+        self.momentum = momentum
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight.flatten(),
+            self.bias.flatten(),
+            self.training,
+            self.momentum,
+        )
+
+
+def sizes(height: int, steps: int) -> list[int]:
+    """Heights of an image that is halved ``steps`` times, rounded up: 28, 14, 7, 4."""
+    found = [height]
+    for _ in range(steps):
+        found.append(-(-found[-1] // 2))
+    return found
+
+
+class ConvGenerator(nn.Module):
+    """Latents ``[S, B, latent]`` to images ``[S, B, *shape]``: one linear layer to a small image, then transposed
+    convolutions of stride 2 that double it, and if ``last_kernel`` a plain convolution at full size.
+
+    channels: of the small image and of each larger one but the last.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        latent: int,
+        shape: Sequence[int],
+        *,
+        seeds: Sequence[int],
+        channels: Sequence[int],
+        kernel: int,
+        batch_norm: bool,
+        last_kernel: int = 0,
+        output: Output = "linear",
+    ) -> None:
+        super().__init__()
+        generators = [np.random.default_rng((*b"initialisation", *role.encode(), seed)) for seed in seeds]
+        count, colours, side = len(seeds), shape[0], shape[1]
+        steps = len(channels) - 1 if last_kernel else len(channels)
+        heights = sizes(side, steps)[::-1]
+        self.seeds, self.start, self.output = count, (channels[0], heights[0], heights[0]), output
+        self.first = SeedLinear(latent, int(np.prod(self.start)), generators, "normal")
+        outputs = list(channels[1:]) if last_kernel else [*channels[1:], colours]
+        layers: list[nn.Module] = []
+        self.norm = ImageBatchNorm(count, channels[0]) if batch_norm else nn.Identity()
+        for index, (inputs, out) in enumerate(zip(channels, outputs, strict=False)):
+            padding = heights[index + 1] - ((heights[index] - 1) * 2 - 2 * ((kernel - 1) // 2) + kernel)
+            layers.append(SeedConv(inputs, out, kernel, generators, stride=2, transposed=True, output_padding=padding))
+            if last_kernel or index < len(outputs) - 1:
+                layers += [ImageBatchNorm(count, out)] if batch_norm else []
+                layers.append(nn.ReLU(inplace=True))
+        if last_kernel:
+            layers.append(SeedConv(outputs[-1], colours, last_kernel, generators))
+        self.layers = nn.Sequential(*layers)
+        self.mixes_batch = batch_norm
+
+    def logits(self, z: Tensor) -> Tensor:
+        """Images before the output function."""
+        small = self.first(z).unflatten(2, self.start)
+        hidden = functional.relu(self.norm(fold(small)))
+        return unfold(self.layers(hidden), self.seeds)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.finish(self.logits(z))
+
+    def finish(self, logits: Tensor) -> Tensor:
+        """The output function."""
+        return finish(logits, self.output)
+
+
+class ConvReader(nn.Module):
+    """Images ``[S, B, *shape]`` to ``[S, B, outputs]``: convolutions of stride 2 with leaky ReLU, one linear layer.
+
+    As a discriminator and as an encoder. ``logits`` is the output, ``features`` what the linear layer reads.
+
+    extra: numbers that are read beside an image, by the last layers: joined with the features, and passed through one
+        hidden layer of ``joint_width`` (ALI's and VEEGAN's discriminators of pairs).
+    """
+
+    def __init__(
+        self,
+        role: str,
+        shape: Sequence[int],
+        outputs: int,
+        *,
+        seeds: Sequence[int],
+        channels: Sequence[int],
+        kernel: int,
+        batch_norm: bool,
+        first_norm: bool = True,
+        slope: float = 0.2,
+        extra: int = 0,
+        joint_width: int = 200,
+    ) -> None:
+        super().__init__()
+        generators = [np.random.default_rng((*b"initialisation", *role.encode(), seed)) for seed in seeds]
+        self.seeds = len(seeds)
+        layers: list[nn.Module] = []
+        for index, (inputs, out) in enumerate(zip([shape[0], *channels], channels, strict=False)):
+            layers.append(SeedConv(inputs, out, kernel, generators, stride=2))
+            if batch_norm and (index or first_norm):
+                layers.append(ImageBatchNorm(self.seeds, out))
+            layers.append(nn.LeakyReLU(slope))
+        self.layers = nn.Sequential(*layers)
+        height = sizes(shape[1], len(channels))[-1]
+        self.feature_dim = channels[-1] * height * height
+        self.joint = SeedLinear(self.feature_dim + extra, joint_width, generators, "normal") if extra else None
+        self.last = SeedLinear(joint_width if extra else self.feature_dim, outputs, generators, "normal")
+        self.slope = slope
+        self.mixes_batch = batch_norm
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the convolutions make of images, ``[S, B, feature_dim]``."""
+        return unfold(self.layers(fold(x)), self.seeds).flatten(2)
+
+    def logits(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
+        """``[S, B, outputs]`` for images, and for the numbers ``[S, B, extra]`` beside them."""
+        hidden = self.features(x)
+        if self.joint is not None:
+            assert beside is not None
+            hidden = functional.leaky_relu(self.joint(torch.cat([hidden, beside], 2)), self.slope)
+        return self.last(hidden)
+
+    def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
+        return self.logits(x, beside)
+
+
+@dataclass(frozen=True)
+class ConvFamily:
+    """A named choice of convolutional layers, from which every method builds the networks it needs.
+
+    generator_channels, discriminator_channels, encoder_channels: as in ``ConvGenerator`` and ``ConvReader``.
+    kernel, last_kernel: sides of the kernels.
+    generator_norm, discriminator_norm, first_norm: where batches are normalised; ``first_norm`` also after the
+        discriminator's first convolution. A method that penalises gradients sample by sample asks for none in its
+        critic.
+    slope: of the leaky ReLU.
+    """
+
+    generator_channels: tuple[int, ...]
+    discriminator_channels: tuple[int, ...]
+    encoder_channels: tuple[int, ...]
+    source: str
+    kernel: int = 5
+    last_kernel: int = 0
+    generator_norm: bool = True
+    discriminator_norm: bool = True
+    first_norm: bool = False
+    slope: float = 0.2
+
+    def generator(
+        self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output
+    ) -> ConvGenerator:
+        """A network from ``[S, B, latent]`` to images of ``shape``."""
+        return ConvGenerator(
+            role,
+            latent,
+            self.image(shape),
+            seeds=seeds,
+            channels=self.generator_channels,
+            kernel=self.kernel,
+            batch_norm=self.generator_norm,
+            last_kernel=self.last_kernel,
+            output=output,
+        )
+
+    def reader(
+        self, role: str, shape: Sequence[int], outputs: int, seeds: Sequence[int], extra: int = 0, norm: bool = True
+    ) -> ConvReader:
+        """A network from images of ``shape``, and ``extra`` numbers beside them, to ``[S, B, outputs]``; ``norm=False``
+        asks for one without batch norm, whose samples do not depend on each other."""
+        return ConvReader(
+            role,
+            self.image(shape),
+            outputs,
+            seeds=seeds,
+            channels=self.encoder_channels if role == "encoder" else self.discriminator_channels,
+            kernel=self.kernel,
+            batch_norm=self.discriminator_norm and norm,
+            first_norm=self.first_norm,
+            slope=self.slope,
+            extra=extra,
+        )
+
+    @staticmethod
+    def image(shape: Sequence[int]) -> Sequence[int]:
+        if len(shape) != 3:
+            raise ValueError(f"these networks read images, not data of shape {list(shape)}: set protocol.networks")
+        return shape
+
+
+#: After Metz et al. 2017 as PacGAN's released code (Lin et al. 2018) reads their appendix.
+_METZ = "MNIST-1K network of Metz et al. 2017 (arXiv:1611.02163) in PacGAN's released code"
+
+
+def _metz(channels: int, name: str) -> ConvFamily:
+    return ConvFamily(
+        generator_channels=(64, 32, 16, 8),
+        discriminator_channels=(channels, 2 * channels, 4 * channels),
+        encoder_channels=(8, 16, 32),
+        source=f"{_METZ}, discriminator {name}",
+        kernel=3,
+        last_kernel=3,
+        first_norm=True,
+        slope=0.3,
+    )
+
+
+def _dcgan(width: int, layers: int, what: str) -> ConvFamily:
+    up = tuple(width * 2**i for i in range(layers))
+    return ConvFamily(up[::-1], up, up, what)
+
+
+CONVOLUTIONS: dict[str, ConvFamily] = {
+    "metz-k4": _metz(2, "K/4"),
+    "metz-k2": _metz(4, "K/2"),
+    "dcgan-mnist": dataclasses.replace(
+        _dcgan(64, 3, "MNIST network of WGAN-GP's released code (Gulrajani et al. 2017)"),
+        generator_norm=False,
+        discriminator_norm=False,
+    ),
+    "dcgan-32": _dcgan(64, 4, "DCGAN (Radford et al. 2016) for 32 x 32 pixels, 64 to 512 channels"),
+    "dcgan-64": _dcgan(64, 4, "DCGAN (Radford et al. 2016) for 64 x 64 pixels, 64 to 512 channels"),
+    "wgan-gp-cifar": _dcgan(128, 3, "CIFAR network of WGAN-GP's released code, 128 to 512 channels"),
+    "wgan-gp-cifar-half": _dcgan(64, 3, "CIFAR network of WGAN-GP's released code at half the width"),
+}
+
+
+def find_family(name: str) -> MLPFamily | ConvFamily:
+    """The networks of that name."""
+    return NETWORKS[name] if name in NETWORKS else CONVOLUTIONS[name]

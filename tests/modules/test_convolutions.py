@@ -1,0 +1,186 @@
+"""Convolutional networks against PyTorch's own layers, and every method that trains on images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from modules.aeis import AEIS
+from modules.ali import ALI
+from modules.base import AdversarialModule, Training
+from modules.convolutions import (
+    CONVOLUTIONS,
+    ConvGenerator,
+    ConvReader,
+    ImageBatchNorm,
+    SeedConv,
+    find_family,
+    fold,
+    sizes,
+    unfold,
+)
+from modules.dan_2s import DAN2S
+from modules.gaan import GAAN
+from modules.gan import GAN
+from modules.networks import NETWORKS
+from modules.unrolled import UnrolledGAN
+from modules.vae_gan import VAEGAN
+from modules.veegan import VEEGAN
+from modules.wgan_gp import WGANGP
+
+METHODS = (GAN, WGANGP, GAAN, VAEGAN, ALI, VEEGAN, UnrolledGAN)
+SHAPE = (3, 28, 28)
+
+
+def generators(*seeds: int) -> list[np.random.Generator]:
+    return [np.random.default_rng(seed) for seed in seeds]
+
+
+def build(
+    method: type[AdversarialModule], *seeds: int, networks: str = "metz-k4", **fields: object
+) -> AdversarialModule:
+    prior = "normal" if method is VAEGAN else "uniform"
+    training = Training(networks=networks, latent_dim=7, prior=prior, scaling="symmetric", batch_size=6, **fields)
+    module = method(training, SHAPE, seeds)
+    optimizers = module.configure_optimizers()
+    module.optimizers = lambda: optimizers
+    module.manual_backward = lambda loss, **words: loss.backward(**words)
+    return module
+
+
+def images(module: AdversarialModule, iterations: int) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shape = (module.draws_per_iteration, len(module.seeds), 6, *SHAPE)
+    return [torch.rand(shape, generator=generator) * 2 - 1 for _ in range(iterations)]
+
+
+def test_folding_keeps_copies_together() -> None:
+    x = torch.rand(3, 4, 2, 5, 5)
+    assert fold(x).shape == (4, 6, 5, 5)
+    assert torch.equal(fold(x)[:, 2:4], x[1])
+    assert torch.equal(unfold(fold(x), 3), x)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_copies_are_pytorchs_own_convolutions(transposed: bool) -> None:
+    layer = SeedConv(2, 5, 3, generators(0, 1, 2), stride=2, transposed=transposed, output_padding=int(transposed))
+    x = torch.rand(3, 4, 2, 8, 8)
+    found = unfold(layer(fold(x)), 3)
+    kind = nn.ConvTranspose2d if transposed else nn.Conv2d
+    extra = {"output_padding": 1} if transposed else {}
+    for seed in range(3):
+        plain = kind(2, 5, 3, stride=2, padding=1, **extra)
+        plain.weight.data, plain.bias.data = layer.weight.data[seed], layer.bias.data[seed]
+        torch.testing.assert_close(found[seed], plain(x[seed]), rtol=1e-5, atol=1e-6)
+
+
+def test_batch_norm_is_pytorchs_for_each_copy() -> None:
+    ours, x = ImageBatchNorm(2, 3), torch.rand(2, 5, 3, 4, 4) * 3
+    plain = [nn.BatchNorm2d(3) for _ in range(2)]
+    for training in (True, False):
+        ours.train(training)
+        found = unfold(ours(fold(x)), 2)
+        for seed, layer in enumerate(plain):
+            torch.testing.assert_close(found[seed], layer.train(training)(x[seed]), rtol=1e-5, atol=1e-6)
+
+
+def test_sizes_are_halved_and_rounded_up() -> None:
+    assert sizes(28, 3) == [28, 14, 7, 4]
+    assert sizes(64, 4) == [64, 32, 16, 8, 4]
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+@pytest.mark.parametrize("side", [28, 32, 64])
+def test_every_family_makes_and_reads_images_of_any_size(name: str, side: int) -> None:
+    family, shape = find_family(name), (3, side, side)
+    generator = family.generator("generator", 5, shape, (0,), "tanh")
+    reader = family.reader("discriminator", shape, 1, (0,))
+    made = generator(torch.rand(1, 2, 5))
+    assert made.shape == (1, 2, *shape)
+    assert made.abs().max() <= 1
+    assert reader(made).shape == (1, 2, 1)
+    assert reader.features(made).shape == (1, 2, reader.feature_dim)
+    joint = family.reader("discriminator", shape, 1, (0,), extra=4)
+    assert joint.logits(made, torch.rand(1, 2, 4)).shape == (1, 2, 1)
+
+
+def test_metz_networks_are_as_large_as_the_paper_says() -> None:
+    """K/4: 2, 4, 8 channels, 4 x 4 x 8 features; generator 64, 32, 16, 8 from 4 x 4 (PacGAN's code)."""
+    generator = find_family("metz-k4").generator("generator", 256, SHAPE, (0,), "tanh")
+    reader = find_family("metz-k4").reader("discriminator", SHAPE, 1, (0,))
+    assert isinstance(generator, ConvGenerator) and isinstance(reader, ConvReader)
+    weights = [tuple(p.shape[1:]) for name, p in generator.named_parameters() if name.endswith("weight") and p.ndim > 2]
+    assert weights == [(256, 1024), (64, 32, 3, 3), (32, 16, 3, 3), (16, 8, 3, 3), (3, 8, 3, 3)]
+    assert reader.feature_dim == 128
+    assert find_family("metz-k2").reader("discriminator", SHAPE, 1, (0,)).feature_dim == 256
+    assert sum(isinstance(m, ImageBatchNorm) for m in reader.modules()) == 3
+
+
+def test_a_critic_asks_for_no_batch_norm() -> None:
+    module = build(WGANGP, 0)
+    assert not any(isinstance(m, ImageBatchNorm) for m in module.critic.modules())
+    assert any(isinstance(m, ImageBatchNorm) for m in build(GAN, 0).discriminator.modules())
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_methods_train_on_images_each_seed_by_itself(method: type[AdversarialModule]) -> None:
+    pair, other = build(method, 0, 3), build(method, 8, 3)
+    data = images(pair, 2)
+    changed = [x.clone() for x in data]
+    for x in changed:
+        x[:, 0] = 0.3
+    for ours, theirs in zip(data, changed, strict=True):
+        pair.iterate(ours)
+        other.iterate(theirs)
+    for (name, ours), theirs in zip(pair.named_parameters(), other.parameters(), strict=True):
+        assert torch.equal(ours[1], theirs[1]), name
+        assert ours.isfinite().all()
+    start = dict(build(method, 0, 3).named_parameters())
+    assert all((p != start[name]).any() for name, p in pair.named_parameters() if name.endswith("weight"))
+    assert pair.sample(5, generators(1, 2)).shape == (2, 5, *SHAPE)
+
+
+def test_a_penalty_interpolates_whole_images() -> None:
+    module = build(WGANGP, 0)
+    seen: list[torch.Size] = []
+    random = module.random
+
+    def watched(name: str, like: torch.Tensor, distribution: str, *shape: int) -> torch.Tensor:
+        seen.append(torch.Size(shape))
+        return random(name, like, distribution, *shape)
+
+    module.random = watched
+    module.iterate(images(module, 1)[0])
+    assert set(seen) == {torch.Size([1, 1, 1])}
+
+
+@pytest.mark.parametrize("mode", ["running", "batch"])
+def test_batch_norm_at_evaluation_is_the_protocols_and_leaves_no_trace(mode: str) -> None:
+    module = build(GAN, 0, norm_at_evaluation=mode)
+    for x in images(module, 3):
+        module.iterate(x)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    small, large = (module.sample(n, generators(1)) for n in (2, 6))
+    assert torch.allclose(small[:, :2], large[:, :2], atol=1e-6) == (mode == "running")
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+    assert {m.momentum for m in module.modules() if isinstance(m, ImageBatchNorm)} == {0.1}
+    assert all(m.training for m in module.modules())
+
+
+def test_samples_in_parts_are_the_same_samples() -> None:
+    module = build(GAN, 0)
+    parts = torch.cat(list(module.sample_batches(7, generators(1), 3)), 1)
+    torch.testing.assert_close(parts, module.sample(7, generators(1)), rtol=1e-5, atol=1e-6)
+
+
+def test_networks_of_the_wrong_kind_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"vectors, not images.*protocol\.networks"):
+        build(GAN, 0, networks="gaan-1")
+    with pytest.raises(ValueError, match=r"images, not data of shape \[2\]"):
+        GAN(Training(networks="metz-k4"), (2,), (0,))
+    with pytest.raises(ValueError, match="dan-2s is for vectors"):
+        build(DAN2S, 0)
+    assert not NETWORKS.keys() & CONVOLUTIONS.keys()
+    assert AEIS.name
