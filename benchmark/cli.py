@@ -24,6 +24,7 @@ from benchmark.errors import Stopped, UserError, unknown
 from benchmark.records import Store, write_atomically
 from benchmark.render import FORMATS, render
 from benchmark.table import NetworkTable, Selection, all_tables, find_table, select
+from datamodules.image_sets import MNIST
 from datamodules.images import DATA_VARIABLE, READERS, MissingData, download, read_images
 from modules.base import AdversarialModule
 from modules.convolutions import CONVOLUTIONS, find_family
@@ -38,6 +39,7 @@ VERBS = {
     "verify": "train the first epochs of stored models again and compare every number",
     "figure": "draw a figure from stored results",
     "data": "download an image set, or look whether it is there",
+    "classifier": "train the classifier of digits that judges all methods",
     "evaluate": "every measure of a data set on samples from a file",
     "throughput": "what training costs on this machine, against its limits",
 }
@@ -104,7 +106,7 @@ def make_parser() -> Parser:
             _add_seeds_and_results(made[verb])
     for verb in ("plan", "run"):
         made[verb].add_argument("--redo-stale", action="store_true", help="train again what older code made")
-    for verb in ("plan", "run", "tune", "throughput"):
+    for verb in ("plan", "run", "tune", "classifier", "throughput"):
         made[verb].add_argument("--threads", type=_positive, metavar="N", help="threads of one process; default: all")
     made["verify"].add_argument("--epochs", type=_positive, default=1, metavar="N", help="to train again; default: 1")
     made["verify"].add_argument(
@@ -116,7 +118,10 @@ def make_parser() -> Parser:
         made[verb].add_argument("--format", choices=FORMATS, default="text", help="default: text")
     made["throughput"].add_argument("--format", choices=("text", "csv", "json"), default="text", help="default: text")
     made["data"].add_argument("name", metavar="NAME", help=f"{', '.join(READERS)} or folder:PATH")
-    made["data"].add_argument("--data", metavar="DIR", help=f"default: ${DATA_VARIABLE}, or data")
+    made["classifier"].add_argument("--epochs", type=_positive, default=15, metavar="N", help="default: 15")
+    made["classifier"].add_argument("--output", type=Path, metavar="FILE", help="default: the weights in use")
+    for verb in ("data", "classifier"):
+        made[verb].add_argument("--data", metavar="DIR", help=f"default: ${DATA_VARIABLE}, or data")
     made["evaluate"].add_argument("--dataset", metavar="NAME", required=True, help="see list")
     made["evaluate"].add_argument(
         "--samples", metavar="FILE", required=True, type=Path, help=".npy .npz .pt .csv, [n, 2]"
@@ -459,9 +464,26 @@ def _figure(args: argparse.Namespace) -> int:
     return 0
 
 
-def _data(args: argparse.Namespace) -> int:
+def _set_data(args: argparse.Namespace) -> None:
     if args.data:
         os.environ[DATA_VARIABLE] = args.data
+
+
+def _classifier(args: argparse.Namespace) -> int:
+    from benchmark.classifier import train_classifier
+    from evaluators.digits import WEIGHTS
+
+    _set_data(args)
+    _set_threads(args)
+    path = args.output or WEIGHTS
+    accuracy = train_classifier(MNIST, path, args.epochs, report=lambda line: print(line, file=sys.stderr))
+    print(f"{100 * accuracy.test:.2f} % of the test digits right ({100 * accuracy.validation:.2f} % in validation)")
+    print(f"written: {path}")
+    return 0
+
+
+def _data(args: argparse.Namespace) -> int:
+    _set_data(args)
     if args.name not in READERS and not args.name.startswith("folder:"):
         raise unknown("image set", args.name, READERS)
     try:
@@ -539,6 +561,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "verify": _verify,
     "figure": _figure,
     "data": _data,
+    "classifier": _classifier,
     "evaluate": _evaluate,
     "throughput": _throughput,
 }
