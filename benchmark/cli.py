@@ -25,7 +25,7 @@ from benchmark.records import Store, write_atomically
 from benchmark.render import FORMATS, render
 from benchmark.table import NetworkTable, Selection, all_tables, find_table, select
 from datamodules.image_sets import MNIST
-from datamodules.images import DATA_VARIABLE, READERS, MissingData, download, read_images
+from datamodules.images import DATA_VARIABLE, READERS, ImageSet, MissingData, download, read_images
 from modules.base import AdversarialModule
 from modules.convolutions import CONVOLUTIONS, find_family
 from modules.networks import NETWORKS
@@ -120,11 +120,11 @@ def make_parser() -> Parser:
     made["data"].add_argument("name", metavar="NAME", help=f"{', '.join(READERS)} or folder:PATH")
     made["classifier"].add_argument("--epochs", type=_positive, default=15, metavar="N", help="default: 15")
     made["classifier"].add_argument("--output", type=Path, metavar="FILE", help="default: the weights in use")
-    for verb in ("data", "classifier"):
+    for verb in ("plan", "run", "show", "tune", "verify", "figure", "throughput", "data", "classifier", "evaluate"):
         made[verb].add_argument("--data", metavar="DIR", help=f"default: ${DATA_VARIABLE}, or data")
     made["evaluate"].add_argument("--dataset", metavar="NAME", required=True, help="see list")
     made["evaluate"].add_argument(
-        "--samples", metavar="FILE", required=True, type=Path, help=".npy .npz .pt .csv, [n, 2]"
+        "--samples", metavar="FILE", required=True, type=Path, help=".npy .npz .pt .csv, or a folder of images"
     )
     made["evaluate"].add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     return parser
@@ -183,9 +183,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
-    """What ``--table`` or ``--figure`` and the options beside them choose."""
+    """What ``--table`` or ``--figure`` and the options beside them choose; image data must be there."""
     from benchmark.figure import find_figure
 
+    _set_data(args)
     name = getattr(args, "table", None)
     figure = getattr(args, "figure", None)
     if name and figure:
@@ -215,6 +216,9 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
         assignments=args.set,
     )
     _check_accelerator(args)
+    for part in chosen.datasets:
+        if isinstance(target := table.target(part), ImageSet):
+            target.check()
     return chosen
 
 
@@ -381,6 +385,7 @@ def _tune(args: argparse.Namespace) -> int:
     if isinstance(table, NetworkTable) or table.search is None:
         names = [t.id for t in all_tables().values() if not isinstance(t, NetworkTable) and t.search]
         raise UserError(f"table {table.id} declares no search; there are: {', '.join(names)}")
+    _set_data(args)
     store = Store(args.results)
     store.prepare()
     chosen = candidates(table, table.search, _words(args, "datasets"))
@@ -501,13 +506,17 @@ def _data(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from benchmark.cells import Protocol
-    from benchmark.evaluation import measure
-    from benchmark.samples import read_samples
+    from benchmark.evaluation import MEASURES, measure
+    from benchmark.samples import read_image_samples, read_samples
 
-    mixture = registry.dataset(args.dataset)
-    samples = read_samples(args.samples, mixture.data_shape)
-    values = {name: float(value[0]) for name, value in measure(mixture, Protocol(), samples[None]).items()}
-    counts = ("registered_modes", "registered_points", "captured_modes", "captured_modes_literal")
+    _set_data(args)
+    target = registry.dataset(args.dataset)
+    read = read_image_samples if isinstance(target, ImageSet) else read_samples
+    samples = read(args.samples, target.data_shape)
+    if target.measures not in MEASURES:
+        raise UserError(f"there are no measures for data set {target.name} yet")
+    values = {name: float(value[0]) for name, value in measure(target, Protocol(), samples[None]).items()}
+    counts = ("registered_modes", "registered_points", "captured_modes", "captured_modes_literal", "modes")
     result = {k: None if v != v else int(v) if k in counts else v for k, v in values.items()} | {"n": len(samples)}
     if args.format == "json":
         print(json.dumps(result, indent=1, allow_nan=False))

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.stats import chi2
+from torch import Tensor
 
 from benchmark.cells import Protocol
+from benchmark.registry import Target
+from datamodules.images import ImageSet
 from datamodules.mixture import GaussianMixture
+from evaluators.digits import digit_measures, digits, number_counts
 from evaluators.quality import cell_counts, histogram_counts, literal_measures, quality_measures
 from evaluators.registered import registered_counts, registered_measures
 from modules.base import AdversarialModule
 
 Array = np.ndarray
+Generators = Sequence[np.random.Generator]
 
 
-def measure(mixture: GaussianMixture, protocol: Protocol, samples: Array) -> dict[str, Array]:
-    """Every measure of the data set, ``[S]`` each, for ``samples [S, n, d]`` in original units."""
-    return MEASURES[mixture.measures](mixture, protocol, samples)
+def measure(target: Target, protocol: Protocol, samples: Array) -> dict[str, Array]:
+    """Every measure of the data set, ``[S]`` each, for ``samples``: ``[S, n, d]`` in original units, or uint8 images
+    ``[S, n, C, H, W]``."""
+    return MEASURES[target.measures](target, protocol, samples)
 
 
 def measure_registered(mixture: GaussianMixture, protocol: Protocol, samples: Array) -> dict[str, Array]:
@@ -45,10 +52,17 @@ def measure_quality(mixture: GaussianMixture, protocol: Protocol, samples: Array
     return {name: value.double().numpy() for name, value in values.items()}
 
 
-#: How a mixture's samples are measured, by the name that it gives.
-MEASURES: dict[str, Callable[[GaussianMixture, Protocol, Array], dict[str, Array]]] = {
+def measure_digits(images: ImageSet, protocol: Protocol, samples: Array) -> dict[str, Array]:
+    """Numbers that the samples spell, seed by seed."""
+    found = [digit_measures(number_counts(digits(torch.from_numpy(part)))) for part in samples]
+    return {name: np.array([float(values[name]) for values in found]) for name in found[0]}
+
+
+#: How the samples of a data set are measured, by the name that it gives.
+MEASURES: dict[str, Callable[[Any, Protocol, Array], dict[str, Array]]] = {
     "registered": measure_registered,
     "quality": measure_quality,
+    "digits": measure_digits,
 }
 
 
@@ -63,13 +77,39 @@ def _real(mixture: GaussianMixture, n: int) -> Array:
     return mixture.real(n, np.random.default_rng((*b"divergence ", *mixture.name.encode())))
 
 
-def evaluation_generators(mixture: GaussianMixture, seeds: Sequence[int], epoch: int) -> list[np.random.Generator]:
+def evaluation_generators(dataset: str, seeds: Sequence[int], epoch: int) -> list[np.random.Generator]:
     """Streams that methods share, so that their differences pair up seed by seed."""
-    return [np.random.default_rng((*b"evaluation ", *mixture.name.encode(), seed, epoch)) for seed in seeds]
+    return [np.random.default_rng((*b"evaluation ", *dataset.encode(), seed, epoch)) for seed in seeds]
 
 
-def draw_samples(module: AdversarialModule, mixture: GaussianMixture, protocol: Protocol, epoch: int) -> Array:
-    """Samples ``[S, n, d]`` after ``epoch`` epochs, float32 in original units."""
-    generators = evaluation_generators(mixture, module.seeds, epoch)
+def draw_samples(module: AdversarialModule, target: Target, protocol: Protocol, epoch: int) -> Array:
+    """Samples after ``epoch`` epochs: ``[S, n, d]`` float32 in original units, or uint8 images ``[S, n, C, H, W]``."""
+    generators = evaluation_generators(target.name, module.seeds, epoch)
+    return SAMPLERS[type(target)](module, target, protocol, generators)
+
+
+def draw_points(
+    module: AdversarialModule, mixture: GaussianMixture, protocol: Protocol, generators: Generators
+) -> Array:
+    """Points ``[S, n, d]``."""
     samples = module.sample(protocol.samples, generators).cpu().numpy()
     return mixture.unscale(samples) if protocol.scaling == "unit" else samples
+
+
+def draw_images(module: AdversarialModule, images: ImageSet, protocol: Protocol, generators: Generators) -> Array:
+    """Images ``[S, n, C, H, W]``, made a batch at a time."""
+    parts = module.sample_batches(protocol.samples, generators, protocol.batch_size)
+    return np.concatenate([as_pixels(part.cpu(), protocol.scaling).numpy() for part in parts], 1)
+
+
+#: How samples of a kind of data set are drawn.
+SAMPLERS: dict[type, Callable[[AdversarialModule, Any, Protocol, Generators], Array]] = {
+    GaussianMixture: draw_points,
+    ImageSet: draw_images,
+}
+
+
+def as_pixels(images: Tensor, scaling: str) -> Tensor:
+    """Images as networks make them, to uint8, rounded once; what is not finite becomes black."""
+    unit = (images + 1) / 2 if scaling == "symmetric" else images
+    return (unit.nan_to_num(0.0).clamp(0, 1) * 255).round().to(torch.uint8)

@@ -85,7 +85,7 @@ class Watcher:
     def _note(step: Step) -> str:
         parts = [f"epoch {step.epoch}/{step.epochs}"]
         parts += [f"{name} {value:.3f}" for name, value in step.losses.items()]
-        for name in {"registered_modes", "captured_modes"} & step.measures.keys():
+        for name in {"registered_modes", "captured_modes", "modes"} & step.measures.keys():
             modes = step.measures[name][list(step.block.slots)]
             parts.append(f"modes {' '.join(f'{value:.0f}' for value in modes)}")
         return "  ".join(parts)

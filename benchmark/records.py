@@ -8,7 +8,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -134,10 +134,10 @@ class Store:
         """Write samples, then the record; each appears whole or not at all."""
         path = self.path(cell)
         content = asdict(record)
-        for key, suffix, array in (
-            ("samples", ".npy", None if samples is None else samples.astype(np.float32)),
-            ("frames", ".frames.npy", None if frames is None else frames.astype(np.float16)),
-        ):
+        if samples is not None and samples.dtype != np.uint8:
+            samples = samples.astype(np.float32)
+        frames = None if frames is None else frames.astype(np.float16)
+        for key, suffix, array in (("samples", ".npy", samples), ("frames", ".frames.npy", frames)):
             if array is not None:
                 buffer = io.BytesIO()
                 np.save(buffer, array, allow_pickle=False)
@@ -152,6 +152,19 @@ class Store:
     def _write_json(self, path: Path, content: dict[str, Any]) -> None:
         text = json.dumps({"format": FORMAT, "checksum": digest(content)} | content, indent=1, allow_nan=False)
         write_atomically(path, (_one_line_per_list(text) + "\n").encode())
+
+    def remember(self, kind: str, key: list[Any], make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, as JSON has it, kept in the file ``KIND/ID.json`` for when ``key`` is asked for again.
+        A file that cannot be read is made anew."""
+        path = self.folder / kind / f"{digest(key)}.json"
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["key"] == key:
+                return content["value"]
+        value = make()
+        text = json.dumps({"key": key, "value": value}, indent=1, allow_nan=False)
+        write_atomically(path, (_one_line_per_list(text) + "\n").encode())
+        return value
 
     def checkpoint(self, block_id: str) -> Path:
         """Where an unfinished block keeps its checkpoint."""

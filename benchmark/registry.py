@@ -14,8 +14,12 @@ from typing import Any
 import datamodules
 import modules
 from benchmark.errors import UserError, unknown
+from datamodules.images import ImageSet, read_images
 from datamodules.mixture import GaussianMixture
 from modules.base import AdversarialModule
+
+#: What samples can stand for.
+Target = GaussianMixture | ImageSet
 
 
 def values_in(package: ModuleType) -> Iterator[Any]:
@@ -30,9 +34,9 @@ def methods() -> dict[str, type[AdversarialModule]]:
     return {found.name: found for found in classes if found.name}
 
 
-def datasets() -> dict[str, GaussianMixture]:
-    """Every mixture in ``datamodules``, by name."""
-    return {value.name: value for value in values_in(datamodules) if isinstance(value, GaussianMixture)}
+def datasets() -> dict[str, Target]:
+    """Every data set in ``datamodules``, by name."""
+    return {value.name: value for value in values_in(datamodules) if isinstance(value, (GaussianMixture, ImageSet))}
 
 
 def method(name: str) -> type[AdversarialModule]:
@@ -55,7 +59,20 @@ def method(name: str) -> type[AdversarialModule]:
     return value
 
 
-def dataset(name: str) -> GaussianMixture:
+def mixture(name: str) -> GaussianMixture:
+    """The mixture of that name, for what makes sense of mixtures only."""
+    found = dataset(name)
+    if not isinstance(found, GaussianMixture):
+        mixtures = [key for key, value in datasets().items() if isinstance(value, GaussianMixture)]
+        raise unknown("mixture", name, mixtures)
+    return found
+
+
+def dataset(name: str) -> Target:
+    """The data set of that name, or any folder of images as ``folder:PATH``."""
+    if name.startswith("folder:"):
+        channels, height, width = read_images(name, "train")[0].shape[1:]
+        return ImageSet(name, name, (channels, height, width), "a folder of images", "images")
     known = datasets()
     if name not in known:
         raise unknown("data set", name, known)

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from benchmark.errors import UserError, unknown
+from datamodules.images import decode, image_files
 
 SUFFIXES = (".npy", ".npz", ".pt", ".csv")
 
@@ -22,18 +23,42 @@ def read_samples(path: Path, data_shape: tuple[int, ...]) -> np.ndarray:
     ``.npy``; ``.npz`` and ``.pt`` with one array, or one called ``samples``; ``.csv`` with one sample per line, with or
     without a header. Nothing in a file is executed. Raises ``UserError`` for anything else.
     """
+    return _checked(_read(path), path, data_shape)
+
+
+def _read(path: Path) -> np.ndarray:
     if path.suffix not in SUFFIXES:
         raise unknown("kind of sample file", path.suffix or path.name, SUFFIXES)
     if not path.is_file():
         raise UserError(f"there is no file {path}")
     try:
-        content = _READERS[path.suffix](path)
+        return _READERS[path.suffix](path)
     except UserError:
         raise
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"cannot read {path} as {path.suffix}: {reason}") from error
-    return _checked(content, path, data_shape)
+
+
+def read_image_samples(path: Path, data_shape: tuple[int, ...]) -> np.ndarray:
+    """Images ``[n, C, H, W]`` uint8, from a file as in ``read_samples`` or a folder of image files.
+
+    Numbers with a fraction are taken as images in [0, 1] and rounded once. Raises ``UserError`` for anything else.
+    """
+    if path.is_dir():
+        files = image_files(path)
+        if not files:
+            raise UserError(f"there are no images in {path}")
+        return _checked(decode(files), path, data_shape).astype(np.uint8)
+    whole = _read(path)
+    values = _checked(whole, path, data_shape)
+    if whole.dtype.kind in "iu":
+        if values.min() < 0 or values.max() > 255:
+            raise UserError(f"{path} holds {values.min():g} to {values.max():g}; whole numbers must be 0 to 255")
+        return values.astype(np.uint8)
+    if values.min() < 0 or values.max() > 1:
+        raise UserError(f"{path} holds {values.min():.3g} to {values.max():.3g}; give images as uint8, or in [0, 1]")
+    return np.round(values * 255).astype(np.uint8)
 
 
 def _checked(values: np.ndarray, path: Path, data_shape: tuple[int, ...]) -> np.ndarray:

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmark import registry
 from benchmark.cells import Cell, Protocol, digest
 from benchmark.errors import UserError
 from benchmark.evaluation import measure
 from benchmark.records import Record, Store
+from benchmark.registry import Target
+from benchmark.sources import sources_of_measures
 from benchmark.statistics import Summary, order_agreement, summarise, verdict
 from benchmark.table import Column, NetworkTable, Printed, Row, Selection, select
 from benchmark.training import make_module, sources_of_cell
@@ -26,9 +27,9 @@ from modules.networks import MLP
 KNOWN = ("real", "collapsed", "spread")
 
 
-def collapsed_modes(mixture: GaussianMixture) -> int:
+def collapsed_modes(target: Target) -> int:
     """Modes of the sampler behind the row "collapsed"."""
-    return len(mixture.centres) // 2
+    return target.modes // 2
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def fill(selection: Selection, store: Store) -> Sheet:
         raise UserError(f"nothing is stored for this in {store.folder}; first: {command}")
     entries = [e for row in selection.rows for e in _row_entries(selection, row, found[row.id])]
     known = {
-        dataset: known_samples(registry.dataset(dataset), _any_protocol(selection, dataset), selection.seeds)
+        dataset: known_samples(table.target(dataset), _any_protocol(selection, dataset), selection.seeds, store)
         for dataset in _trained_on(selection)
     }
     for name in KNOWN:
@@ -165,7 +166,7 @@ def fill(selection: Selection, store: Store) -> Sheet:
             values = known[selection.dataset_of(column)][name].get(column.measure)
             entries += [] if values is None else [_entry(selection, name, column, values, None)]
     titles = {row.id: row.title for row in selection.rows}
-    half = sorted({collapsed_modes(registry.dataset(dataset)) for dataset in known})
+    half = sorted({collapsed_modes(table.target(dataset)) for dataset in known})
     collapsed = f"collapsed ({half[0] if len(half) == 1 else 'half the'} modes)"
     titles |= {"real": "real", "collapsed": collapsed, "spread": "spread"}
     return Sheet(
@@ -202,7 +203,7 @@ def _row_entries(selection: Selection, row: Row, records: Mapping[Cell, Record])
         dataset = selection.dataset_of(column)
         if dataset not in selection.datasets_of(row):
             continue
-        here = [record for cell, record in records.items() if cell.dataset == dataset]
+        here = [record for cell in selection.cells(row, dataset) if (record := records.get(cell))]
         done = [record for record in here if record.status == "done"]
         counts = [sum(record.status == status for record in here) for status in ("diverged", "failed")]
         values = [value for record in done if (value := record.measures.get(column.measure)) is not None]
@@ -244,20 +245,37 @@ def _entry(
 
 
 def known_samples(
-    mixture: GaussianMixture, protocol: Protocol, seeds: Sequence[int]
+    target: Target, protocol: Protocol, seeds: Sequence[int], store: Store
 ) -> dict[str, dict[str, list[float]]]:
-    """The measures on samples of known quality, a set per seed: what a perfect, a collapsed, a careless model get."""
+    """The measures on samples of known quality, a set per seed: what a perfect, a collapsed, a careless model get.
+
+    Those of images take a while and are kept in the store.
+    """
+    if isinstance(target, GaussianMixture):
+        return _measure_known(target, protocol, seeds)
+    code = sources_of_measures(target)
+    return store.remember(
+        "known", [target.name, protocol.samples, list(seeds), code], lambda: _measure_known(target, protocol, seeds)
+    )
+
+
+def _measure_known(target: Target, protocol: Protocol, seeds: Sequence[int]) -> dict[str, dict[str, list[float]]]:
     samplers = (
-        lambda rng: mixture.real(protocol.samples, rng),
-        lambda rng: mixture.collapsed(protocol.samples, rng, collapsed_modes(mixture)),
-        lambda rng: mixture.spread(protocol.samples, rng),
+        lambda rng: target.real(protocol.samples, rng),
+        lambda rng: target.collapsed(protocol.samples, rng, collapsed_modes(target)),
+        lambda rng: target.spread(protocol.samples, rng),
     )
     found = {}
     for name, sampler in zip(KNOWN, samplers, strict=True):
-        generators = [np.random.default_rng((*f"known {name} {mixture.name} ".encode(), seed)) for seed in seeds]
-        values = measure(mixture, protocol, np.stack([sampler(g) for g in generators]).astype(np.float32))
+        generators = [np.random.default_rng((*f"known {name} {target.name} ".encode(), seed)) for seed in seeds]
+        values = measure(target, protocol, np.stack([_as_drawn(sampler(g)) for g in generators]))
         found[name] = {key: [float(v) for v in value if np.isfinite(v)] for key, value in values.items()}
     return found
+
+
+def _as_drawn(samples: np.ndarray) -> np.ndarray:
+    """Samples with the precision that a model's have."""
+    return samples if samples.dtype == np.uint8 else samples.astype(np.float32)
 
 
 def _footer(selection: Selection, entries: Sequence[Entry], found: Mapping[str, Mapping[Cell, Record]]) -> list[str]:

@@ -16,15 +16,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.cells import digest
-from benchmark.evaluation import MEASURES, draw_samples
+from benchmark.evaluation import MEASURES, SAMPLERS, evaluation_generators
+from benchmark.registry import Target
+from datamodules.images import ImageDataModule, ImageSet
 from datamodules.mixture import GaussianMixture, MixtureDataModule
+from evaluators.digits import weights_hash
 from modules.base import AdversarialModule
 from modules.convolutions import find_family
 
 #: Packages whose definitions are followed; the versions of libraries are in a record's environment.
 _HOUSE = frozenset({"modules", "datamodules", "evaluators"})
 #: Collections of data to choose from: what was chosen counts, not what else there is.
-_REGISTRIES = frozenset({"NETWORKS", "CONVOLUTIONS", "MEASURES"})
+_REGISTRIES = frozenset({"NETWORKS", "CONVOLUTIONS", "MEASURES", "SAMPLERS"})
 
 Shape = list[Any] | str
 
@@ -36,16 +39,39 @@ class _Module(NamedTuple):
     imports: dict[str, list[tuple[str, str | None]]]
 
 
-def sources_of(method: type[AdversarialModule], mixture: GaussianMixture, networks: str) -> str:
-    """Hash of the code of a method, of its networks, of its data and of how it is evaluated."""
+#: What feeds a kind of data to a method.
+_DATA_MODULES: dict[type, type] = {GaussianMixture: MixtureDataModule, ImageSet: ImageDataModule}
+
+
+def sources_of(method: type[AdversarialModule], target: Target, networks: str) -> str:
+    """Hash of the code of a method, of its networks, of its data and of how it is evaluated, the weights of the
+    classifier of digits included where it judges."""
     found: dict[str, Shape] = {}
     house = _HOUSE | {method.__module__.partition(".")[0]}
-    family = find_family(networks)
-    for root in (method, type(family), MixtureDataModule, draw_samples, MEASURES[mixture.measures]):
+    for root in roots(method, target, networks):
         _follow(root.__module__, root.__name__, house, found)
-    found["data"] = repr(dataclasses.replace(mixture, source=""))
-    found["networks"] = repr(dataclasses.replace(family, source=""))
+    found["data"] = repr(dataclasses.replace(target, source=""))
+    if target.measures == "digits":
+        found["classifier"] = weights_hash()
+    found["networks"] = repr(dataclasses.replace(find_family(networks), source=""))
     return digest(found)
+
+
+def sources_of_measures(target: Target) -> str:
+    """Hash of the code that samples of a data set are measured with."""
+    found: dict[str, Shape] = {}
+    root = MEASURES[target.measures]
+    _follow(root.__module__, root.__name__, _HOUSE, found)
+    found["data"] = repr(dataclasses.replace(target, source=""))
+    if target.measures == "digits":
+        found["classifier"] = weights_hash()
+    return digest(found)
+
+
+def roots(method: type[AdversarialModule], target: Target, networks: str) -> list[Any]:
+    """The definitions from which everything else is reached."""
+    data, family = _DATA_MODULES[type(target)], type(find_family(networks))
+    return [method, family, data, evaluation_generators, SAMPLERS[type(target)], MEASURES[target.measures]]
 
 
 def _follow(module: str, name: str | None, house: frozenset[str], found: dict[str, Shape]) -> None:

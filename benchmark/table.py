@@ -111,6 +111,7 @@ class Table:
     number: what ``--table`` takes besides the id, where the paper is GAAN's.
     printed_runs: runs behind a printed mean and std.
     notes: errata, and what the reader of a rendering must know.
+    data: the data set of a part that has another name, where a table trains twice on one (``datasets`` are its parts).
     reading: the usual one; selected: how it was chosen, where ``tune`` chose it.
     search: what ``tune`` tries.
     """
@@ -127,9 +128,14 @@ class Table:
     readings: Mapping[str, Reading]
     printed_runs: int
     notes: tuple[str, ...] = ()
+    data: Mapping[str, str] = field(default_factory=dict)
     reading: str = "corrected"
     selected: str = ""
     search: Search | None = None
+
+    def target(self, part: str) -> registry.Target:
+        """The data set of a part of the table."""
+        return registry.dataset(self.data.get(part, part))
 
     def row(self, name: str) -> Row:
         by_id = {row.id: row for row in self.rows}
@@ -181,11 +187,11 @@ class Selection:
 
     def budget(self, dataset: str) -> float:
         """Share of the paper's training on a data set, in generator updates: the least of the rows."""
-        mixture = registry.dataset(dataset)
-        points = len(mixture.centres) * mixture.per_mode
 
         def updates(protocol: Protocol) -> int:
-            return protocol.epochs * (protocol.fresh_iterations or math.ceil(points / protocol.batch_size))
+            if protocol.fresh_iterations:
+                return protocol.epochs * protocol.fresh_iterations
+            return protocol.epochs * math.ceil(self.table.target(dataset).training_size / protocol.batch_size)
 
         paper = dataclasses.replace(self, profile="paper", settings=Settings())
         return min(
@@ -224,7 +230,8 @@ class Selection:
     def cell(self, row: Row, seed: int, dataset: str = "") -> Cell:
         dataset = dataset or self.datasets_of(row)[0]
         overrides = tuple(sorted(self.overrides(row).items()))
-        return Cell(dataset, row.method, self.protocol(row, dataset), seed, overrides)
+        name = self.table.data.get(dataset, dataset)
+        return Cell(name, row.method, self.protocol(row, dataset), seed, overrides)
 
     def cells(self, row: Row, dataset: str = "") -> list[Cell]:
         """Of one data set, or of all that the row is trained on."""

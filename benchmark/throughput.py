@@ -5,6 +5,7 @@ Everything runs on the CPU, whatever else the machine has: times and peak must b
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ COLUMNS = ("method", "seeds", "ms_per_iteration_and_seed", "ratio_to_plain_loop"
 PEAK_SHAPES = ((1, 512), (1, 1024), (1, 2048), (8, 128))
 #: Seconds for each of them; long enough to meet a quiet moment of a shared machine.
 PEAK_SECONDS = 0.2
+#: Batches of data that the plain loop goes through again and again.
+PLAIN_BATCHES = 64
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,9 @@ def time_block(cell: Cell, seeds: int, iterations: int) -> float:
 def time_plain_loop(cell: Cell, iterations: int) -> float:
     """Milliseconds per iteration of one seed in the Lightning loop that a newcomer would write."""
     module = PlainLoop(make_module(cell, (0,)))
-    points = make_data(cell, (0,), module.method).points
+    data = make_data(cell, (0,), module.method)
+    batches = (batch[0, 0] for group in data.train_dataloader() for batch in group)
+    points = torch.cat(list(itertools.islice(batches, PLAIN_BATCHES)))
     skip_pretraining(module.method)
     loader = DataLoader(TensorDataset(points), batch_size=cell.protocol.batch_size, shuffle=True)
     stopwatch = Stopwatch(iterations)

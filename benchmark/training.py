@@ -28,7 +28,9 @@ from benchmark.environment import environment
 from benchmark.errors import Stopped, UserError
 from benchmark.evaluation import draw_samples, measure
 from benchmark.records import Record, Store, writing
+from benchmark.registry import Target
 from benchmark.sources import sources_of
+from datamodules.images import ImageDataModule
 from datamodules.mixture import GaussianMixture, MixtureDataModule
 from modules.base import AdversarialModule
 
@@ -57,33 +59,36 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
+DataModule = MixtureDataModule | ImageDataModule
 
 
 def make_module(cell: Cell, seeds: tuple[int, ...]) -> AdversarialModule:
     """The untrained module of a cell, one copy per seed."""
-    mixture = registry.dataset(cell.dataset)
-    return registry.method(cell.method)(cell.protocol, mixture.data_shape, seeds, **dict(cell.overrides))
+    shape = registry.dataset(cell.dataset).data_shape
+    return registry.method(cell.method)(cell.protocol, shape, seeds, **dict(cell.overrides))
 
 
-def make_data(cell: Cell, seeds: tuple[int, ...], module: AdversarialModule) -> MixtureDataModule:
+def make_data(cell: Cell, seeds: tuple[int, ...], module: AdversarialModule) -> DataModule:
     """The training data of a cell; the module's count of iterations starts where its pre-training does."""
-    protocol = cell.protocol
-    data = MixtureDataModule(
-        mixture_of(cell),
-        seeds,
-        protocol.batch_size,
-        module.draws_per_iteration,
-        scaled=protocol.scaling == "unit",
-        fresh_iterations=protocol.fresh_iterations,
-    )
+    protocol, target = cell.protocol, target_of(cell)
+    size, draws, fresh = protocol.batch_size, module.draws_per_iteration, protocol.fresh_iterations
+    data: DataModule
+    if isinstance(target, GaussianMixture):
+        scaled = protocol.scaling == "unit"
+        data = MixtureDataModule(target, seeds, size, draws, scaled=scaled, fresh_iterations=fresh)
+    else:
+        symmetric = protocol.scaling == "symmetric"
+        data = ImageDataModule(target, seeds, size, draws, symmetric=symmetric, fresh_iterations=fresh)
     module.iteration = -module.pretraining_epochs * data.iterations_per_epoch
     return data
 
 
-def mixture_of(cell: Cell) -> GaussianMixture:
-    mixture = registry.dataset(cell.dataset)
-    projected = cell.protocol.embedding == "projected" and mixture.noisy > 0
-    return dataclasses.replace(mixture, projected=True) if projected else mixture
+def target_of(cell: Cell) -> Target:
+    """A cell's data set, as its protocol has it."""
+    target = registry.dataset(cell.dataset)
+    if isinstance(target, GaussianMixture) and target.noisy and cell.protocol.embedding == "projected":
+        return dataclasses.replace(target, projected=True)
+    return target
 
 
 def make_trainer(cell: Cell, callbacks: list[Callback], accelerator: str, **limits: Any) -> Trainer:
@@ -110,7 +115,7 @@ class Evaluation(Callback):
         self,
         block: Block,
         module: AdversarialModule,
-        data: MixtureDataModule,
+        data: DataModule,
         checkpoint: Path | None,
         sources: str,
         watch: Watch,
@@ -170,15 +175,15 @@ class Evaluation(Callback):
 
     def _judge(self, epoch: int) -> None:
         """Draw samples and measure them."""
-        self.samples = draw_samples(self.module, self.data.mixture, self.protocol, epoch)
+        self.samples = draw_samples(self.module, self.data.target, self.protocol, epoch)
         for slot, points in enumerate(self.samples):
             # A last step can ruin a network after its last loss was taken.
             if self.diverged_at[slot] is None and not np.isfinite(points).all():
                 self.diverged_at[slot] = self.module.iteration
-        self.measures = measure(self.data.mixture, self.protocol, self.samples)
+        self.measures = measure(self.data.target, self.protocol, self.samples)
         for name, values in self.measures.items():
             self.curves.setdefault(name, []).append(values.tolist())
-        if epoch in frame_epochs(self.protocol.epochs) and self.samples.shape[2] <= FRAME_DIM:
+        if epoch in frame_epochs(self.protocol.epochs) and self.samples[0, 0].size <= FRAME_DIM:
             self.frames.append(self.samples[:, :FRAME_SAMPLES].astype(np.float16))
 
     def _report(self, trainer: Trainer) -> None:
@@ -242,7 +247,7 @@ def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto") -
 
 def sources_of_cell(cell: Cell) -> str:
     """Hash of the code that a cell's numbers depend on, as it is today."""
-    return sources_of(registry.method(cell.method), mixture_of(cell), cell.protocol.networks)
+    return sources_of(registry.method(cell.method), target_of(cell), cell.protocol.networks)
 
 
 def _write_records(store: Store, evaluation: Evaluation) -> None:
@@ -272,7 +277,7 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
             environment=environment() | {"device": evaluation.device},
         )
         if "captured_modes" in curves and not diverged:
-            modes, per_epoch = len(evaluation.data.mixture.centres), evaluation.data.iterations_per_epoch
+            modes, per_epoch = evaluation.data.target.modes, evaluation.data.iterations_per_epoch
             record.measures["updates_to_all_modes"] = updates_to(curves["captured_modes"], modes, per_epoch)
         if diverged:
             store.write(cell, record)

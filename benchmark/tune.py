@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from benchmark import registry
 from benchmark.records import Store
 from benchmark.sheet import fill, seeds_text
 from benchmark.table import Search, Selection, Table, select
@@ -45,5 +44,5 @@ def _distances(selection: Selection, search: Search, store: Store) -> Iterator[f
         column = columns.get(entry["column"])
         distance = abs(entry["mean"] - entry["paper_mean"])
         if column and not math.isnan(distance):
-            modes = len(registry.dataset(selection.dataset_of(column)).centres)
+            modes = selection.table.target(selection.dataset_of(column)).modes
             yield distance / (modes if column.measure.startswith("captured_modes") else 1)

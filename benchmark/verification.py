@@ -18,10 +18,10 @@ from benchmark.training import (
     make_data,
     make_module,
     make_trainer,
-    mixture_of,
     quiet,
     sources_of_cell,
     stoppable,
+    target_of,
 )
 
 
@@ -109,7 +109,7 @@ def _samples_difference(cell: Cell, record: Record, store: Store) -> str:
     samples = store.samples(cell, record)
     if len(samples) < cell.protocol.samples:
         return ""
-    for name, value in measure(mixture_of(cell), cell.protocol, samples[None]).items():
+    for name, value in measure(target_of(cell), cell.protocol, samples[None]).items():
         now, then = float(value[0]), record.measures.get(name)
         # Means over a block and over one model of it are taken in another order.
         if not (math.isclose(now, then, rel_tol=1e-12) if then is not None else math.isnan(now)):

@@ -78,6 +78,12 @@ class ImageSet:
                 raise MissingData(f"data set {self.name}: images of shape {list(shape)}, expected {list(expected)}")
 
     @property
+    def modes(self) -> int:
+        """Classes, numbers that stacks can spell, or, of a set without labels, images."""
+        labels = self.labels("test")
+        return len(labels) if labels[0] < 0 else (int(labels.max()) + 1) ** max(1, self.stack)
+
+    @property
     def training_size(self) -> int:
         """Size of the fixed training set."""
         return self.fixed if self.stack else len(self.images("train"))
@@ -253,12 +259,18 @@ def read_folder(folder: Path, part: Part) -> tuple[Array, Array]:
     for testing. Folders inside are classes."""
     whole = not (folder / part).is_dir()
     root = folder if whole else folder / part
-    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES) if root.is_dir() else []
+    files = image_files(root)
     if whole:
         files = [path for index, path in enumerate(files) if (index % 10 == 9) == (part == "test")]
     if not files:
         raise missing(f"folder:{folder}", root)
     classes = sorted({path.parent for path in files})
+    labels = np.array([classes.index(path.parent) for path in files]) if len(classes) > 1 else np.full(len(files), -1)
+    return decode(files), labels
+
+
+def decode(files: Sequence[Path]) -> Array:
+    """Image files of one size, uint8 ``[n, C, H, W]``, three channels unless they are grey. Raises ``MissingData``."""
     images: Array | None = None
     for index, path in enumerate(files):
         with Image.open(path) as image:
@@ -270,8 +282,12 @@ def read_folder(folder: Path, part: Part) -> tuple[Array, Array]:
             raise MissingData(f"{path} has shape {list(pixels.shape)}, other images {list(images.shape[1:])}")
         images[index] = pixels
     assert images is not None
-    labels = np.array([classes.index(path.parent) for path in files]) if len(classes) > 1 else np.full(len(files), -1)
-    return images, labels
+    return images
+
+
+def image_files(folder: Path) -> list[Path]:
+    """All images in a folder and those inside it, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES) if folder.is_dir() else []
 
 
 READERS: dict[str, Callable[[Path, Part], tuple[Array, Array]]] = {
@@ -365,17 +381,17 @@ class ImageDataModule(LightningDataModule):
         fresh_iterations: int = 0,
     ) -> None:
         super().__init__()
-        self.images, self.seeds, self.batch_size, self.draws = images, tuple(seeds), batch_size, draws
+        self.target, self.seeds, self.batch_size, self.draws = images, tuple(seeds), batch_size, draws
         self.symmetric, self.fresh_iterations = symmetric, fresh_iterations
 
     @cached_property
     def iterations_per_epoch(self) -> int:
-        return self.fresh_iterations or math.ceil(self.images.training_size / self.batch_size)
+        return self.fresh_iterations or math.ceil(self.target.training_size / self.batch_size)
 
     def train_dataloader(self) -> DataLoader:
         """The current epoch's batches; the trainer asks anew every epoch."""
         epoch = self.trainer.current_epoch if self.trainer else 0
-        batches = ImageBatches(self.images, self.seeds, self.batch_size, self.draws, epoch, self.fresh_iterations)
+        batches = ImageBatches(self.target, self.seeds, self.batch_size, self.draws, epoch, self.fresh_iterations)
         return DataLoader(batches, batch_size=None, collate_fn=self._to_range if self.symmetric else None)
 
     @staticmethod

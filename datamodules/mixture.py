@@ -51,6 +51,15 @@ class GaussianMixture:
     def data_shape(self) -> tuple[int, ...]:
         return (len(self.centres[0]),)
 
+    @property
+    def modes(self) -> int:
+        return len(self.centres)
+
+    @property
+    def training_size(self) -> int:
+        """Size of the fixed training set."""
+        return len(self.centres) * self.per_mode
+
     def scale(self, points: Array) -> Array:
         """Original units to the networks' [0, 1]."""
         return (points / self.limit + 1) / 2
@@ -175,19 +184,18 @@ class MixtureDataModule(LightningDataModule):
         fresh_iterations: int = 0,
     ) -> None:
         super().__init__()
-        self.mixture, self.seeds, self.batch_size, self.draws = mixture, tuple(seeds), batch_size, draws
+        self.target, self.seeds, self.batch_size, self.draws = mixture, tuple(seeds), batch_size, draws
         self.scaled, self.fresh_iterations = scaled, fresh_iterations
 
     @cached_property
     def points(self) -> Tensor:
         """The fixed training set as the networks see it, ``[n, d]``."""
-        points = self.mixture.training_points()
-        return torch.from_numpy(self.mixture.scale(points) if self.scaled else points)
+        points = self.target.training_points()
+        return torch.from_numpy(self.target.scale(points) if self.scaled else points)
 
     @property
     def iterations_per_epoch(self) -> int:
-        count = len(self.mixture.centres) * self.mixture.per_mode
-        return self.fresh_iterations or math.ceil(count / self.batch_size)
+        return self.fresh_iterations or math.ceil(self.target.training_size / self.batch_size)
 
     def train_dataloader(self) -> DataLoader:
         """The current epoch's batches; the trainer asks anew every epoch."""
@@ -195,8 +203,8 @@ class MixtureDataModule(LightningDataModule):
         batches: IterableDataset
         if self.fresh_iterations:
             batches = FreshBatches(
-                self.mixture, self.seeds, self.batch_size, self.draws, epoch, self.fresh_iterations, self.scaled
+                self.target, self.seeds, self.batch_size, self.draws, epoch, self.fresh_iterations, self.scaled
             )
         else:
-            batches = SeededBatches(self.mixture.name, self.points, self.seeds, self.batch_size, self.draws, epoch)
+            batches = SeededBatches(self.target.name, self.points, self.seeds, self.batch_size, self.draws, epoch)
         return DataLoader(batches, batch_size=None)

@@ -29,7 +29,10 @@ class GAAN(AdversarialModule):
     without its slips.
 
     lambda_r, lambda_w, lambda_p: weights of the regulariser (Eq. 5), of its latent distance (Eq. 6) and of the gradient
-        penalty (Eq. 4). ``lambda_r=0`` is the paper's GAAN_1, ``lambda_p=0`` leaves the penalty out.
+        penalty (Eq. 4). ``lambda_r=0`` is the paper's GAAN_1, ``lambda_p=0`` leaves the penalty out; ``lambda_w`` may
+        be ``dimensions``, sqrt(d / D) of the latent's d and the compared space's D coordinates (images).
+    compared: what reconstructions and the regulariser compare: ``data`` (2-D), or ``features`` of the discriminator
+        (images).
     penalty: ``squared`` (squared norm to 1, as Eq. 4 prints it), ``l2`` or ``rms`` (released 2-D code).
     real_weight, reconstruction_weight: weights of the two "real" terms of the discriminator loss; 1 and 1 in Eq. 4,
         which moves the discriminator's optimum from 1/2 to 2/3.
@@ -50,7 +53,7 @@ class GAAN(AdversarialModule):
         seeds: Sequence[int],
         *,
         lambda_r: float = 0.1,
-        lambda_w: float = 1.0,
+        lambda_w: float | Literal["dimensions"] = 1.0,
         lambda_p: float = 0.1,
         penalty: PenaltyNorm = "l2",
         real_weight: float = 0.5,
@@ -60,6 +63,7 @@ class GAAN(AdversarialModule):
         reconstruction_loss: Literal["squared-error", "cross-entropy"] = "squared-error",
         distance_from: Literal["data", "reconstruction"] = "data",
         discriminator_updates: int = 1,
+        compared: Literal["data", "features"] = "data",
     ) -> None:
         if reconstruction_loss == "cross-entropy" and training.scaling != "unit":
             raise ValueError("method.reconstruction_loss=cross-entropy needs data in [0, 1]: protocol.scaling=unit")
@@ -73,6 +77,7 @@ class GAAN(AdversarialModule):
         self.generator_loss, self.reconstruction_loss = generator_loss, reconstruction_loss
         self.distance_from = distance_from
         self.discriminator_updates = discriminator_updates
+        self.compared = compared
 
     def updates(self) -> Iterator[Update]:
         yield Update(self.reconstruction, moves=(self.encoder, self.generator))
@@ -81,18 +86,23 @@ class GAAN(AdversarialModule):
 
     def reconstruction(self, x: Tensor, z: Tensor) -> Tensor:
         """|x - G(E(x))|^2 + lambda_r (f - lambda_w g)^2 (Eqs. 3, 5 and 6), f and g differences of means over the batch
-        and all coordinates: f of data and samples, g of codes and latents."""
+        and all coordinates: f of data and samples, or of their features, g of codes and latents."""
         code = self.encoder(x)
         logits, sample_logits = together(self.generator.logits, code, z)
-        rebuilt = self.generator.finish(logits)
+        rebuilt, sample = self.generator.finish(logits), self.generator.finish(sample_logits)
+        data = x
+        if self.compared == "features":
+            data, rebuilt, sample = together(self.discriminator.features, x, rebuilt, sample)
         if self.reconstruction_loss == "squared-error":
-            loss = squared_distance(x, rebuilt)
+            loss = squared_distance(data, rebuilt)
         else:
             loss = sigmoid_cross_entropy(logits, x)
-        start = x if self.distance_from == "data" else rebuilt
-        f = per_seed(start) - per_seed(self.generator.finish(sample_logits))
+        f = per_seed(data if self.distance_from == "data" else rebuilt) - per_seed(sample)
         g = per_seed(code) - per_seed(z)
-        return loss + self.lambda_r * (f - self.lambda_w * g).square()
+        weight = self.lambda_w
+        if weight == "dimensions":
+            weight = (z[0, 0].numel() / data[0, 0].numel()) ** 0.5
+        return loss + self.lambda_r * (f - weight * g).square()
 
     def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
         """Logistic loss on data, reconstructions and samples, plus the penalty between data and samples (Eq. 4 with

@@ -16,6 +16,7 @@ class GAN(AdversarialModule):
 
     generator_loss: ``non-saturating`` (-log D(G(z)), section 3) or ``minimax`` (log(1 - D(G(z))), Eq. 1, which
         saturates where the discriminator is sure).
+    generator_rate: the generator's learning rate as a multiple of the protocol's.
     """
 
     name = "gan"
@@ -27,15 +28,16 @@ class GAN(AdversarialModule):
         seeds: Sequence[int],
         *,
         generator_loss: GeneratorLoss = "non-saturating",
+        generator_rate: float = 1.0,
     ) -> None:
         super().__init__(training, data_shape, seeds)
         self.generator = self.build_generator()
         self.discriminator = self.build_reader("discriminator", 1)
-        self.generator_loss = generator_loss
+        self.generator_loss, self.generator_rate = generator_loss, generator_rate
 
     def updates(self) -> Iterator[Update]:
         yield Update(self.discrimination, moves=(self.discriminator,))
-        yield Update(self.deception, moves=(self.generator,))
+        yield Update(self.deception, moves=(self.generator,), rate=self.generator_rate)
 
     def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D(x) - E log(1 - D(G(z))) (Eq. 1)."""

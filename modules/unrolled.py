@@ -28,7 +28,7 @@ class UnrolledGAN(AdversarialModule):
     inner_optimizer: ``adam`` goes on from the moments of the discriminator's own Adam (notebook); ``sgd`` is plain
         gradient descent with the same rate.
     generator_loss: ``non-saturating`` (paper) or ``minimax`` (notebook).
-    discriminator_rate: the discriminator's learning rate as a multiple of the protocol's (0.1 in the notebook).
+    discriminator_rate, generator_rate: their learning rates as multiples of the protocol's (0.1 and 1 in the notebook).
     """
 
     name = "unrolled"
@@ -43,6 +43,7 @@ class UnrolledGAN(AdversarialModule):
         inner_optimizer: Literal["adam", "sgd"] = "adam",
         generator_loss: GeneratorLoss = "non-saturating",
         discriminator_rate: float = 1.0,
+        generator_rate: float = 1.0,
     ) -> None:
         if k < 1:
             raise ValueError("method.k must be at least 1; without inner steps the method is gan")
@@ -50,10 +51,10 @@ class UnrolledGAN(AdversarialModule):
         self.generator = self.build_generator()
         self.discriminator = self.build_reader("discriminator", 1)
         self.k, self.inner_optimizer, self.generator_loss = k, inner_optimizer, generator_loss
-        self.discriminator_rate = discriminator_rate
+        self.discriminator_rate, self.generator_rate = discriminator_rate, generator_rate
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.deception, moves=(self.generator,))
+        yield Update(self.deception, moves=(self.generator,), rate=self.generator_rate)
         yield Update(self.discrimination, moves=(self.discriminator,), rate=self.discriminator_rate)
 
     def discrimination(self, x: Tensor, z: Tensor) -> Tensor:

@@ -75,7 +75,7 @@ def draw_curves(selection: Selection, records: Records, store: Store) -> matplot
     picture = blank(10, 3.6)
     axes = picture.subplots(1, 2)
     protocol = selection.protocol(next(_shown(selection, records))[0])
-    mixture = registry.dataset(selection.datasets[0])
+    mixture = registry.mixture(selection.datasets[0])
     modes = len(mixture.centres)
     _draw_measure(axes[0], selection, records, "registered_modes")
     axes[0].set(ylabel=f"registered modes, of {modes}", ylim=(0, modes * 1.04))
@@ -109,7 +109,7 @@ def _draw_measure(ax: Axes, selection: Selection, records: Records, name: str) -
 def draw_samples(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
     """Final samples of each method's first finished seed, beside as many new points of the data (Fig. 6)."""
     shown = list(_shown(selection, records))
-    mixture = registry.dataset(selection.datasets[0])
+    mixture = registry.mixture(selection.datasets[0])
     lines, columns = _grid(len(shown) + 1)
     picture = blank(max(2.5 * columns, _LEAST_WIDTH), 2.85 * lines + 0.3)
     axes = _panels(picture, len(shown) + 1, "x₁ (units of the data)", "x₂ (units of the data)")
@@ -162,7 +162,7 @@ def mode_shares(samples: Array, centres: Array, radius: float) -> Array:
 
 def _stored_shares(selection: Selection, row: Row, pairs: Sequence[tuple[Cell, Record]], store: Store) -> Array:
     """Shares per mode ``[S, K]`` of the seeds that have any registered point."""
-    centres = np.array(registry.dataset(selection.datasets[0]).centres)
+    centres = np.array(registry.mixture(selection.datasets[0]).centres)
     radius = selection.protocol(row).mode_radius
     shares = np.stack([mode_shares(store.samples(cell, record), centres, radius) for cell, record in pairs])
     return shares[np.isfinite(shares).all(-1)]
@@ -171,7 +171,7 @@ def _stored_shares(selection: Selection, row: Row, pairs: Sequence[tuple[Cell, R
 def draw_shares(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
     """Share of the registered points that each mode got, one panel per method (Fig. 7)."""
     shown = list(_shown(selection, records))
-    mixture = registry.dataset(selection.datasets[0])
+    mixture = registry.mixture(selection.datasets[0])
     lines, columns = _grid(len(shown))
     picture = blank(max(2.75 * columns, _LEAST_WIDTH), 2.2 * lines + 0.5)
     axes = _panels(picture, len(shown), "mode, by its x₁ (units of the data), then x₂", "share of registered points")

@@ -90,7 +90,7 @@ def draw_densities(selection: Selection, records: Records, store: Store) -> matp
     for ax in axes.flat:
         ax.set_axis_off()
     for line, (name, rows) in zip(axes, shown.items(), strict=True):
-        mixture = registry.dataset(name)
+        mixture = registry.mixture(name)
         half = half_width(mixture)
         panels = [("data", _real(mixture, 2_500))]
         panels += [(f"{row.title}, seed {cell.seed}", store.samples(cell, record)) for row, (cell, record) in rows]
@@ -117,7 +117,7 @@ def draw_progress(selection: Selection, records: Records, store: Store) -> matpl
         for spare in line[len(chosen) :]:
             spare.remove()
         for ax, index in zip(line, chosen, strict=False):
-            scatter(ax, frames[index], registry.dataset(name), line_style(selection, row.id)[0])
+            scatter(ax, frames[index], registry.mixture(name), line_style(selection, row.id)[0])
             ax.set_title(f"after {updates(cell, epochs[index]):,} updates", fontsize=6.5)
         title = "\n".join(textwrap.wrap(row.title, 18))
         line[0].set_ylabel(f"{title}\n{name}", fontsize=6.5)
@@ -126,7 +126,7 @@ def draw_progress(selection: Selection, records: Records, store: Store) -> matpl
 
 def updates(cell: Cell, epoch: int) -> int:
     """Generator updates after an epoch, pre-training not counted."""
-    mixture, protocol = registry.dataset(cell.dataset), cell.protocol
+    mixture, protocol = registry.mixture(cell.dataset), cell.protocol
     per_pass = -(-len(mixture.centres) * mixture.per_mode // protocol.batch_size)
     return epoch * (protocol.fresh_iterations or per_pass)
 
@@ -155,7 +155,7 @@ def draw_reconstruction(selection: Selection, records: Records, store: Store) ->
     picture = blank(8.4, 5.4)
     axes = picture.subplots(2, 3)
     for line, (row, (cell, record)) in zip(axes, chosen, strict=True):
-        mixture = registry.dataset(cell.dataset)
+        mixture = registry.mixture(cell.dataset)
         samples, latents = store.samples(cell, record), latents_of(cell)
         real = _real(mixture, len(samples))
         codes = [reconstruct(samples / mixture.limit, latents, points / mixture.limit) for points in (samples, real)]
@@ -179,13 +179,13 @@ def _in_the_plane(pair: Pair) -> bool:
 
 def _share_of_modes(pair: Pair) -> float:
     cell, record = pair
-    return (record.measures["captured_modes"] or 0) / len(registry.dataset(cell.dataset).centres)
+    return (record.measures["captured_modes"] or 0) / len(registry.mixture(cell.dataset).centres)
 
 
 def latents_of(cell: Cell) -> Array:
     """The latents ``[n, latent_dim]`` of a cell's stored samples."""
     protocol = cell.protocol
-    (generator,) = evaluation_generators(registry.dataset(cell.dataset), (cell.seed,), protocol.epochs)
+    (generator,) = evaluation_generators(cell.dataset, (cell.seed,), protocol.epochs)
     return draw(generator, protocol.prior, (protocol.samples, protocol.latent_dim))
 
 
@@ -208,11 +208,11 @@ def draw_steps(selection: Selection, records: Records, store: Store) -> matplotl
     Its autoencoder is trained again from the same seed and data, as no network is stored; fakes are its stored samples.
     """
     stored = [pair for pairs in records.values() for pair in pairs if registry.method(pair[0].method) is AEIS]
-    stored = [pair for pair in stored if pair[1].frames and len(registry.dataset(pair[0].dataset).centres[0]) == 2]
+    stored = [pair for pair in stored if pair[1].frames and len(registry.mixture(pair[0].dataset).centres[0]) == 2]
     if not stored:
         raise UserError("this figure needs a model of aeis on ring8 or grid25 with samples along its training")
     cell, record = max(stored, key=lambda pair: (pair[0].overrides == (), pair[0].dataset == "grid25"))
-    frames, mixture = store.frames(cell, record), registry.dataset(cell.dataset)
+    frames, mixture = store.frames(cell, record), registry.mixture(cell.dataset)
     assert frames is not None
     module, index = pretrained(cell), min(1, len(frames) - 1)
     scale = mixture.scale if cell.protocol.scaling == "unit" else lambda points: points
