@@ -118,7 +118,7 @@ def make_parser() -> Parser:
         made[verb].add_argument("--format", choices=FORMATS, default="text", help="default: text")
     made["throughput"].add_argument("--format", choices=("text", "csv", "json"), default="text", help="default: text")
     made["data"].add_argument("name", metavar="NAME", help=f"{', '.join(READERS)} or folder:PATH")
-    made["classifier"].add_argument("--epochs", type=_positive, default=15, metavar="N", help="default: 15")
+    made["classifier"].add_argument("--epochs", type=_positive, default=12, metavar="N", help="default: 12")
     made["classifier"].add_argument("--output", type=Path, metavar="FILE", help="default: the weights in use")
     for verb in ("plan", "run", "show", "tune", "verify", "figure", "throughput", "data", "classifier", "evaluate"):
         made[verb].add_argument("--data", metavar="DIR", help=f"default: ${DATA_VARIABLE}, or data")

@@ -94,7 +94,7 @@ def test_figures_of_the_paper_are_found() -> None:
         find_figure("gaan-fig55")
 
 
-@pytest.mark.parametrize("figure", map(find_figure, FIGURES), ids=FIGURES)
+@pytest.mark.parametrize("figure", [find_figure(name) for name in FIGURES], ids=FIGURES)
 def test_draws_png_and_svg_and_the_same_bytes_again(figure: Figure, mixed: Store) -> None:
     selection = choose(figure.id)
     paths = draw(figure, selection, mixed)
@@ -109,7 +109,7 @@ def test_draws_png_and_svg_and_the_same_bytes_again(figure: Figure, mixed: Store
     assert sorted(folder.iterdir()) == sorted(paths), "temporary files were left behind"
 
 
-@pytest.mark.parametrize("figure", map(find_figure, FIGURES), ids=FIGURES)
+@pytest.mark.parametrize("figure", [find_figure(name) for name in FIGURES], ids=FIGURES)
 @pytest.mark.parametrize("rows", [("gan",), None])
 def test_no_text_is_cut_off_or_lies_on_another(figure: Figure, rows: tuple[str, ...] | None, store: Store) -> None:
     selection = choose(figure.id, seeds=(0,), methods=rows or ())

@@ -91,11 +91,11 @@ def test_known_rows_rank_as_they_must(filled: Store) -> None:
     assert mean("real", "registered_points") > 20 * mean("spread", "registered_points")
 
 
-def test_known_samples_do_not_depend_on_the_other_seeds() -> None:
+def test_known_samples_do_not_depend_on_the_other_seeds(filled: Store) -> None:
     chosen = selection()
     protocol = chosen.protocol(chosen.rows[0])
-    both = known_samples(dataset("grid25-gaan"), protocol, (3, 4))
-    alone = known_samples(dataset("grid25-gaan"), protocol, (4,))
+    both = known_samples(dataset("grid25-gaan"), protocol, (3, 4), filled)
+    alone = known_samples(dataset("grid25-gaan"), protocol, (4,), filled)
     assert both["real"]["cv"][1] == pytest.approx(alone["real"]["cv"][0], rel=1e-12)
 
 
