@@ -28,7 +28,7 @@ def make_movie(store: Store, name: str) -> Path:
     record = store.read(cell)
     frames = store.frames(cell, record) if record else None
     if frames is None:
-        raise UserError(f"cell {cell.id} kept no samples along its training; delete its record and run it again")
+        raise UserError(f"cell {cell.id} kept no samples along its training, as only mixtures in 2 and 3 dimensions do")
     mixture, epochs = registry.mixture(cell.dataset), frame_epochs(cell.protocol.epochs)
     path = store.folder / "figures" / f"movie-{cell.id}.gif"
     with matplotlib.rc_context():

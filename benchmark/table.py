@@ -71,13 +71,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Profile:
-    """How much is trained: fields of the protocol, by data set where they differ, and the seeds of a run that does not
-    name any."""
+    """How much is trained: fields of the protocol (by data set where they differ) and of the methods by row, and the
+    seeds of a run that does not name any."""
 
     protocol: Mapping[str, Setting]
     seeds: int
     first_seed: int = 0
     datasets: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict)
+    overrides: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -219,11 +220,12 @@ class Selection:
         return Protocol(**{**fields, **self.settings.protocol})
 
     def overrides(self, row: Row) -> dict[str, Setting]:
-        """Method fields of a row that differ from the defaults: the reading's, then the user's, then what makes it
-        this row."""
+        """Method fields of a row that differ from the defaults: the reading's and the profile's, then the user's, then
+        what makes it this row."""
         method = registry.method(row.method)
         reading = self.table.readings[self.reading].overrides.get(row.id, {})
-        fields = {**reading, **self.settings.for_method(method), **row.overrides}
+        profile = self.table.profiles[self.profile].overrides.get(row.id, {})
+        fields = {**reading, **profile, **self.settings.for_method(method), **row.overrides}
         defaults = {name: field.default for name, field in method_fields(method).items()}
         return {name: value for name, value in fields.items() if value != defaults[name]}
 
