@@ -73,8 +73,13 @@ def held_out_bandwidth(points: Array, bandwidths: Sequence[float], held_out: flo
     kernels' centres. Right for data of many modes, where the rules of Scott and Silverman smooth far too much."""
     count = len(points) - round(held_out * len(points))
     squares = cdist(points[count:].astype(np.float64), points[:count].astype(np.float64), "sqeuclidean")
-    dim = points.shape[1]
-    likelihoods = [float(np.mean(logsumexp(squares * (-0.5 / h**2), axis=1)) - dim * np.log(h)) for h in bandwidths]
+    nearest, dim = squares.min(1), points.shape[1]
+    # What counts is near the nearest, where single precision of the difference is enough.
+    beyond = (squares - nearest[:, None]).astype(np.float32)
+    likelihoods = []
+    for h in bandwidths:
+        logs = np.log(np.exp(beyond * np.float32(-0.5 / h**2)).sum(1, dtype=np.float64)) - nearest / (2 * h**2)
+        likelihoods.append(float(logs.mean()) - dim * np.log(h))
     return float(bandwidths[int(np.argmax(likelihoods))])
 
 
