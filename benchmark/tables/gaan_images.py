@@ -50,7 +50,7 @@ TABLE_3 = Table(
             "gan",
             overrides={"generator_rate": 0.5},
             printed=_printed(((30.6, 20.73), (5.99, 0.42)), ((628.0, 140.9), (2.58, 0.75))),
-            picked="printed: quoted from Metz et al.",
+            picked="printed: quoted from Metz et al. 2017",
         ),
         Row(
             "unrolled",
@@ -58,7 +58,7 @@ TABLE_3 = Table(
             "unrolled",
             overrides={"k": 10, "generator_rate": 0.5},
             printed=_printed(((327.2, 74.67), (4.66, 0.46)), ((817.4, 37.91), (1.43, 0.12))),
-            picked="printed: quoted from Metz et al.",
+            picked="printed: quoted from Metz et al. 2017",
         ),
         Row(
             "wgan-gp",
