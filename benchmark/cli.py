@@ -27,8 +27,7 @@ from benchmark.table import NetworkTable, Selection, all_tables, find_table, sel
 from datamodules.image_sets import MNIST
 from datamodules.images import DATA_VARIABLE, READERS, ImageSet, MissingData, download, read_images
 from modules.base import AdversarialModule
-from modules.convolutions import CONVOLUTIONS, find_family
-from modules.networks import NETWORKS
+from modules.convolutions import families
 
 VERBS = {
     "list": "what there is: tables, figures, methods, data sets, measures, protocols",
@@ -264,7 +263,7 @@ def _list(args: argparse.Namespace) -> int:
     drawn = {name: f"{f.title} (from {f.table})" for name, f in sorted(all_figures().items())}
     section("figures", drawn | {"movie": "The training of any stored model on a mixture (--cell ID)"})
     section("methods", {name: _summary(method) for name, method in sorted(registry.methods().items())})
-    section("networks", {name: find_family(name).source for name in [*NETWORKS, *CONVOLUTIONS]})
+    section("networks", {name: family.source for name, family in families().items()})
     section("data sets", {name: mixture.source for name, mixture in sorted(registry.datasets().items())})
     measures = {c.measure: c.printed_title for t in reversed(trained.values()) for c in t.columns}
     section("measures", {name: f"beside {title}" if title else "" for name, title in measures.items()})

@@ -14,8 +14,7 @@ import jsonargparse
 from benchmark.cells import Protocol, Setting
 from benchmark.errors import UserError, unknown
 from modules.base import AdversarialModule
-from modules.convolutions import CONVOLUTIONS
-from modules.networks import NETWORKS
+from modules.convolutions import families
 
 #: Names that a cell is picked by, and what is fixed for now, are no fields to set.
 _FIXED = {"profile", "reading"}
@@ -111,7 +110,7 @@ def _check_protocol(fields: Mapping[str, Setting]) -> None:
         "mode_min_points",
     }
     for name, value in fields.items():
-        if name == "networks" and value not in (known := {**NETWORKS, **CONVOLUTIONS}):
+        if name == "networks" and value not in (known := families()):
             raise unknown("networks", str(value), known)
         if name in positive and not (isinstance(value, (int, float)) and 0 < value < math.inf):
             raise UserError(f"--set protocol.{name}={value}: must be greater than 0, and finite")

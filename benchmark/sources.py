@@ -50,9 +50,7 @@ def sources_of(method: type[AdversarialModule], target: Target, networks: str) -
     house = _HOUSE | {method.__module__.partition(".")[0]}
     for root in roots(method, target, networks):
         _follow(root.__module__, root.__name__, house, found)
-    found["data"] = repr(dataclasses.replace(target, source=""))
-    if target.measures == "digits":
-        found["classifier"] = weights_hash()
+    found |= _facts(target)
     found["networks"] = repr(dataclasses.replace(find_family(networks), source=""))
     return digest(found)
 
@@ -62,10 +60,14 @@ def sources_of_measures(target: Target) -> str:
     found: dict[str, Shape] = {}
     root = MEASURES[target.measures]
     _follow(root.__module__, root.__name__, _HOUSE, found)
-    found["data"] = repr(dataclasses.replace(target, source=""))
-    if target.measures == "digits":
-        found["classifier"] = weights_hash()
+    found |= _facts(target)
     return digest(found)
+
+
+def _facts(target: Target) -> dict[str, Shape]:
+    """What is not code: the data's own description, and the weights of the classifier that judges digits."""
+    facts: dict[str, Shape] = {"data": repr(dataclasses.replace(target, source=""))}
+    return facts | ({"classifier": weights_hash()} if target.measures == "digits" else {})
 
 
 def roots(method: type[AdversarialModule], target: Target, networks: str) -> list[Any]:

@@ -113,7 +113,7 @@ class AEIS(GAN):
         self.fake_codes[:, self.iteration % self.fake_codes.shape[1], : fake.shape[1]] = fake.detach()
         partners, weights = self.pairs(real, fake.detach())
         paired = fake.gather(1, partners.unsqueeze(2).expand_as(fake))
-        adversarial = self.deceived(sample)
+        adversarial = self.deceived(self.discriminator.logits(sample))
         return adversarial + self.pair_weight * (weights * (real - paired).square().sum(2)).mean(1)
 
     def codes(self, x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
 from modules.losses import says_fake, says_real
+from modules.networks import together
 
 
 class ALI(AdversarialModule):
@@ -32,23 +33,19 @@ class ALI(AdversarialModule):
         yield Update(self.discrimination, moves=(self.discriminator,))
         yield Update(self.deception, moves=(self.generator, self.encoder))
 
-    def pairs(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Data and codes of the pairs (x, E(x)) and then (G(z), z), ``[S, 2 B, ...]`` each."""
+    def pairs(self, x: Tensor, z: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """(x, E(x)) and (G(z), z)."""
         code = self.encoder(x, self.random("encoder", x, "normal", z.shape[2]))
-        return torch.cat([x, self.generator(z)], 1), torch.cat([code, z], 1)
-
-    def judged(self, data: Tensor, codes: Tensor) -> Sequence[Tensor]:
-        """Logits of the first and of the second half of the pairs."""
-        return self.discriminator.logits(data, codes).chunk(2, 1)
+        return (x, code), (self.generator(z), z)
 
     def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
         """-log D(x, E(x)) - log(1 - D(G(z), z)) (Alg. 1)."""
         with torch.no_grad():
             pairs = self.pairs(x, z)
-        inferred, generated = self.judged(*pairs)
+        inferred, generated = together(self.discriminator.logits, *pairs)
         return says_real(inferred) + says_fake(generated)
 
     def deception(self, x: Tensor, z: Tensor) -> Tensor:
         """-log(1 - D(x, E(x))) - log D(G(z), z) (Alg. 1)."""
-        inferred, generated = self.judged(*self.pairs(x, z))
+        inferred, generated = together(self.discriminator.logits, *self.pairs(x, z))
         return says_fake(inferred) + says_real(generated)

@@ -320,6 +320,11 @@ CONVOLUTIONS: dict[str, ConvFamily] = {
 }
 
 
+def families() -> dict[str, MLPFamily | ConvFamily]:
+    """Every choice of networks, by name."""
+    return {**NETWORKS, **CONVOLUTIONS}
+
+
 def find_family(name: str) -> MLPFamily | ConvFamily:
     """The networks of that name."""
-    return NETWORKS[name] if name in NETWORKS else CONVOLUTIONS[name]
+    return families()[name]

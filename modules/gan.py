@@ -46,9 +46,8 @@ class GAN(AdversarialModule):
 
     def deception(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D(G(z)) (section 3), or E log(1 - D(G(z))) (Eq. 1)."""
-        return self.deceived(self.generator(z))
+        return self.deceived(self.discriminator.logits(self.generator(z)))
 
-    def deceived(self, sample: Tensor) -> Tensor:
-        """The generator's loss for its samples."""
-        logits = self.discriminator.logits(sample)
+    def deceived(self, logits: Tensor) -> Tensor:
+        """The generator's loss for the logits of its samples."""
         return says_real(logits) if self.generator_loss == "non-saturating" else -says_fake(logits)

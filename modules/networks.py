@@ -156,12 +156,15 @@ def activate(x: Tensor, activation: Activation) -> Tensor:
     return x.tanh() if activation == "tanh" else x.unflatten(2, (-1, PIECES)).amax(3)
 
 
-def together(network: Callable[[Tensor], Tensor], *batches: Tensor) -> tuple[Tensor, ...]:
-    """One pass over several batches ``[S, B_i, ...]``: the outputs of each, at the cost of fewer, larger products. A
-    network whose batch norm would mix them takes them one after another."""
+def together(network: Callable[..., Tensor], *batches: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """One pass over several batches ``[S, B_i, ...]``, or over tuples of what a network reads side by side: the outputs
+    of each, at the cost of fewer, larger products. A network whose batch norm would mix them takes them one after
+    another."""
+    parts = [batch if isinstance(batch, tuple) else (batch,) for batch in batches]
     if getattr(getattr(network, "__self__", network), "mixes_batch", False):
-        return tuple(network(batch) for batch in batches)
-    return network(torch.cat(batches, 1)).split([batch.shape[1] for batch in batches], 1)
+        return tuple(network(*part) for part in parts)
+    joined = (torch.cat(column, 1) for column in zip(*parts, strict=True))
+    return network(*joined).split([part[0].shape[1] for part in parts], 1)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import Training, Update
+from modules.gan import GAN
 from modules.losses import GeneratorLoss, says_fake, says_real
 from modules.networks import together
 
@@ -19,7 +20,7 @@ _LEAST_MOMENT = 1e-30
 _ADAM_EPS = 1e-8
 
 
-class UnrolledGAN(AdversarialModule):
+class UnrolledGAN(GAN):
     """Unrolled GAN (Metz et al. 2017, arXiv:1611.02163, section 2.2): the generator is moved against the discriminator
     that ``k`` more of the discriminator's steps would give, and the gradient goes through these steps. Then the
     discriminator itself takes one step.
@@ -47,20 +48,12 @@ class UnrolledGAN(AdversarialModule):
     ) -> None:
         if k < 1:
             raise ValueError("method.k must be at least 1; without inner steps the method is gan")
-        super().__init__(training, data_shape, seeds)
-        self.generator = self.build_generator()
-        self.discriminator = self.build_reader("discriminator", 1)
-        self.k, self.inner_optimizer, self.generator_loss = k, inner_optimizer, generator_loss
-        self.discriminator_rate, self.generator_rate = discriminator_rate, generator_rate
+        super().__init__(training, data_shape, seeds, generator_loss=generator_loss, generator_rate=generator_rate)
+        self.k, self.inner_optimizer, self.discriminator_rate = k, inner_optimizer, discriminator_rate
 
     def updates(self) -> Iterator[Update]:
         yield Update(self.deception, moves=(self.generator,), rate=self.generator_rate)
         yield Update(self.discrimination, moves=(self.discriminator,), rate=self.discriminator_rate)
-
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
-        """-E log D(x) - E log(1 - D(G(z)))."""
-        real, fake = together(self.discriminator.logits, x, self.fake(z))
-        return says_real(real) + says_fake(fake)
 
     def deception(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D_k(G(z)) or E log(1 - D_k(G(z))), D_k the discriminator after k steps (Eqs. 7 to 9)."""
@@ -80,7 +73,7 @@ class UnrolledGAN(AdversarialModule):
                 rate = self.rate(self.discriminator_rate)
                 values = [v - rate * g for v, g in zip(values, gradients, strict=True)]
         logits = functional_call(self.discriminator, dict(zip(names, values, strict=True)), (sample,))
-        return says_real(logits) if self.generator_loss == "non-saturating" else -says_fake(logits)
+        return self.deceived(logits)
 
     def adam_step(
         self, values: Sequence[Tensor], gradients: Sequence[Tensor], state: tuple[int, list[Tensor], list[Tensor]]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
 from modules.losses import per_seed, says_fake, says_real, squared_distance
+from modules.networks import together
 
 
 class VEEGAN(AdversarialModule):
@@ -60,8 +61,8 @@ class VEEGAN(AdversarialModule):
     def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
         """-log D(z, G(z)) - log(1 - D(F(x), x)): the generated pair is labelled 1 (Eq. 6 and Alg. 1, line 7)."""
         with torch.no_grad():
-            data, noise = torch.cat([self.made(z), x], 1), torch.cat([z, self.reconstructor(x)], 1)
-        generated, inferred = self.discriminator.logits(data, noise).chunk(2, 1)
+            pairs = (self.made(z), z), (x, self.reconstructor(x))
+        generated, inferred = together(self.discriminator.logits, *pairs)
         return says_real(generated) + says_fake(inferred)
 
     def deception(self, x: Tensor, z: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -11,8 +12,10 @@ from benchmark import registry
 from benchmark.cells import Cell
 from benchmark.evaluation import measure
 from benchmark.records import Record, Status, Store
+from benchmark.runner import to_do
 from benchmark.sources import sources_of
 from benchmark.table import Selection
+from benchmark.training import Watch, train
 
 
 def make_record(cell: Cell, status: Status = "done", seed: int | None = None) -> tuple[Record, np.ndarray]:
@@ -47,3 +50,12 @@ def change(store: Store, cell: Cell, **fields: object) -> None:
     record = store.read(cell)
     assert record is not None
     store.write(cell, dataclasses.replace(record, **fields), store.samples(cell, record))
+
+
+def run(folder: Path, cells: list[Cell], watch: Watch = lambda progress: None) -> list[Record]:
+    """Train what is left of ``cells`` with its results in ``folder``: their records."""
+    store = Store(folder)
+    store.prepare()
+    for block in to_do(store, cells):
+        train(block, store, watch, "cpu")
+    return [record for cell in cells if (record := store.read(cell))]

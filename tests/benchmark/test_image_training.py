@@ -16,12 +16,14 @@ from benchmark.cells import Cell, Protocol
 from benchmark.cli import main
 from benchmark.errors import UserError
 from benchmark.evaluation import as_pixels, measure
-from benchmark.records import Record, Store
+from benchmark.records import Store
 from benchmark.runner import run_blocks, to_do
 from benchmark.samples import read_image_samples
 from benchmark.sheet import known_samples
-from benchmark.training import Progress, train
+from benchmark.training import Progress
 from datamodules.image_sets import DIGITS, DIGITS_1K
+
+from .made import run
 
 PROTOCOL = Protocol(
     profile="test",
@@ -37,14 +39,6 @@ PROTOCOL = Protocol(
 )
 CELLS = [Cell("digits-1k", "gan", PROTOCOL, seed) for seed in (0, 1)]
 SHAPE = (3, 28, 28)
-
-
-def run(folder: Path, cells: list[Cell], watch=lambda progress: None) -> list[Record]:
-    store = Store(folder)
-    store.prepare()
-    for block in to_do(store, cells):
-        train(block, store, watch, "cpu")
-    return [record for cell in cells if (record := store.read(cell))]
 
 
 def test_records_hold_modes_and_a_few_images(tmp_path: Path) -> None:

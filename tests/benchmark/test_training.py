@@ -16,8 +16,10 @@ from benchmark.cells import Cell, Protocol, lay_out, leave_out
 from benchmark.errors import Stopped, UserError
 from benchmark.records import Record, Store
 from benchmark.runner import run_blocks, to_do
-from benchmark.training import Progress, train
+from benchmark.training import Progress
 from datamodules.grid25_gaan import GRID25_GAAN
+
+from .made import run
 
 SHORT = Protocol(profile="test", epochs=3, width=2, beta1=0.8, lr_decay=0.9, batch_size=64, lr_decay_every=20)
 
@@ -31,14 +33,6 @@ def small_data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def cells(method: str, *seeds: int, protocol: Protocol = SHORT) -> list[Cell]:
     return [Cell("grid25-gaan", method, protocol, seed) for seed in seeds]
-
-
-def run(folder: Path, chosen: list[Cell], watch=lambda progress: None) -> list[Record]:
-    store = Store(folder)
-    store.prepare()
-    for block in to_do(store, chosen):
-        train(block, store, watch, "cpu")
-    return [record for cell in chosen if (record := store.read(cell))]
 
 
 def numbers(record: Record) -> tuple:

@@ -14,12 +14,9 @@ from PIL import Image
 from datamodules import images
 from datamodules.image_sets import CELEBA, CIFAR10, DIGITS, DIGITS_1K, MNIST, MNIST_1K
 from datamodules.images import DATA_VARIABLE, ImageBatches, ImageDataModule, ImageSet, MissingData, read_images
+from tests.real_data import needs_data
 
 RNG = np.random.default_rng(0)
-
-needs_data = pytest.mark.skipif(
-    not os.environ.get(DATA_VARIABLE), reason=f"{DATA_VARIABLE} names no folder with mnist, cifar10 and celeba"
-)
 
 
 @pytest.fixture(autouse=True)

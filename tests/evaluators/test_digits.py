@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,6 @@ from scipy.stats import entropy
 from torch import Tensor, nn
 
 from datamodules.image_sets import MNIST, MNIST_1K
-from datamodules.images import DATA_VARIABLE
 from evaluators.digits import (
     WEIGHTS,
     DigitModes,
@@ -23,8 +20,7 @@ from evaluators.digits import (
     number_counts,
     weights_hash,
 )
-
-needs_data = pytest.mark.skipif(not os.environ.get(DATA_VARIABLE), reason=f"{DATA_VARIABLE} names no folder with mnist")
+from tests.real_data import needs_data
 
 
 class Brightness(nn.Module):
