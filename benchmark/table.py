@@ -99,10 +99,12 @@ class Search:
 
     profile: how much each is trained; its seeds are no other profile's.
     measures: whose printed values are to be met.
+    rows: those that are trained, all with printed values if empty.
     """
 
     profile: str
     measures: tuple[str, ...]
+    rows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ COLUMNS = ("table", "reading", "misfit", "entries", "seeds", "profile")
 
 
 def candidates(table: Table, search: Search, datasets: Sequence[str] = ()) -> list[Selection]:
-    """One selection per reading, of the rows that have printed values."""
-    rows = [row.id for row in table.rows if row.printed]
+    """One selection per reading, of the rows that the search trains."""
+    rows = search.rows or [row.id for row in table.rows if row.printed]
     return [
         select(table, profile=search.profile, reading=name, methods=rows, datasets=datasets) for name in table.readings
     ]
