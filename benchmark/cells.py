@@ -28,6 +28,11 @@ class Protocol(Training):
         padded.
     precision, world_size: as Lightning's trainer names them.
     samples: samples per evaluation.
+    real_samples: test images that they are compared with, where images are compared; all if there are fewer.
+    evaluate_every: epochs between evaluations; the last epoch is always followed by one.
+    features: network whose features compare images (a name in ``EXTRACTORS``), or none where only the generator is
+        judged.
+    inverted: test images that the final generator is inverted for (IvOM), 0 for none.
     mode_radius, mode_min_points: a sample registers within this radius (original units) of a mode, a mode with at
         least so many of 2,000 samples.
     """
@@ -41,6 +46,10 @@ class Protocol(Training):
     precision: Literal["32-true"] = "32-true"
     world_size: Literal[1] = 1
     samples: int = 2_000
+    evaluate_every: int = 1
+    real_samples: int = 10_000
+    features: Literal["inception", "efficientnet-lite0", "none"] = "inception"
+    inverted: int = 0
     mode_radius: float = 0.1 * math.sqrt(2)
     mode_min_points: int = 20
 

@@ -26,6 +26,7 @@ from benchmark.render import FORMATS, render
 from benchmark.table import NetworkTable, Selection, all_tables, find_table, select
 from datamodules.image_sets import MNIST
 from datamodules.images import DATA_VARIABLE, READERS, ImageSet, MissingData, download, read_images
+from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE, MissingWeights, load_extractor
 from modules.base import AdversarialModule
 from modules.convolutions import families
 
@@ -121,6 +122,9 @@ def make_parser() -> Parser:
     made["classifier"].add_argument("--output", type=Path, metavar="FILE", help="default: the weights in use")
     for verb in ("plan", "run", "show", "tune", "verify", "figure", "throughput", "data", "classifier", "evaluate"):
         made[verb].add_argument("--data", metavar="DIR", help=f"default: ${DATA_VARIABLE}, or data")
+    for verb in ("plan", "run", "show", "verify", "figure", "evaluate"):
+        made[verb].add_argument("--features", choices=list(EXTRACTORS), help="what compares images; default: inception")
+        made[verb].add_argument("--fid-weights", metavar="FILE", help=f"default: ${WEIGHTS_VARIABLE}, or a download")
     made["evaluate"].add_argument("--dataset", metavar="NAME", required=True, help="see list")
     made["evaluate"].add_argument(
         "--samples", metavar="FILE", required=True, type=Path, help=".npy .npz .pt .csv, or a folder of images"
@@ -170,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit as end:
             # Rich's answer to a closed pipe, and Lightning's to Ctrl-C.
             raise (end.__context__ if isinstance(end.__context__, BrokenPipeError) else Stopped()) from end
-    except (UserError, MissingData) as error:
+    except (UserError, MissingData, MissingWeights) as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 2
     except (Stopped, KeyboardInterrupt):
@@ -212,12 +216,15 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
         own=args.method,
         seeds=seeds,
         datasets=datasets,
-        assignments=args.set,
+        assignments=args.set + ([f"protocol.features={args.features}"] if getattr(args, "features", None) else []),
     )
     _check_accelerator(args)
     for part in chosen.datasets:
         if isinstance(target := table.target(part), ImageSet):
             target.check()
+            compares = target.measures == "images" and chosen.features != "none"
+            if compares and args.verb in ("run", "verify"):
+                load_extractor(chosen.features)
     return chosen
 
 
@@ -471,6 +478,8 @@ def _figure(args: argparse.Namespace) -> int:
 def _set_data(args: argparse.Namespace) -> None:
     if args.data:
         os.environ[DATA_VARIABLE] = args.data
+    if weights := getattr(args, "fid_weights", None):
+        os.environ[WEIGHTS_VARIABLE] = weights
 
 
 def _classifier(args: argparse.Namespace) -> int:
@@ -505,18 +514,24 @@ def _data(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from benchmark.cells import Protocol
-    from benchmark.evaluation import MEASURES, measure
+    from benchmark.evaluation import floor, measure
     from benchmark.samples import read_image_samples, read_samples
 
     _set_data(args)
     target = registry.dataset(args.dataset)
     read = read_image_samples if isinstance(target, ImageSet) else read_samples
     samples = read(args.samples, target.data_shape)
-    if target.measures not in MEASURES:
-        raise UserError(f"there are no measures for data set {target.name} yet")
-    values = {name: float(value[0]) for name, value in measure(target, Protocol(), samples[None]).items()}
+    protocol = Protocol(features=args.features or "inception")
+    try:
+        values = {name: float(value[0]) for name, value in measure(target, protocol, samples[None]).items()}
+    except ValueError as error:
+        raise UserError(f"{args.samples}: {error}") from error
+    if isinstance(target, ImageSet) and target.measures == "images":
+        values |= floor(target, protocol, len(samples))
     counts = ("registered_modes", "registered_points", "captured_modes", "captured_modes_literal", "modes")
     result = {k: None if v != v else int(v) if k in counts else v for k, v in values.items()} | {"n": len(samples)}
+    if isinstance(target, ImageSet) and target.measures == "images":
+        result["n_real"] = min(protocol.real_samples, len(target.images("test")))
     if args.format == "json":
         print(json.dumps(result, indent=1, allow_nan=False))
     else:

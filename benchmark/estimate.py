@@ -12,35 +12,39 @@ from pytorch_lightning import Callback, Trainer
 from benchmark.cells import Block
 from benchmark.records import Store
 from benchmark.training import finished_iterations, make_data, make_module, make_trainer, quiet
+from datamodules.images import ImageDataModule
 from modules.base import AdversarialModule
 
 #: Iterations before the clock starts: first calls allocate, build the optimizers' state and draw an epoch's order.
 WARM_UP = 10
 #: Iterations of pre-training before a measurement: enough for what a method keeps of the data it sees.
 PRETRAINING = 40
-#: Iterations timed for an estimate.
-_ITERATIONS = 17
+#: Iterations timed for an estimate, or as many as go into these seconds where they are slow.
+_ITERATIONS, _SECONDS = 17, 2.0
 
 
 class Stopwatch(Callback):
     """Times ``iterations`` or a few more inside one fit, then stops it.
 
     Blocks take many iterations per batch of Lightning's loop, so that it counts whole batches.
+
+    seconds: after which warming up ends, and timing, with at least one batch of each.
     """
 
-    def __init__(self, iterations: int) -> None:
-        self.iterations = iterations
+    def __init__(self, iterations: int, seconds: float = float("inf")) -> None:
+        self.iterations, self.seconds = iterations, seconds
+        self._began = time.perf_counter()
         self.milliseconds = float("nan")
         self._start: tuple[float, int] | None = None
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:
         now = time.perf_counter()
         if self._start is None:
-            if module.iteration >= WARM_UP:
+            if module.iteration >= WARM_UP or (module.iteration > 0 and now - self._began > self.seconds):
                 self._start = now, module.iteration
             return
         started, first = self._start
-        if module.iteration - first >= self.iterations:
+        if module.iteration - first >= self.iterations or now - started > self.seconds:
             self.milliseconds = 1000 * (now - started) / (module.iteration - first)
             trainer.should_stop = True
 
@@ -73,10 +77,12 @@ def estimate(blocks: Sequence[Block], store: Store, accelerator: str = "auto") -
 
 def _measure(block: Block, accelerator: str) -> tuple[float, int]:
     """Seconds per iteration of a block, and its iterations; nothing where the method raises, as the run will say."""
-    watch = Stopwatch(_ITERATIONS)
+    watch = Stopwatch(_ITERATIONS, _SECONDS)
     try:
         module = make_module(block.first, block.seeds)
         data = make_data(block.first, block.seeds, module)
+        if isinstance(data, ImageDataModule):
+            data.group = 1
         epochs = module.pretraining_epochs + block.first.protocol.epochs
         skip_pretraining(module)
         with quiet():

@@ -16,9 +16,13 @@ from benchmark.registry import Target
 from datamodules.images import ImageSet
 from datamodules.mixture import GaussianMixture
 from evaluators.digits import digit_measures, digits, number_counts
+from evaluators.distances import SHARES, distance_measures
+from evaluators.features import extractor_hash, features
+from evaluators.inversion import INVERSION_MEASURES, RESTARTS, inversion_errors, nearest_errors
 from evaluators.quality import cell_counts, histogram_counts, literal_measures, quality_measures
 from evaluators.registered import registered_counts, registered_measures
 from modules.base import AdversarialModule
+from modules.noise import draw
 
 Array = np.ndarray
 Generators = Sequence[np.random.Generator]
@@ -58,11 +62,71 @@ def measure_digits(images: ImageSet, protocol: Protocol, samples: Array) -> dict
     return {name: np.array([float(values[name]) for values in found]) for name in found[0]}
 
 
+def measure_images(images: ImageSet, protocol: Protocol, samples: Array) -> dict[str, Array]:
+    """Distances from the test images in the features of the protocol's network, seed by seed."""
+    if protocol.features == "none":
+        return {}
+    real = reference_features(images, protocol)
+    found = [
+        distance_measures(features(torch.from_numpy(part), protocol.features), real, protocol.features)
+        for part in samples
+    ]
+    return {name: np.array([values[name] for values in found]) for name in found[0]}
+
+
+def floor(images: ImageSet, protocol: Protocol, n: int) -> dict[str, float]:
+    """The distances of ``n`` training images, by the measures' names with ``_floor``: what a perfect model gets."""
+    real = images.real(n, np.random.default_rng((*b"floor ", *images.name.encode())))
+    found = measure_images(images, protocol, real[None])
+    return {f"{name}_floor": float(value[0]) for name, value in found.items() if not name.startswith(SHARES)}
+
+
+def reference_features(images: ImageSet, protocol: Protocol) -> Tensor:
+    """Features of the test images that samples are compared with, made once for a network."""
+    n, extractor = protocol.real_samples, protocol.features
+    what = f"test-{n}-{extractor}-{extractor_hash(extractor)[:12]}"
+    made = images.kept(what, lambda: features(torch.from_numpy(images.reference(n)), extractor).numpy())
+    return torch.from_numpy(np.asarray(made))
+
+
+def measure_nearest(images: ImageSet, protocol: Protocol, samples: Array) -> dict[str, Array]:
+    """What IvOM is for samples without a generator: the error of the nearest of them."""
+    if not protocol.inverted:
+        return {}
+    targets = torch.from_numpy(images.reference(protocol.inverted)).float() / 255
+    parts = (torch.from_numpy(part).float() / 255 for part in samples)
+    return {INVERSION_MEASURES[-1]: np.array([float(nearest_errors(targets, part).mean()) for part in parts])}
+
+
+def measure_generator(module: AdversarialModule, images: ImageSet, protocol: Protocol) -> dict[str, Array]:
+    """What is measured on the generator itself: IvOM on ``protocol.inverted`` test images, pixels in [0, 1], with the
+    running statistics of batch norm."""
+    if not protocol.inverted:
+        return {}
+    device = module.device
+    targets = torch.from_numpy(images.reference(protocol.inverted)).to(device).float() / 255
+    name = images.name
+    found = []
+    with module.evaluating("running"):
+        for slot, generator in enumerate(evaluation_generators(f"inversion {name}", module.seeds, 0)):
+            shape = (len(targets), module.noise_dim)
+            starts = [torch.from_numpy(draw(generator, protocol.prior, shape)).to(device) for _ in range(RESTARTS)]
+
+            def generate(z: Tensor, slot: int = slot) -> Tensor:
+                # Every copy sees the latents; one is looked at, so that seeds do not share a line search.
+                made = module.generate(z.expand(len(module.seeds), *z.shape))[slot]
+                return (made + 1) / 2 if protocol.scaling == "symmetric" else made
+
+            found.append(inversion_errors(generate, targets, starts).mean(1))
+    return {key: np.array([float(part[row]) for part in found]) for row, key in enumerate(INVERSION_MEASURES)}
+
+
 #: How the samples of a data set are measured, by the name that it gives.
 MEASURES: dict[str, Callable[[Any, Protocol, Array], dict[str, Array]]] = {
     "registered": measure_registered,
     "quality": measure_quality,
     "digits": measure_digits,
+    "images": measure_images,
 }
 
 

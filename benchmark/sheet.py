@@ -13,13 +13,14 @@ import pandas as pd
 
 from benchmark.cells import Cell, Protocol, digest
 from benchmark.errors import UserError
-from benchmark.evaluation import measure
+from benchmark.evaluation import measure, measure_nearest
 from benchmark.records import Record, Store
 from benchmark.registry import Target
 from benchmark.sources import sources_of_measures
 from benchmark.statistics import Summary, order_agreement, summarise, verdict
 from benchmark.table import Column, NetworkTable, Printed, Row, Selection, select
 from benchmark.training import make_module, sources_of_cell
+from datamodules.images import ImageSet
 from datamodules.mixture import GaussianMixture
 from modules.networks import MLP
 
@@ -207,8 +208,13 @@ def _row_entries(selection: Selection, row: Row, records: Mapping[Cell, Record])
         done = [record for record in here if record.status == "done"]
         counts = [sum(record.status == status for record in here) for status in ("diverged", "failed")]
         values = [value for record in done if (value := record.measures.get(column.measure)) is not None]
-        entries.append(_entry(selection, row.id, column, values, row.printed.get(column.id), *counts))
+        entries.append(_entry(selection, row.id, column, values, _printed(row, column), *counts))
     return entries
+
+
+def _printed(row: Row, column: Column) -> Printed | None:
+    """The printed value is that of the usual counts."""
+    return row.printed.get(column.id.removesuffix(f"_{column.counts}"))
 
 
 def _entry(
@@ -253,10 +259,10 @@ def known_samples(
     """
     if isinstance(target, GaussianMixture):
         return _measure_known(target, protocol, seeds)
-    code = sources_of_measures(target)
-    return store.remember(
-        "known", [target.name, protocol.samples, list(seeds), code], lambda: _measure_known(target, protocol, seeds)
-    )
+    key: list[object] = [target.name, protocol.samples, list(seeds), sources_of_measures(target)]
+    if target.measures == "images":
+        key += [protocol.features, protocol.real_samples, protocol.inverted]
+    return store.remember("known", key, lambda: _measure_known(target, protocol, seeds))
 
 
 def _measure_known(target: Target, protocol: Protocol, seeds: Sequence[int]) -> dict[str, dict[str, list[float]]]:
@@ -268,7 +274,10 @@ def _measure_known(target: Target, protocol: Protocol, seeds: Sequence[int]) -> 
     found = {}
     for name, sampler in zip(KNOWN, samplers, strict=True):
         generators = [np.random.default_rng((*f"known {name} {target.name} ".encode(), seed)) for seed in seeds]
-        values = measure(target, protocol, np.stack([_as_drawn(sampler(g)) for g in generators]))
+        samples = np.stack([_as_drawn(sampler(g)) for g in generators])
+        values = measure(target, protocol, samples)
+        if isinstance(target, ImageSet):
+            values |= measure_nearest(target, protocol, samples)
         found[name] = {key: [float(v) for v in value if np.isfinite(v)] for key, value in values.items()}
     return found
 

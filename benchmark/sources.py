@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.cells import digest
-from benchmark.evaluation import MEASURES, SAMPLERS, evaluation_generators
+from benchmark.evaluation import MEASURES, SAMPLERS, evaluation_generators, measure_generator
 from benchmark.registry import Target
 from datamodules.images import ImageDataModule, ImageSet
 from datamodules.mixture import GaussianMixture, MixtureDataModule
@@ -73,7 +73,8 @@ def _facts(target: Target) -> dict[str, Shape]:
 def roots(method: type[AdversarialModule], target: Target, networks: str) -> list[Any]:
     """The definitions from which everything else is reached."""
     data, family = _DATA_MODULES[type(target)], type(find_family(networks))
-    return [method, family, data, evaluation_generators, SAMPLERS[type(target)], MEASURES[target.measures]]
+    judges = [measure_generator] if isinstance(target, ImageSet) else []
+    return [method, family, data, evaluation_generators, SAMPLERS[type(target)], MEASURES[target.measures], *judges]
 
 
 def _follow(module: str, name: str | None, house: frozenset[str], found: dict[str, Shape]) -> None:

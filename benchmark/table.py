@@ -12,6 +12,8 @@ from benchmark import registry, tables
 from benchmark.cells import Cell, Protocol, Setting
 from benchmark.errors import UserError, unknown
 from benchmark.settings import Settings, method_fields
+from datamodules.images import ImageSet
+from evaluators.distances import USUAL_COUNT
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Column:
     dataset: that the samples stand for, in a table of several.
     percent: renderings for people show hundredths.
     comparable: whether the printed value is the same measure as ours, so that a verdict makes sense.
+    features: the network whose features the measure is made of, where it is: a column for each who has that network.
+    counts: of images, where a distance is measured on others than its definition says: they change its value.
     """
 
     measure: str
@@ -42,11 +46,14 @@ class Column:
     dataset: str = ""
     percent: bool = False
     comparable: bool = True
+    features: str = ""
+    counts: str = ""
 
     @property
     def id(self) -> str:
-        """The measure's name, after the data set's in a table of several."""
-        return f"{self.dataset}/{self.measure}" if self.dataset else self.measure
+        """The measure's name, after the data set's in a table of several, before unusual counts."""
+        name = f"{self.dataset}/{self.measure}" if self.dataset else self.measure
+        return f"{name}_{self.counts}" if self.counts else name
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ class Row:
     printed: by column id.
     picked: what was chosen where the paper does not say.
     datasets: those of the table's that it is trained on, all if empty.
+    optional: trained and shown only where it is named: no paper printed it.
     """
 
     id: str
@@ -67,6 +75,7 @@ class Row:
     printed: Mapping[str, Printed] = field(default_factory=dict)
     picked: str = ""
     datasets: tuple[str, ...] = ()
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,7 +188,26 @@ class Selection:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return tuple(c for c in self.table.columns if not c.dataset or c.dataset in self.datasets)
+        """Those of the chosen data sets and features."""
+        chosen = (c for c in self.table.columns if not c.dataset or c.dataset in self.datasets)
+        return tuple(self._counted(c) for c in chosen if c.features in ("", self.features))
+
+    @property
+    def features(self) -> str:
+        """The network that compares images."""
+        return self.protocol(self.rows[0]).features
+
+    def _counted(self, column: Column) -> Column:
+        """A distance's column under the counts of images that it is measured on, where they are not the usual."""
+        target = self.table.target(self.dataset_of(column))
+        if not column.features or not isinstance(target, ImageSet):
+            return column
+        protocol = self.protocol(self.rows[0], column.dataset)
+        real, made = min(protocol.real_samples, len(target.images("test"))), protocol.samples
+        if (real, made) == (USUAL_COUNT, USUAL_COUNT):
+            return column
+        title = f"{column.title}, {made:,} against {real:,}"
+        return dataclasses.replace(column, title=title, counts=f"{made}_{real}", comparable=False)
 
     def dataset_of(self, column: Column) -> str:
         return column.dataset or self.table.datasets[0]
@@ -275,7 +303,7 @@ def select(
         raise unknown("profile", profile, table.profiles)
     if reading not in table.readings:
         raise unknown("reading", reading, table.readings)
-    rows = [table.row(name) for name in methods] if methods else list(table.rows)
+    rows = [table.row(name) for name in methods] if methods else [row for row in table.rows if not row.optional]
     for name in own:
         registry.method(name)
         rows.append(Row(id=name, title=name.rpartition(":")[2], method=name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import os
 import resource
 import signal
@@ -26,12 +27,13 @@ from benchmark import registry
 from benchmark.cells import Block, Cell
 from benchmark.environment import environment
 from benchmark.errors import Stopped, UserError
-from benchmark.evaluation import draw_samples, measure
+from benchmark.evaluation import draw_samples, measure, measure_generator
 from benchmark.records import Record, Store, writing
 from benchmark.registry import Target
 from benchmark.sources import sources_of
-from datamodules.images import ImageDataModule
+from datamodules.images import ImageDataModule, ImageSet
 from datamodules.mixture import GaussianMixture, MixtureDataModule
+from evaluators.features import extractor_hash
 from modules.base import AdversarialModule
 
 CHECKPOINT_FORMAT = 2
@@ -164,10 +166,10 @@ class Evaluation(Callback):
                 self.diverged_at[slot] = module.iteration - len(finite) + int(bad[0]) + 1
         for name, loss in losses.items():
             self.curves.setdefault(f"loss.{name}", []).append(loss.double().mean(0).tolist())
-        if epoch > 0:
+        last = epoch == self.protocol.epochs
+        if epoch > 0 and (last or epoch % self.protocol.evaluate_every == 0):
             self._judge(epoch)
         self._report(trainer)
-        last = epoch == self.protocol.epochs
         if self.checkpoint and not last and (self.stop or time.monotonic() - self.saved > CHECKPOINT_SECONDS):
             self._save(trainer, self.checkpoint)
         if self.stop and not last:
@@ -182,7 +184,11 @@ class Evaluation(Callback):
                 self.diverged_at[slot] = self.module.iteration
         self.measures = measure(self.data.target, self.protocol, self.samples)
         for name, values in self.measures.items():
-            self.curves.setdefault(name, []).append(values.tolist())
+            curve = self.curves.setdefault(name, [])
+            curve += [[math.nan] * len(values)] * (epoch - 1 - len(curve))
+            curve.append(values.tolist())
+        if epoch == self.protocol.epochs and isinstance(self.data.target, ImageSet):
+            self.measures |= measure_generator(self.module, self.data.target, self.protocol)
         if epoch in frame_epochs(self.protocol.epochs) and self.samples[0, 0].size <= FRAME_DIM:
             self.frames.append(self.samples[:, :FRAME_SAMPLES].astype(np.float16))
 
@@ -274,7 +280,7 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
                 "iterations": iterations,
                 "peak_memory_mib": round(peak_memory_mib(), 1),
             },
-            environment=environment() | {"device": evaluation.device},
+            environment=environment() | {"device": evaluation.device} | _judge_of(evaluation),
         )
         if "captured_modes" in curves and not diverged:
             modes, per_epoch = evaluation.data.target.modes, evaluation.data.iterations_per_epoch
@@ -284,6 +290,13 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
         else:
             frames = np.stack([frame[slot] for frame in evaluation.frames]) if evaluation.frames else None
             store.write(cell, record, samples[: max(1, KEPT_VALUES // samples[0].size)], frames)
+
+
+def _judge_of(evaluation: Evaluation) -> dict[str, str]:
+    """The weights of the network whose features compared images."""
+    name = evaluation.protocol.features
+    compares = evaluation.data.target.measures == "images" and name != "none"
+    return {"features": extractor_hash(name)} if compares else {}
 
 
 def updates_to(curve: Sequence[float | None], modes: int, updates_per_epoch: int) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import tempfile
@@ -98,12 +99,29 @@ class ImageSet:
         return found.reshape(len(indices), *self.shape)
 
     def real(self, n: int, rng: np.random.Generator) -> Array:
-        """``n`` test images: what a perfect model would give. Each at most once if there are as many and none is a
-        stack."""
-        count = len(self.images("test"))
+        """``n`` real images: what a perfect model would give. Each at most once if there are as many and none is a
+        stack. Test images, but training images where samples are compared with the test images."""
+        part: Part = "train" if self.measures == "images" else "test"
+        count = len(self.images(part))
         if self.stack or n > count:
-            return self.draw(n, rng, "test")
-        return self.take(rng.permutation(count)[:n, None], "test")
+            return self.draw(n, rng, part)
+        return self.take(rng.permutation(count)[:n, None], part)
+
+    def reference(self, n: int) -> Array:
+        """``n`` test images that samples are compared with, all if there are fewer; always the same."""
+        count = len(self.images("test"))
+        chosen = np.random.default_rng((*b"reference ", *self.name.encode())).permutation(count)[:n]
+        return self.take(np.sort(chosen)[:, None], "test")
+
+    def kept(self, what: str, make: Callable[[], Array]) -> Array:
+        """What ``make`` gives, kept beside the decoded images where there is room."""
+        path = _folder_of(self.base) / ".modecov" / f"{Path(self.base).name.replace(':', '-')}-{what}.npy"
+        with contextlib.suppress(OSError, ValueError):
+            return np.load(path)
+        made = make()
+        with contextlib.suppress(OSError):
+            _keep(path, made)
+        return made
 
     def collapsed(self, n: int, rng: np.random.Generator, modes: int) -> Array:
         """``n`` test images of the first ``modes`` classes; stacks of the first ``modes`` numbers that they spell; of a
@@ -379,10 +397,11 @@ class ImageDataModule(LightningDataModule):
         *,
         symmetric: bool = False,
         fresh_iterations: int = 0,
+        group: int = 4,
     ) -> None:
         super().__init__()
         self.target, self.seeds, self.batch_size, self.draws = images, tuple(seeds), batch_size, draws
-        self.symmetric, self.fresh_iterations = symmetric, fresh_iterations
+        self.symmetric, self.fresh_iterations, self.group = symmetric, fresh_iterations, group
 
     @cached_property
     def iterations_per_epoch(self) -> int:
@@ -391,7 +410,9 @@ class ImageDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """The current epoch's batches; the trainer asks anew every epoch."""
         epoch = self.trainer.current_epoch if self.trainer else 0
-        batches = ImageBatches(self.target, self.seeds, self.batch_size, self.draws, epoch, self.fresh_iterations)
+        batches = ImageBatches(
+            self.target, self.seeds, self.batch_size, self.draws, epoch, self.fresh_iterations, self.group
+        )
         return DataLoader(batches, batch_size=None, collate_fn=self._to_range if self.symmetric else None)
 
     @staticmethod

@@ -44,7 +44,8 @@ class Training:
         (``symmetric``), or in original units and they end linearly (``none``).
     norm_at_evaluation: batch norm in evaluation uses its running statistics, or those of the batch.
     batch_size: samples per batch; the last batch of an epoch may be shorter.
-    lr, beta1, beta2: Adam, one optimizer per update.
+    optimizer: Adam, or RMSProp as PyTorch has it.
+    lr, beta1, beta2: Adam, one optimizer per update; RMSProp knows only the rate.
     lr_decay, lr_decay_every, lr_counter: the rate is multiplied by ``lr_decay`` after every ``lr_decay_every`` counts
         of iterations (one pass through a method's updates) or of optimizer calls. Simultaneous updates share one rate,
         at the count after all calls of their iteration.
@@ -57,6 +58,7 @@ class Training:
     scaling: Literal["unit", "symmetric", "none"] = "unit"
     norm_at_evaluation: Literal["running", "batch"] = "running"
     batch_size: int = 128
+    optimizer: Literal["adam", "rmsprop"] = "adam"
     lr: float = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
@@ -145,10 +147,11 @@ class AdversarialModule(LightningModule):
         """The protocol's networks."""
         return find_family(self.training_setup.networks)
 
-    def build_generator(self, role: str = "generator", inputs: int = 0) -> Any:
-        """A network from latents (``inputs`` numbers if given) to data."""
+    def build_generator(self, role: str = "generator", inputs: int = 0, norm: bool = True) -> Any:
+        """A network from latents (``inputs`` numbers if given) to data; ``norm=False`` asks for one without batch
+        norm."""
         inputs = inputs or self.training_setup.latent_dim
-        return self.family.generator(role, inputs, self.data_shape, self.seeds, self.output)
+        return self.family.generator(role, inputs, self.data_shape, self.seeds, self.output, norm)
 
     def build_reader(self, role: str, outputs: int, extra: int = 0, norm: bool = True) -> Any:
         """A discriminator or an encoder: from data, and ``extra`` numbers beside them, to ``outputs`` numbers.
@@ -195,6 +198,8 @@ class AdversarialModule(LightningModule):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         t = self.training_setup
         steps = self.pretraining_steps + self.steps
+        if t.optimizer == "rmsprop":
+            return [torch.optim.RMSprop(p, lr=u.rate * t.lr) for u, p in steps]
         return [torch.optim.Adam(p, lr=u.rate * t.lr, betas=(t.beta1, t.beta2), fused=True) for u, p in steps]
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> None:
@@ -292,16 +297,17 @@ class AdversarialModule(LightningModule):
         t = self.training_setup
         z = torch.from_numpy(np.stack([draw(g, t.prior, (n, self.noise_dim)) for g in generators]))
         for part in z.split(size, 1):
-            with self._evaluating():
+            with self.evaluating(t.norm_at_evaluation):
                 yield self.generate(part.to(self.device))
 
     @contextmanager
-    def _evaluating(self) -> Iterator[None]:
+    def evaluating(self, statistics: Literal["running", "batch"]) -> Iterator[None]:
+        """In evaluation mode, batch norm by its running statistics or by those of the batch; then as before."""
         was = [(module, module.training) for module in self.modules()]
         norms = [module for module in self.modules() if isinstance(module, (SeedBatchNorm, ImageBatchNorm))]
         momenta = [norm.momentum for norm in norms]
         self.eval()
-        if self.training_setup.norm_at_evaluation == "batch":
+        if statistics == "batch":
             for norm in norms:
                 # Without momentum the running statistics stay as they are.
                 norm.training, norm.momentum = True, 0.0

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modules.networks import NETWORKS, MLPFamily, Output, SeedLinear, finish
+from modules.networks import NETWORKS, MLPFamily, Output, SeedBatchNorm, SeedLinear, finish
 
 #: Standard deviation of the weights of DCGAN and what follows it (Radford et al. 2016, section 4).
 _STD = 0.02
@@ -112,6 +112,7 @@ class ConvGenerator(nn.Module):
     convolutions of stride 2 that double it, and if ``last_kernel`` a plain convolution at full size.
 
     channels: of the small image and of each larger one but the last.
+    hidden: width of a hidden layer before the small image, 0 for none.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class ConvGenerator(nn.Module):
         kernel: int,
         batch_norm: bool,
         last_kernel: int = 0,
+        hidden: int = 0,
         output: Output = "linear",
     ) -> None:
         super().__init__()
@@ -133,7 +135,11 @@ class ConvGenerator(nn.Module):
         steps = len(channels) - 1 if last_kernel else len(channels)
         heights = sizes(side, steps)[::-1]
         self.seeds, self.start, self.output = count, (channels[0], heights[0], heights[0]), output
-        self.first = SeedLinear(latent, int(np.prod(self.start)), generators, "normal")
+        self.hidden: nn.Module | None = None
+        if hidden:
+            norm = SeedBatchNorm(count, hidden) if batch_norm else nn.Identity()
+            self.hidden = nn.Sequential(SeedLinear(latent, hidden, generators, "normal"), norm, nn.ReLU(inplace=True))
+        self.first = SeedLinear(hidden or latent, int(np.prod(self.start)), generators, "normal")
         outputs = list(channels[1:]) if last_kernel else [*channels[1:], colours]
         layers: list[nn.Module] = []
         self.norm = ImageBatchNorm(count, channels[0]) if batch_norm else nn.Identity()
@@ -150,7 +156,7 @@ class ConvGenerator(nn.Module):
 
     def logits(self, z: Tensor) -> Tensor:
         """Images before the output function."""
-        small = self.first(z).unflatten(2, self.start)
+        small = self.first(z if self.hidden is None else self.hidden(z)).unflatten(2, self.start)
         hidden = functional.relu(self.norm(fold(small)))
         return unfold(self.layers(hidden), self.seeds)
 
@@ -169,6 +175,7 @@ class ConvReader(nn.Module):
 
     extra: numbers that are read beside an image, by the last layers: joined with the features, and passed through one
         hidden layer of ``joint_width`` (ALI's and VEEGAN's discriminators of pairs).
+    hidden: width of a hidden layer, normalised like the others, before the last; 0 for none.
     """
 
     def __init__(
@@ -185,6 +192,7 @@ class ConvReader(nn.Module):
         slope: float = 0.2,
         extra: int = 0,
         joint_width: int = 200,
+        hidden: int = 0,
     ) -> None:
         super().__init__()
         generators = [np.random.default_rng((*b"initialisation", *role.encode(), seed)) for seed in seeds]
@@ -198,9 +206,13 @@ class ConvReader(nn.Module):
         self.layers = nn.Sequential(*layers)
         height = sizes(shape[1], len(channels))[-1]
         self.feature_dim = channels[-1] * height * height
-        self.joint = SeedLinear(self.feature_dim + extra, joint_width, generators, "normal") if extra else None
-        self.last = SeedLinear(joint_width if extra else self.feature_dim, outputs, generators, "normal")
-        self.slope = slope
+        width = hidden or (joint_width if extra else 0)
+        self.joint: nn.Module | None = None
+        if width:
+            norm = SeedBatchNorm(self.seeds, width) if hidden and batch_norm else nn.Identity()
+            joint = SeedLinear(self.feature_dim + extra, width, generators, "normal")
+            self.joint = nn.Sequential(joint, norm, nn.LeakyReLU(slope))
+        self.last = SeedLinear(width or self.feature_dim, outputs, generators, "normal")
         self.mixes_batch = batch_norm
 
     def features(self, x: Tensor) -> Tensor:
@@ -210,10 +222,9 @@ class ConvReader(nn.Module):
     def logits(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
         """``[S, B, outputs]`` for images, and for the numbers ``[S, B, extra]`` beside them."""
         hidden = self.features(x)
-        if self.joint is not None:
-            assert beside is not None
-            hidden = functional.leaky_relu(self.joint(torch.cat([hidden, beside], 2)), self.slope)
-        return self.last(hidden)
+        if beside is not None:
+            hidden = torch.cat([hidden, beside], 2)
+        return self.last(hidden if self.joint is None else self.joint(hidden))
 
     def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
         return self.logits(x, beside)
@@ -229,6 +240,7 @@ class ConvFamily:
         discriminator's first convolution. A method that penalises gradients sample by sample asks for none in its
         critic.
     slope: of the leaky ReLU.
+    hidden: width of the hidden layers next to the latent and to the discriminator's output, 0 for none.
     """
 
     generator_channels: tuple[int, ...]
@@ -241,11 +253,12 @@ class ConvFamily:
     discriminator_norm: bool = True
     first_norm: bool = False
     slope: float = 0.2
+    hidden: int = 0
 
     def generator(
-        self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output
+        self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output, norm: bool = True
     ) -> ConvGenerator:
-        """A network from ``[S, B, latent]`` to images of ``shape``."""
+        """A network from ``[S, B, latent]`` to images of ``shape``; ``norm`` as in ``reader``."""
         return ConvGenerator(
             role,
             latent,
@@ -253,8 +266,9 @@ class ConvFamily:
             seeds=seeds,
             channels=self.generator_channels,
             kernel=self.kernel,
-            batch_norm=self.generator_norm,
+            batch_norm=self.generator_norm and norm,
             last_kernel=self.last_kernel,
+            hidden=self.hidden,
             output=output,
         )
 
@@ -274,6 +288,7 @@ class ConvFamily:
             first_norm=self.first_norm,
             slope=self.slope,
             extra=extra,
+            hidden=self.hidden,
         )
 
     @staticmethod
@@ -316,6 +331,14 @@ CONVOLUTIONS: dict[str, ConvFamily] = {
     "dcgan-32": _dcgan(64, 4, "DCGAN (Radford et al. 2016) for 32 x 32 pixels, 64 to 512 channels"),
     "dcgan-64": _dcgan(64, 4, "DCGAN (Radford et al. 2016) for 64 x 64 pixels, 64 to 512 channels"),
     "wgan-gp-cifar": _dcgan(128, 3, "CIFAR network of WGAN-GP's released code, 128 to 512 channels"),
+    "lucic": ConvFamily(
+        generator_channels=(128, 64),
+        discriminator_channels=(64, 128),
+        encoder_channels=(64, 128),
+        source="the network that Lucic et al. 2018 (arXiv:1711.10337) compare GANs with, after InfoGAN",
+        kernel=4,
+        hidden=1024,
+    ),
     "wgan-gp-cifar-half": _dcgan(64, 3, "CIFAR network of WGAN-GP's released code at half the width"),
 }
 

@@ -184,20 +184,24 @@ class MLPFamily:
     initialisation: Initialisation = "he"
     roles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def generator(self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output) -> MLP:
-        """A network from ``[S, B, latent]`` to data of ``shape``."""
-        return self.build(role, latent, self.dim(shape), seeds, output)
+    def generator(
+        self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output, norm: bool = True
+    ) -> MLP:
+        """A network from ``[S, B, latent]`` to data of ``shape``; ``norm`` as in ``reader``."""
+        return self._changed(role, norm).build(role, latent, self.dim(shape), seeds, output)
 
     def reader(
         self, role: str, shape: Sequence[int], outputs: int, seeds: Sequence[int], extra: int = 0, norm: bool = True
     ) -> MLP:
         """A network from data of ``shape``, and ``extra`` numbers beside them, to ``[S, B, outputs]``; ``norm=False``
         asks for one without batch norm, whose samples do not depend on each other."""
-        changed = self if norm else replace(self, batch_norm=False, roles={**self.roles, role: self._unmixed(role)})
-        return changed.build(role, self.dim(shape) + extra, outputs, seeds)
+        return self._changed(role, norm).build(role, self.dim(shape) + extra, outputs, seeds)
 
-    def _unmixed(self, role: str) -> dict[str, Any]:
-        return {**self.roles.get(role, {}), "batch_norm": False}
+    def _changed(self, role: str, norm: bool) -> MLPFamily:
+        if norm:
+            return self
+        unmixed = {**self.roles.get(role, {}), "batch_norm": False}
+        return replace(self, batch_norm=False, roles={**self.roles, role: unmixed})
 
     @staticmethod
     def dim(shape: Sequence[int]) -> int:

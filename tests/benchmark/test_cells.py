@@ -24,6 +24,7 @@ OTHER = {
     "scaling": "none",
     "norm_at_evaluation": "batch",
     "batch_size": 64,
+    "optimizer": "rmsprop",
     "lr": 1e-4,
     "beta1": 0.5,
     "beta2": 0.9,
@@ -40,6 +41,10 @@ OTHER = {
     "precision": "16-mixed",
     "world_size": 2,
     "samples": 2_500,
+    "real_samples": 2_000,
+    "evaluate_every": 5,
+    "features": "none",
+    "inverted": 64,
     "mode_radius": 0.15,
     "mode_min_points": 1,
 }
@@ -76,6 +81,7 @@ def test_the_defaults_that_ids_leave_out_stay() -> None:
         "scaling": "unit",
         "norm_at_evaluation": "running",
         "batch_size": 128,
+        "optimizer": "adam",
         "lr": 1e-3,
         "beta1": 0.9,
         "beta2": 0.999,
@@ -92,6 +98,10 @@ def test_the_defaults_that_ids_leave_out_stay() -> None:
         "precision": "32-true",
         "world_size": 1,
         "samples": 2_000,
+        "real_samples": 10_000,
+        "evaluate_every": 1,
+        "features": "inception",
+        "inverted": 0,
         "mode_radius": 0.1 * math.sqrt(2),
         "mode_min_points": 20,
     }
@@ -150,7 +160,7 @@ def test_cells_that_differ_have_different_ids() -> None:
             overrides,
         )
     ]
-    assert len({cell.id for cell in cells}) == len(cells) == 2 * 2 * 25 * 3 * 5
+    assert len({cell.id for cell in cells}) == len(cells) == 2 * 2 * 30 * 3 * 5
 
 
 def test_the_id_does_not_depend_on_the_order_of_overrides() -> None:

@@ -14,13 +14,17 @@ from torch.nn import functional
 
 from modules.ali import ALI
 from modules.base import AdversarialModule, Training
+from modules.began import BEGAN
 from modules.dan_2s import DAN2S
 from modules.gaan import GAAN
 from modules.gan import GAN
+from modules.lsgan import LSGAN
+from modules.mdgan import MDGAN
 from modules.networks import MLP
 from modules.unrolled import UnrolledGAN
 from modules.vae_gan import VAEGAN
 from modules.veegan import VEEGAN
+from modules.wgan import WGAN
 from modules.wgan_gp import WGANGP
 
 from .steps import EPS, batches, run_iterations
@@ -263,7 +267,81 @@ def unrolled_gradient(
     )
 
 
+def plain_lsgan(module: LSGAN, data: list[torch.Tensor]) -> list[list[float]]:
+    g, d = plain(module.generator, 1), plain(module.discriminator, 1)
+    opt_d, opt_g = adam(d), adam(g)
+    rows = []
+    for i, x in enumerate(data):
+        z = latents("z", i)
+        fake = g(z).sigmoid().detach()
+        row = [step(opt_d, 0.5 * ((d(x) - 1) ** 2).mean() + 0.5 * (d(fake) ** 2).mean())]
+        row.append(step(opt_g, 0.5 * ((d(g(z).sigmoid()) - 1) ** 2).mean(), d))
+        rows.append(row)
+    return rows
+
+
+def plain_wgan(module: WGAN, data: list[torch.Tensor]) -> list[list[float]]:
+    g, d = plain(module.generator, 1), plain(module.critic, 1)
+    opt_d, opt_g = adam(d), adam(g)
+    clip_weights(d)
+    rows = []
+    for i, x in enumerate(data):
+        z = latents("z", i)
+        for _ in range(5):
+            critic = step(opt_d, d(g(z).sigmoid().detach()).mean() - d(x).mean())
+            clip_weights(d)
+        rows.append([critic, step(opt_g, -d(g(z).sigmoid()).mean(), d)])
+    return rows
+
+
+def clip_weights(network: nn.Module) -> None:
+    for weight in network.parameters():
+        weight.data = weight.data.clip(-0.01, 0.01)
+
+
+def plain_began(module: BEGAN, data: list[torch.Tensor]) -> list[list[float]]:
+    g, d = plain(module.generator, 1), plain(module.discriminator, 1)
+    d = nn.Sequential(d, plain(module.decoder, 1), nn.Sigmoid())
+    opt_d, opt_g = adam(d), adam(g)
+    rows, k = [], 0.0
+    for i, x in enumerate(data):
+        z = latents("z", i)
+        fake = g(z).sigmoid()
+        real_error, fake_error = (x - d(x)).abs().mean(), (fake - d(fake)).abs().mean()
+        loss_d = real_error - k * (fake.detach() - d(fake.detach())).abs().mean()
+        grads_d = torch.autograd.grad(loss_d, list(d.parameters()), retain_graph=True)
+        grads_g = torch.autograd.grad(fake_error, list(g.parameters()))
+        for p, grad in zip([*d.parameters(), *g.parameters()], [*grads_d, *grads_g], strict=True):
+            p.grad = grad
+        opt_d.step()
+        opt_g.step()
+        k = min(1.0, max(0.0, k + 1e-3 * (0.75 * real_error.item() - fake_error.item())))
+        rows.append([loss_d.item(), fake_error.item()])
+    return rows
+
+
+def plain_mdgan(module: MDGAN, data: list[torch.Tensor]) -> list[list[float]]:
+    e, g = plain(module.encoder, 1), plain(module.generator, 1)
+    d1, d2 = plain(module.manifold_discriminator, 1), plain(module.diffusion_discriminator, 1)
+    opt_1, opt_r, opt_2, opt_g = adam(d1), adam(e, g), adam(d2), adam(g)
+    rows = []
+    for i, x in enumerate(data):
+        z = latents("z", i)
+        row = [step(opt_1, bce(d1(x), 1) + bce(d1(g(e(x)).sigmoid().detach()), 0))]
+        rebuilt = g(e(x)).sigmoid()
+        row.append(step(opt_r, ((x - rebuilt) ** 2).sum(1).mean() + 0.01 * bce(d1(rebuilt), 1)))
+        rebuilt, sample = g(e(x)).sigmoid().detach(), g(z).sigmoid().detach()
+        row.append(step(opt_2, bce(d2(rebuilt), 1) + bce(d2(sample), 0)))
+        row.append(step(opt_g, bce(d2(g(z).sigmoid()), 1), d2))
+        rows.append(row)
+    return rows
+
+
 CASES = [
+    (LSGAN, plain_lsgan),
+    (WGAN, plain_wgan),
+    (BEGAN, plain_began),
+    (MDGAN, plain_mdgan),
     (VEEGAN, plain_veegan),
     (UnrolledGAN, plain_unrolled),
     (GAN, plain_gan),
@@ -283,3 +361,21 @@ def test_losses_follow_the_plain_version(method: type[AdversarialModule], refere
     expected = reference(module, [x[0, 1] for x in data])
     losses = run_iterations(module, data)
     np.testing.assert_allclose(losses[:, :, 1], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_began_keeps_its_balance_between_zero_and_one() -> None:
+    module = BEGAN(Training(), (2,), (0, SEED), lambda_k=10.0)
+    seen = []
+    for x in batches(ITERATIONS, seeds=2):
+        run_iterations(module, [x])
+        seen.append(module.balance.tolist())
+    assert min(map(min, seen)) >= 0
+    assert max(map(max, seen)) <= 1
+    assert len({value for row in seen for value in row}) > 1
+
+
+def test_wgan_ends_with_a_clipped_critic() -> None:
+    module = WGAN(Training(optimizer="rmsprop", lr=5e-5), (2,), (0,), clip=0.003)
+    run_iterations(module, batches(2))
+    # The last step that moved the critic was followed by one that used it.
+    assert max(weight.abs().max().item() for weight in module.critic.parameters()) == pytest.approx(0.003)

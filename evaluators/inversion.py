@@ -1,0 +1,61 @@
+"""IvOM, inference via optimisation (Metz et al. 2017, section 3.4.1, as Srivastava et al. 2017 measure it): how close a
+generator comes to images that it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+#: Steps of the optimiser after which errors are reported; the last is the measure, the others its curve.
+STEPS = (5, 50, 100)
+#: Names of the measures, in the order of ``STEPS``.
+INVERSION_MEASURES = ("ivom_5", "ivom_50", "ivom")
+#: Starts from the prior; the best of them counts, image by image.
+RESTARTS = 3
+
+
+def inversion_errors(
+    generate: Callable[[Tensor], Tensor], targets: Tensor, starts: Sequence[Tensor], steps: Sequence[int] = STEPS
+) -> Tensor:
+    """Mean squared error per number of the generated image nearest to each target, ``[len(steps), n]``.
+
+    Latents are moved by L-BFGS with strong Wolfe line search on the sum of all images' errors, from each of ``starts``;
+    the best start is chosen anew for each image and number of steps.
+
+    generate: latents ``[n, latent]`` to images of the targets' shape, one for one.
+    targets: ``[n, ...]``, in the scale of ``generate``'s images.
+    starts: latents ``[n, latent]`` each.
+    """
+    best = torch.full((len(steps), len(targets)), torch.inf)
+    for start in starts:
+        z = start.clone().requires_grad_()
+        optimizer = torch.optim.LBFGS(
+            [z], tolerance_grad=0.0, tolerance_change=0.0, max_eval=10**6, line_search_fn="strong_wolfe"
+        )
+
+        def errors(z: Tensor = z) -> Tensor:
+            return (generate(z) - targets).square().flatten(1).sum(1)
+
+        def closure(z: Tensor = z, optimizer: torch.optim.Optimizer = optimizer) -> Tensor:
+            optimizer.zero_grad()
+            loss = errors(z).sum()
+            (z.grad,) = torch.autograd.grad(loss, z)
+            return loss
+
+        done = 0
+        for row, count in enumerate(steps):
+            optimizer.param_groups[0]["max_iter"] = count - done
+            optimizer.step(closure)
+            done = count
+            with torch.no_grad():
+                best[row] = torch.minimum(best[row], errors().cpu() / targets[0].numel())
+    return best
+
+
+def nearest_errors(targets: Tensor, samples: Tensor) -> Tensor:
+    """Mean squared error per number of the sample nearest to each target, ``[n]``, for ``targets [n, ...]`` and samples
+    ``[m, ...]``."""
+    distances = torch.cdist(targets.flatten(1), samples.flatten(1))
+    return distances.amin(1).square() / targets[0].numel()

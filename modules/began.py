@@ -1,0 +1,70 @@
+"""Boundary equilibrium generative adversarial network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from modules.base import AdversarialModule, Training, Update
+from modules.losses import per_seed
+from modules.networks import together
+
+
+class BEGAN(AdversarialModule):
+    """BEGAN (Berthelot et al. 2017, arXiv:1703.10717, section 3.4): the discriminator is an autoencoder, and a
+    controller keeps its errors on samples at ``gamma`` times those on data. No network normalises its batch.
+
+    gamma: diversity ratio; 0.75 in Lucic et al. (2018).
+    lambda_k: gain of the controller.
+    code_dim: of the autoencoder; the latent's dimension where it is 0, as in the paper.
+    """
+
+    name = "began"
+    simultaneous = True
+
+    balance: Tensor
+
+    def __init__(
+        self,
+        training: Training,
+        data_shape: Sequence[int],
+        seeds: Sequence[int],
+        *,
+        gamma: float = 0.75,
+        lambda_k: float = 1e-3,
+        code_dim: int = 0,
+    ) -> None:
+        super().__init__(training, data_shape, seeds)
+        code = code_dim or training.latent_dim
+        self.generator = self.build_generator(norm=False)
+        self.discriminator = self.build_reader("discriminator", code, norm=False)
+        self.decoder = self.build_generator("discriminator-decoder", code, norm=False)
+        self.gamma, self.lambda_k = gamma, lambda_k
+        self.register_buffer("balance", torch.zeros(len(seeds)))
+
+    def updates(self) -> Iterator[Update]:
+        yield Update(self.discrimination, moves=(self.discriminator, self.decoder))
+        yield Update(self.deception, moves=(self.generator,))
+
+    def rebuilt(self, x: Tensor) -> Tensor:
+        """What the autoencoder makes of images."""
+        return self.decoder(self.discriminator(x))
+
+    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+        """L(x) - k_t L(G(z)), L the mean absolute error of the autoencoder; also the balance of the next iteration,
+        k_t + lambda_k (gamma L(x) - L(G(z))) in [0, 1]."""
+        sample = self.fake(z)
+        of_real, of_fake = together(self.rebuilt, x, sample)
+        real, fake = per_seed((of_real - x).abs()), per_seed((of_fake - sample).abs())
+        now = self.balance.clone()
+        with torch.no_grad():
+            moved = (self.balance + self.lambda_k * (self.gamma * real - fake)).clamp(0, 1)
+            self.balance.copy_(moved)
+        return real - now * fake
+
+    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+        """L(G(z))."""
+        sample = self.generator(z)
+        return per_seed((self.rebuilt(sample) - sample).abs())

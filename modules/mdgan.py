@@ -1,0 +1,70 @@
+"""Mode-regularised generative adversarial network, trained by manifold and diffusion steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from modules.base import AdversarialModule, Training, Update
+from modules.losses import says_fake, says_real, squared_distance
+from modules.networks import together
+
+
+class MDGAN(AdversarialModule):
+    """MDGAN (Che et al. 2017, arXiv:1612.02136, section 3.3 and Fig. 2): in the manifold step one discriminator tells
+    data from reconstructions, in the diffusion step another tells reconstructions from samples.
+
+    The paper moves "G" by the manifold loss; here, as it must be for an autoencoder, the encoder moves with it.
+
+    adversarial_weight: lambda of the manifold step, beside the squared error of the reconstruction.
+    """
+
+    name = "mdgan"
+
+    def __init__(
+        self,
+        training: Training,
+        data_shape: Sequence[int],
+        seeds: Sequence[int],
+        *,
+        adversarial_weight: float = 0.01,
+    ) -> None:
+        super().__init__(training, data_shape, seeds)
+        self.encoder = self.build_reader("encoder", training.latent_dim)
+        self.generator = self.build_generator()
+        self.manifold_discriminator = self.build_reader("discriminator", 1)
+        self.diffusion_discriminator = self.build_reader("discriminator-diffusion", 1)
+        self.adversarial_weight = adversarial_weight
+
+    def updates(self) -> Iterator[Update]:
+        yield Update(self.manifold_discrimination, moves=(self.manifold_discriminator,))
+        yield Update(self.reconstruction, moves=(self.encoder, self.generator))
+        yield Update(self.diffusion_discrimination, moves=(self.diffusion_discriminator,))
+        yield Update(self.deception, moves=(self.generator,))
+
+    def rebuilt(self, x: Tensor) -> Tensor:
+        """G(E(x)) as a constant."""
+        with torch.no_grad():
+            return self.generator(self.encoder(x))
+
+    def manifold_discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+        """-log D1(x) - log(1 - D1(G(E(x)))) (Fig. 2, step 2)."""
+        real, rebuilt = together(self.manifold_discriminator.logits, x, self.rebuilt(x))
+        return says_real(real) + says_fake(rebuilt)
+
+    def reconstruction(self, x: Tensor, z: Tensor) -> Tensor:
+        """|x - G(E(x))|^2 - lambda log D1(G(E(x))) (Fig. 2, step 3)."""
+        rebuilt = self.generator(self.encoder(x))
+        deceived = says_real(self.manifold_discriminator.logits(rebuilt))
+        return squared_distance(x, rebuilt) + self.adversarial_weight * deceived
+
+    def diffusion_discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+        """-log D2(G(E(x))) - log(1 - D2(G(z))) (Fig. 2, step 5)."""
+        rebuilt, fake = together(self.diffusion_discriminator.logits, self.rebuilt(x), self.fake(z))
+        return says_real(rebuilt) + says_fake(fake)
+
+    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+        """-log D2(G(z)) (Fig. 2, step 6)."""
+        return says_real(self.diffusion_discriminator.logits(self.generator(z)))

@@ -1,0 +1,58 @@
+"""Wasserstein GAN with clipped weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from modules.base import AdversarialModule, Training, Update
+from modules.losses import per_seed
+from modules.networks import together
+
+
+class WGAN(AdversarialModule):
+    """WGAN (Arjovsky et al. 2017, arXiv:1701.07875, Alg. 1). The paper trains it with RMSProp at 5e-5:
+    ``protocol.optimizer=rmsprop``.
+
+    clip: largest weight of the critic in absolute value.
+    critic_updates: per generator update.
+    """
+
+    name = "wgan"
+
+    def __init__(
+        self,
+        training: Training,
+        data_shape: Sequence[int],
+        seeds: Sequence[int],
+        *,
+        clip: float = 0.01,
+        critic_updates: int = 5,
+    ) -> None:
+        super().__init__(training, data_shape, seeds)
+        self.generator = self.build_generator()
+        self.critic = self.build_reader("discriminator", 1)
+        self.clip, self.critic_updates = clip, critic_updates
+
+    def updates(self) -> Iterator[Update]:
+        yield Update(self.criticism, moves=(self.critic,), times=self.critic_updates)
+        yield Update(self.generation, moves=(self.generator,))
+
+    @torch.no_grad()
+    def _clip(self) -> None:
+        """Before the critic is used, which is after every step that moved it (Alg. 1, line 7)."""
+        for weight in self.critic.parameters():
+            weight.clamp_(-self.clip, self.clip)
+
+    def criticism(self, x: Tensor, z: Tensor) -> Tensor:
+        """E f(G(z)) - E f(x) (Alg. 1, line 5)."""
+        self._clip()
+        real, fake = together(self.critic, x, self.fake(z))
+        return per_seed(fake) - per_seed(real)
+
+    def generation(self, x: Tensor, z: Tensor) -> Tensor:
+        """-E f(G(z)) (Alg. 1, line 10)."""
+        self._clip()
+        return -per_seed(self.critic(self.generator(z)))
