@@ -286,7 +286,10 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _budgets(selection: Selection) -> str:
-    shares = {name: f"{selection.budget(name) * 100:.3g} %" for name in selection.datasets}
+    try:
+        shares = {name: f"{selection.budget(name) * 100:.3g} %" for name in selection.datasets}
+    except MissingData:
+        return "unknown share (the data are not here)"
     return ", ".join(dict.fromkeys(shares.values())) if len(shares) == 1 else str(shares).strip("{}").replace("'", "")
 
 
