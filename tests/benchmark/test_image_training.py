@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark import training
+from benchmark import registry, training
 from benchmark.cells import Cell, Protocol
 from benchmark.cli import main
 from benchmark.errors import UserError
@@ -20,8 +20,10 @@ from benchmark.records import Store
 from benchmark.runner import run_blocks, to_do
 from benchmark.samples import read_image_samples
 from benchmark.sheet import known_samples
+from benchmark.table import Table, find_table, select
 from benchmark.training import Progress
 from datamodules.image_sets import DIGITS, DIGITS_1K
+from tests.real_data import needs_data
 
 from .made import run
 
@@ -150,3 +152,97 @@ def test_single_digits_have_ten_modes() -> None:
     assert 8 <= found["modes"][0] <= 10
     assert DIGITS.modes == 10
     assert DIGITS_1K.modes == 1_000
+
+
+# Distances and the generator itself -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 60 small colour images, 54 for training."""
+    path = tmp_path_factory.mktemp("images")
+    for number, image in enumerate(DIGITS_1K.real(60, np.random.default_rng(1))):
+        Image.fromarray(image.transpose(1, 2, 0)).save(path / f"{number:02}.png")
+    return path
+
+
+def test_evaluate_prints_distances_beside_their_floor(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["evaluate", "--dataset", f"folder:{folder}", "--samples", str(folder), "--format", "json"]
+    assert main([*words, "--features", "efficientnet-lite0"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["n"], found["n_real"]) == (60, 6)
+    assert found["recall_effnetlite0"] == 1
+    assert {"fd_effnetlite0", "fd_effnetlite0_floor", "kd_effnetlite0", "kd_effnetlite0_floor"} <= set(found)
+    assert not any("fid" in name for name in found)
+
+
+def test_known_images_rank_by_distance(folder: Path, tmp_path: Path) -> None:
+    protocol = dataclasses.replace(PROTOCOL, samples=40, features="efficientnet-lite0")
+    target = registry.dataset(f"folder:{folder}")
+    known = known_samples(target, protocol, (0,), Store(tmp_path))
+    assert known["real"]["fd_effnetlite0"] < known["spread"]["fd_effnetlite0"]
+    real = known["real"]
+    assert set(real) == {"fd_effnetlite0", "kd_effnetlite0", "precision_effnetlite0", "recall_effnetlite0"}
+
+
+def test_weights_that_are_missing_are_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODECOV_FID_WEIGHTS", "")
+    words = ["evaluate", "--dataset", f"folder:{folder}", "--samples", str(folder), "--fid-weights", "nowhere.pth"]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("benchmark: there is no file nowhere.pth of Inception's weights")
+    assert said.count("\n") == 1
+
+
+def test_too_few_images_for_a_distance_are_one_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "few.npy", PIXELS[:2])
+    words = ["evaluate", "--dataset", f"folder:{folder}", "--samples", str(tmp_path / "few.npy")]
+    assert main([*words, "--features", "efficientnet-lite0"]) == 2
+    assert "at least 4" in capsys.readouterr().err
+
+
+def test_the_last_epoch_is_evaluated_whatever_lies_between(tmp_path: Path) -> None:
+    protocol = dataclasses.replace(PROTOCOL, epochs=3, evaluate_every=2)
+    (record,) = run(tmp_path, [Cell("digits-1k", "gan", protocol, 0)])
+    first, *others = record.curves["modes"]
+    assert first is None
+    assert all(value is not None for value in others)
+    assert record.measures["modes"] == others[-1]
+    assert len(record.curves["loss.discrimination"]) == 3
+
+
+def test_generators_are_inverted_after_training_each_seed_by_itself(tmp_path: Path) -> None:
+    protocol = dataclasses.replace(PROTOCOL, inverted=2, epochs=1)
+    cells = [Cell("digits", "gan", protocol, seed) for seed in (0, 1)]
+    both = run(tmp_path / "both", cells)
+    for record in both:
+        ends = [record.measures[name] for name in ("ivom_5", "ivom_50", "ivom")]
+        assert ends == sorted(ends, reverse=True)
+        assert "ivom" not in record.curves
+    (alone,) = run(tmp_path / "alone", cells[1:])
+    assert alone.measures["ivom"] == pytest.approx(both[1].measures["ivom"], rel=1e-3)
+    assert both[0].measures["ivom"] != both[1].measures["ivom"]
+
+
+@needs_data
+def test_table_4_has_columns_for_either_network_and_says_the_counts() -> None:
+    table = find_table("4")
+    assert isinstance(table, Table)
+    usual = select(table, datasets=["cifar10"])
+    assert [column.id for column in usual.columns] == [f"cifar10/{m}" for m in ("fid", "kid", "precision", "recall")]
+    lite = select(table, datasets=["cifar10"], assignments=["protocol.features=efficientnet-lite0"])
+    assert {column.printed_title for column in lite.columns} == {None}
+    assert lite.columns[0].title == "FD-EffNetLite0"
+    few = select(table, profile="smoke", datasets=["cifar10"]).columns[0]
+    assert (few.id, few.title, few.comparable) == ("cifar10/fid_16_32", "FID, 16 against 32", False)
+
+
+def test_optional_rows_are_trained_where_they_are_named() -> None:
+    table = find_table("4")
+    assert isinstance(table, Table)
+    assert "mdgan" not in [row.id for row in select(table).rows]
+    assert [row.id for row in select(table, methods=["mdgan"]).rows] == ["mdgan"]
