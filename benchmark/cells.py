@@ -43,7 +43,7 @@ class Protocol(Training):
     fresh_iterations: int = 0
     embedding: Literal["padded", "projected"] = "padded"
     width: int = 8
-    precision: Literal["32-true"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     world_size: Literal[1] = 1
     samples: int = 2_000
     evaluate_every: int = 1

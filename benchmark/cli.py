@@ -122,6 +122,8 @@ def make_parser() -> Parser:
     made["classifier"].add_argument("--output", type=Path, metavar="FILE", help="default: the weights in use")
     for verb in ("plan", "run", "show", "tune", "verify", "figure", "throughput", "data", "classifier", "evaluate"):
         made[verb].add_argument("--data", metavar="DIR", help=f"default: ${DATA_VARIABLE}, or data")
+    for verb in ("plan", "run", "show", "verify", "figure"):
+        made[verb].add_argument("--precision", choices=("32-true", "bf16-mixed"), help="of training; default: 32-true")
     for verb in ("plan", "run", "show", "verify", "figure", "evaluate"):
         made[verb].add_argument("--features", choices=list(EXTRACTORS), help="what compares images; default: inception")
         made[verb].add_argument("--fid-weights", metavar="FILE", help=f"default: ${WEIGHTS_VARIABLE}, or a download")
@@ -216,7 +218,7 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
         own=args.method,
         seeds=seeds,
         datasets=datasets,
-        assignments=args.set + ([f"protocol.features={args.features}"] if getattr(args, "features", None) else []),
+        assignments=args.set + _switches(args),
     )
     _check_accelerator(args)
     for part in chosen.datasets:
@@ -226,6 +228,12 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
             if compares and args.verb in ("run", "verify"):
                 load_extractor(chosen.features)
     return chosen
+
+
+def _switches(args: argparse.Namespace) -> list[str]:
+    """Fields of the protocol that have an option of their own, as ``--set`` takes them."""
+    named = {name: getattr(args, name, None) for name in ("features", "precision")}
+    return [f"protocol.{name}={value}" for name, value in named.items() if value]
 
 
 def _words(args: argparse.Namespace, option: str) -> list[str]:

@@ -50,11 +50,14 @@ def gradient_penalty(
     """Gradient penalty at random points between real and fake samples (Gulrajani et al. 2017, Eq. 3).
 
     ``epsilon`` is ``[S, B, 1, ...]`` in [0, 1], the share of the real sample. The gradient is that of the critic's
-    logit. ``norm`` says what is drawn to 1: the Euclidean norm (``l2``), its square (``squared``, as GAAN's Eq. 4
-    prints it), or the root mean square over coordinates (``rms``, as GAAN's released code has it).
+    logit, taken in 32 bits also where training is in mixed precision. ``norm`` says what is drawn to 1: the Euclidean
+    norm (``l2``), its square (``squared``, as GAAN's Eq. 4 prints it), or the root mean square over coordinates
+    (``rms``, as GAAN's released code has it).
     """
-    between = (epsilon * real + (1 - epsilon) * fake).detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    # In 16 bits the squares overflow, or their root's derivative does.
+    with torch.autocast(real.device.type, enabled=False):
+        between = (epsilon * real + (1 - epsilon) * fake).detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     squares = gradient.flatten(2).square()
     if norm == "squared":
         deviation = squares.sum(2) - 1

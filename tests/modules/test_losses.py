@@ -200,3 +200,15 @@ def test_together_equals_separate_passes_for_batches_of_any_size() -> None:
     apart = [w * network(batch).sum() for w, batch in zip(weights, batches, strict=True)]
     for a, b in zip(one, torch.autograd.grad(sum(apart), parameters), strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_the_penalty_stays_in_32_bits_in_mixed_precision() -> None:
+    network = MLP("critic", DIM, 1, seeds=(0, 1), hidden=2, width=8)
+    real, fake, epsilon = (values(2, 16, n, seed=i, dtype=torch.float32) for i, n in enumerate((DIM, DIM, 1)))
+    exact = gradient_penalty(network, real, fake, epsilon.sigmoid())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert network(real).dtype == torch.bfloat16
+        mixed = gradient_penalty(network, real, fake.bfloat16().float(), epsilon.sigmoid())
+        same = gradient_penalty(network, real, fake, epsilon.sigmoid())
+    assert mixed.dtype == torch.float32
+    assert torch.equal(same, exact)
