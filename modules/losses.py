@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -44,6 +45,12 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(2).sum(2).mean(1)
 
 
+def in_32_bits(like: Tensor) -> AbstractContextManager[object]:
+    """No mixed precision inside, for squares of gradients: in 16 bits they overflow, or their root's derivative does."""
+    kind = like.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+
+
 def gradient_penalty(
     critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, epsilon: Tensor, norm: PenaltyNorm = "l2"
 ) -> Tensor:
@@ -54,8 +61,7 @@ def gradient_penalty(
     norm (``l2``), its square (``squared``, as GAAN's Eq. 4 prints it), or the root mean square over coordinates
     (``rms``, as GAAN's released code has it).
     """
-    # In 16 bits the squares overflow, or their root's derivative does.
-    with torch.autocast(real.device.type, enabled=False):
+    with in_32_bits(real):
         between = (epsilon * real + (1 - epsilon) * fake).detach().requires_grad_()
         (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     squares = gradient.flatten(2).square()
