@@ -35,6 +35,7 @@ from datamodules.images import ImageDataModule, ImageSet
 from datamodules.mixture import GaussianMixture, MixtureDataModule
 from evaluators.features import extractor_hash
 from modules.base import AdversarialModule
+from modules.convolutions import tune
 
 CHECKPOINT_FORMAT = 2
 #: Samples of so many epochs, so many of each, are kept for pictures of the training, in up to three dimensions.
@@ -67,7 +68,9 @@ DataModule = MixtureDataModule | ImageDataModule
 def make_module(cell: Cell, seeds: tuple[int, ...]) -> AdversarialModule:
     """The untrained module of a cell, one copy per seed."""
     shape = registry.dataset(cell.dataset).data_shape
-    return registry.method(cell.method)(cell.protocol, shape, seeds, **dict(cell.overrides))
+    module = registry.method(cell.method)(cell.protocol, shape, seeds, **dict(cell.overrides))
+    tune(module, channels_last=cell.protocol.channels_last, compiled=cell.protocol.compile)
+    return module
 
 
 def make_data(cell: Cell, seeds: tuple[int, ...], module: AdversarialModule) -> DataModule:

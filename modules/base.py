@@ -85,6 +85,8 @@ class AdversarialModule(LightningModule):
     name: ClassVar[str] = ""
     #: All gradients are taken before any network moves (ALI and VEEGAN), instead of one update after another.
     simultaneous: ClassVar[bool] = False
+    #: Gradients of a discriminator are differentiated again (penalties, unrolled steps).
+    second_derivatives: ClassVar[bool] = False
 
     #: Epochs of pre-training, before those of the protocol.
     pretraining_epochs: int = 0

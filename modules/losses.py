@@ -46,7 +46,7 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def in_32_bits(like: Tensor) -> AbstractContextManager[object]:
-    """No mixed precision inside, for squares of gradients: in 16 bits they overflow, or their root's derivative does."""
+    """No mixed precision inside: in 16 bits the squares of gradients overflow, or their root's derivative does."""
     kind = like.device.type
     return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
