@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from torch import Tensor
 
 from benchmark.cells import Protocol
 from benchmark.registry import Target
-from datamodules.images import ImageSet
+from datamodules.images import ImageSet, data_folder
 from datamodules.mixture import GaussianMixture
-from evaluators.digits import digit_measures, digits, number_counts
+from evaluators.digits import digit_measures, digits, kl_to, number_counts
 from evaluators.distances import SHARES, distance_measures
 from evaluators.features import extractor_hash, features
+from evaluators.intensity import intensity_kl, mean_intensities
 from evaluators.inversion import INVERSION_MEASURES, RESTARTS, inversion_errors, nearest_errors
 from evaluators.quality import cell_counts, histogram_counts, literal_measures, quality_measures
 from evaluators.registered import registered_counts, registered_measures
@@ -57,9 +59,25 @@ def measure_quality(mixture: GaussianMixture, protocol: Protocol, samples: Array
 
 
 def measure_digits(images: ImageSet, protocol: Protocol, samples: Array) -> dict[str, Array]:
-    """Numbers that the samples spell, seed by seed."""
-    found = [digit_measures(number_counts(digits(torch.from_numpy(part)))) for part in samples]
+    """Numbers that the samples spell, seed by seed; of single digits also their balance and their mean intensities
+    against the training images'."""
+    found = [_measure_numbers(images, torch.from_numpy(part)) for part in samples]
     return {name: np.array([float(values[name]) for values in found]) for name in found[0]}
+
+
+def _measure_numbers(images: ImageSet, samples: Tensor) -> dict[str, Tensor]:
+    counts = number_counts(digits(samples))
+    values = digit_measures(counts)
+    if not images.stack:
+        values["digit_kl"] = kl_to(counts, torch.from_numpy(np.bincount(images.labels("train"), minlength=len(counts))))
+        values["intensity_kl"] = intensity_kl(mean_intensities(samples), reference_intensities(images, data_folder()))
+    return values
+
+
+@cache
+def reference_intensities(images: ImageSet, folder: Path) -> Tensor:
+    """M_d of the first 55,000 training images, as many as GAAN's Fig. 4 takes; ``folder`` is where they lie."""
+    return mean_intensities(torch.from_numpy(images.images("train")[:55_000]))
 
 
 def measure_images(images: ImageSet, protocol: Protocol, samples: Array) -> dict[str, Array]:

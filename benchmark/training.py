@@ -73,6 +73,13 @@ def make_module(cell: Cell, seeds: tuple[int, ...]) -> AdversarialModule:
     return module
 
 
+def load_module(cell: Cell, record: Record, store: Store) -> AdversarialModule:
+    """A trained model of images, alone in its block and in evaluation mode, as far as samples and codes need it."""
+    module = make_module(cell, (cell.seed,))
+    module.load_weights(store.weights(cell, record))
+    return module.eval()
+
+
 def make_data(cell: Cell, seeds: tuple[int, ...], module: AdversarialModule) -> DataModule:
     """The training data of a cell; the module's count of iterations starts where its pre-training does."""
     protocol, target = cell.protocol, target_of(cell)
@@ -292,7 +299,8 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
             store.write(cell, record)
         else:
             frames = np.stack([frame[slot] for frame in evaluation.frames]) if evaluation.frames else None
-            store.write(cell, record, samples[: max(1, KEPT_VALUES // samples[0].size)], frames)
+            weights = evaluation.module.weights_of(slot) if isinstance(evaluation.data.target, ImageSet) else None
+            store.write(cell, record, samples[: max(1, KEPT_VALUES // samples[0].size)], frames, weights)
 
 
 def _judge_of(evaluation: Evaluation) -> dict[str, str]:
