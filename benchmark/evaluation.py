@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from evaluators.digits import digit_measures, digits, kl_to, number_counts
 from evaluators.distances import SHARES, distance_measures
 from evaluators.features import extractor_hash, features
 from evaluators.intensity import intensity_kl, mean_intensities
-from evaluators.inversion import INVERSION_MEASURES, RESTARTS, inversion_errors, nearest_errors
+from evaluators.inversion import INVERSION_MEASURES, RESTARTS, invert, nearest_errors
 from evaluators.quality import cell_counts, histogram_counts, literal_measures, quality_measures
 from evaluators.registered import registered_counts, registered_measures
 from modules.base import AdversarialModule
@@ -130,13 +130,15 @@ def measure_generator(module: AdversarialModule, images: ImageSet, protocol: Pro
             shape = (len(targets), module.noise_dim)
             starts = [torch.from_numpy(draw(generator, protocol.prior, shape)).to(device) for _ in range(RESTARTS)]
 
-            def generate(z: Tensor, slot: int = slot) -> Tensor:
-                # Every copy sees the latents; one is looked at, so that seeds do not share a line search.
-                made = module.generate(z.expand(len(module.seeds), *z.shape))[slot]
-                return (made + 1) / 2 if protocol.scaling == "symmetric" else made
-
-            found.append(inversion_errors(generate, targets, starts).mean(1))
+            found.append(invert(partial(unit_images, module, protocol, slot), targets, starts)[0].mean(1))
     return {key: np.array([float(part[row]) for part in found]) for row, key in enumerate(INVERSION_MEASURES)}
+
+
+def unit_images(module: AdversarialModule, protocol: Protocol, slot: int, z: Tensor) -> Tensor:
+    """Images ``[n, C, H, W]`` in [0, 1] that copy ``slot`` makes of latents ``z [n, noise_dim]``."""
+    # Every copy sees the latents; one is looked at, so that seeds do not share a line search.
+    made = module.generate(z.expand(len(module.seeds), *z.shape))[slot]
+    return (made + 1) / 2 if protocol.scaling == "symmetric" else made
 
 
 #: How the samples of a data set are measured, by the name that it gives.

@@ -41,8 +41,8 @@ CHECKPOINT_FORMAT = 2
 #: Samples of so many epochs, so many of each, are kept for pictures of the training, in up to three dimensions.
 FRAMES, FRAME_SAMPLES, FRAME_DIM = 20, 400, 3
 #: Of the final samples, as many are kept as hold so many numbers: all of the tables' in up to three dimensions, the
-#: first 50 in 1,200.
-KEPT_VALUES = 60_000
+#: first 50 in 1,200. Of images more, as their numbers are bytes: 65 of CIFAR-10's, 16 faces.
+KEPT_VALUES, KEPT_PIXELS = 60_000, 200_000
 #: A checkpoint is written at the end of an epoch if the last one is older than this.
 CHECKPOINT_SECONDS = 20.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -300,7 +300,8 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
         else:
             frames = np.stack([frame[slot] for frame in evaluation.frames]) if evaluation.frames else None
             weights = evaluation.module.weights_of(slot) if isinstance(evaluation.data.target, ImageSet) else None
-            store.write(cell, record, samples[: max(1, KEPT_VALUES // samples[0].size)], frames, weights)
+            kept = KEPT_VALUES if weights is None else KEPT_PIXELS
+            store.write(cell, record, samples[: max(1, kept // samples[0].size)], frames, weights)
 
 
 def _judge_of(evaluation: Evaluation) -> dict[str, str]:
