@@ -38,6 +38,8 @@ Pair = tuple[Cell, Record]
 _DIGITS = [matplotlib.colormaps["tab10"](place) for place in range(10)]
 #: Dimensions of the prior whose means are shown, and draws of each (Fig. 4a).
 _DIMENSIONS, _DRAWS = (1, 2, 10, 100), 10_000
+#: Bins of mean intensities.
+_INTENSITIES = np.linspace(0, 1, 151)
 #: Images side by side, and between two latents.
 _IN_A_LINE, _BETWEEN = 16, 10
 #: Pairs of latents, and test images that generators are asked for.
@@ -155,6 +157,7 @@ def draw_means(selection: Selection, records: Records, store: Store) -> matplotl
     left.set_title("of the prior (dotted: normal, variance 1/3d)")
     left.legend(frameon=False)
     real: Tensor | None = None
+    widest = 0.4
     for row, (cell, record) in _firsts(selection, records):
         if real is None:
             real = _draw_real_means(right, _image_set(cell))
@@ -162,8 +165,9 @@ def draw_means(selection: Selection, records: Records, store: Store) -> matplotl
         means = mean_intensities(torch.from_numpy(samples[0]))
         colour, style = line_style(selection, row.id)
         label = f"{row.title}, KL {float(intensity_kl(means, real)):.4f}"
-        right.hist(means, bins=60, range=(0, 0.4), density=True, histtype="step", color=colour, ls=style, label=label)
-    right.set(xlabel="mean over the pixels of an image", xlim=(0, 0.4))
+        right.hist(means, _INTENSITIES, density=True, histtype="step", color=colour, ls=style, label=label)
+        widest = max(widest, float(means.max()))
+    right.set(xlabel="mean over the pixels of an image", xlim=(0, widest))
     right.set_title("of data and samples")
     right.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
     return picture
@@ -173,7 +177,7 @@ def _draw_real_means(ax: Axes, images: ImageSet) -> Tensor:
     real = mean_intensities(torch.from_numpy(images.images("train")[:55_000]))
     halves = real[torch.randperm(len(real), generator=torch.Generator().manual_seed(0))].chunk(2)
     label = f"data, one half from the other: KL {float(intensity_kl(*halves)):.4f}"
-    ax.hist(real, bins=60, range=(0, 0.4), density=True, color="0.85", label=label)
+    ax.hist(real, _INTENSITIES, density=True, color="0.85", label=label)
     return real
 
 
