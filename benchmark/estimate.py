@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, Trainer
 
-from benchmark.cells import Block
+from benchmark.cells import Block, Protocol
+from benchmark.evaluation import draw_samples, measure
 from benchmark.records import Store
-from benchmark.training import finished_iterations, make_data, make_module, make_trainer, quiet
+from benchmark.training import DataModule, finished_iterations, make_data, make_module, make_trainer, quiet
 from datamodules.images import ImageDataModule
+from evaluators.features import features
 from modules.base import AdversarialModule
 
 #: Iterations before the clock starts: first calls allocate, build the optimizers' state and draw an epoch's order.
@@ -21,6 +25,8 @@ WARM_UP = 10
 PRETRAINING = 40
 #: Iterations timed for an estimate, or as many as go into these seconds where they are slow.
 _ITERATIONS, _SECONDS = 17, 2.0
+#: Images that an evaluation is timed on.
+_SAMPLES = 64
 
 
 class Stopwatch(Callback):
@@ -51,7 +57,8 @@ class Stopwatch(Callback):
 
 @dataclass(frozen=True)
 class Estimate:
-    """Cost of a block: seconds per iteration without evaluation, iterations in all, and those a checkpoint holds."""
+    """Cost of a block: seconds per iteration, its share of evaluation included where images are judged; iterations in
+    all, and those a checkpoint holds."""
 
     seconds_per_iteration: float
     iterations: int
@@ -89,7 +96,26 @@ def _measure(block: Block, accelerator: str) -> tuple[float, int]:
             make_trainer(block.first, [watch], accelerator, max_epochs=-1).fit(module, data)
     except Exception:
         return 0.0, 0
-    return watch.milliseconds / 1000, epochs * data.iterations_per_epoch
+    iterations = epochs * data.iterations_per_epoch
+    return watch.milliseconds / 1000 + _evaluation(module, block.first.protocol, data) / iterations, iterations
+
+
+def _evaluation(module: AdversarialModule, protocol: Protocol, data: DataModule) -> float:
+    """Seconds that all evaluations of a block of images take, from one of few samples; those of points take none to
+    speak of."""
+    if not isinstance(data, ImageDataModule):
+        return 0.0
+    few = replace(protocol, samples=min(_SAMPLES, protocol.samples))
+    began = time.perf_counter()
+    samples = draw_samples(module, data.target, few, 0)
+    if data.target.measures != "images":
+        measure(data.target, few, samples)
+    elif protocol.features != "none":
+        # The test images' features are made once and for all.
+        for part in samples:
+            features(torch.from_numpy(part), protocol.features)
+    seconds = (time.perf_counter() - began) * protocol.samples / few.samples
+    return seconds * math.ceil(protocol.epochs / protocol.evaluate_every)
 
 
 def skip_pretraining(module: AdversarialModule) -> None:

@@ -77,7 +77,7 @@ def _measure_numbers(images: ImageSet, samples: Tensor) -> dict[str, Tensor]:
 @cache
 def reference_intensities(images: ImageSet, folder: Path) -> Tensor:
     """M_d of the first 55,000 training images, as many as GAAN's Fig. 4 takes; ``folder`` is where they lie."""
-    return mean_intensities(torch.from_numpy(images.images("train")[:55_000]))
+    return mean_intensities(torch.from_numpy(np.array(images.images("train")[:55_000])))
 
 
 def measure_images(images: ImageSet, protocol: Protocol, samples: Array) -> dict[str, Array]:

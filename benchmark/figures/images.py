@@ -17,14 +17,14 @@ from torch import Tensor
 from benchmark import registry
 from benchmark.cells import Cell, Protocol
 from benchmark.errors import UserError
-from benchmark.evaluation import draw_samples, evaluation_generators, unit_images
+from benchmark.evaluation import draw_samples, evaluation_generators, reference_intensities, unit_images
 from benchmark.figure import Figure, Records, blank, line_style
 from benchmark.figures.synthetic import latents_of
 from benchmark.records import Record, Store
 from benchmark.table import Row, Selection
 from benchmark.tables import aeis, gaan, gaan_images, veegan, veegan_images
 from benchmark.training import load_module
-from datamodules.images import ImageSet
+from datamodules.images import ImageSet, data_folder
 from evaluators.digits import digits, kl_to
 from evaluators.intensity import intensity_kl, mean_intensities
 from evaluators.inversion import RESTARTS, STEPS, invert
@@ -39,7 +39,7 @@ _DIGITS = [matplotlib.colormaps["tab10"](place) for place in range(10)]
 #: Dimensions of the prior whose means are shown, and draws of each (Fig. 4a).
 _DIMENSIONS, _DRAWS = (1, 2, 10, 100), 10_000
 #: Bins of mean intensities.
-_INTENSITIES = np.linspace(0, 1, 151)
+_INTENSITIES = np.linspace(0, 1, 151).tolist()
 #: Images side by side, and between two latents.
 _IN_A_LINE, _BETWEEN = 16, 10
 #: Pairs of latents, and test images that generators are asked for.
@@ -105,7 +105,7 @@ def _encoded(cell: Cell, module: AdversarialModule, n: int) -> tuple[Array, Arra
     images = _image_set(cell)
     encoder: Any = module.encoder
     with torch.no_grad():
-        batches = torch.from_numpy(images.images("train")[:n]).split(500)
+        batches = torch.from_numpy(np.array(images.images("train")[:n])).split(500)
         codes = [encoder(_as_read(batch, cell.protocol)[None])[0] for batch in batches]
     return torch.cat(codes).numpy(), images.labels("train")[:n]
 
@@ -174,7 +174,7 @@ def draw_means(selection: Selection, records: Records, store: Store) -> matplotl
 
 
 def _draw_real_means(ax: Axes, images: ImageSet) -> Tensor:
-    real = mean_intensities(torch.from_numpy(images.images("train")[:55_000]))
+    real = reference_intensities(images, data_folder())
     halves = real[torch.randperm(len(real), generator=torch.Generator().manual_seed(0))].chunk(2)
     label = f"data, one half from the other: KL {float(intensity_kl(*halves)):.4f}"
     ax.hist(real, _INTENSITIES, density=True, color="0.85", label=label)

@@ -15,6 +15,7 @@ from benchmark import registry, training
 from benchmark.cells import Cell, Protocol
 from benchmark.cli import main
 from benchmark.errors import UserError
+from benchmark.estimate import estimate
 from benchmark.evaluation import as_pixels, draw_samples, measure
 from benchmark.records import Store
 from benchmark.runner import run_blocks, to_do
@@ -86,6 +87,17 @@ def test_killed_and_resumed_equals_straight(tmp_path: Path, monkeypatch: pytest.
     resumed = run(tmp_path / "killed", CELLS)
     for one, other in zip(straight, resumed, strict=True):
         assert (one.measures, one.curves, one.samples) == (other.measures, other.curves, other.samples)
+
+
+def test_estimates_count_the_judging_of_images(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    def seconds(samples: int) -> float:
+        cells = [dataclasses.replace(CELLS[0], protocol=dataclasses.replace(PROTOCOL, samples=samples))]
+        ((_, found),) = estimate(to_do(store, cells), store, "cpu").items()
+        return found.seconds_left
+
+    assert seconds(4_000_000) > 100 * seconds(40), "a hundred thousand times as many samples"
 
 
 def test_networks_for_vectors_fail_with_the_way_out(tmp_path: Path) -> None:
