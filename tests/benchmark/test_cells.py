@@ -47,6 +47,9 @@ OTHER = {
     "inverted": 64,
     "mode_radius": 0.15,
     "mode_min_points": 1,
+    "instance_noise": 0.1,
+    "instance_noise_schedule": "linear",
+    "frames": "1,10",
 }
 
 
@@ -160,7 +163,7 @@ def test_cells_that_differ_have_different_ids() -> None:
             overrides,
         )
     ]
-    assert len({cell.id for cell in cells}) == len(cells) == 2 * 2 * 30 * 3 * 5
+    assert len({cell.id for cell in cells}) == len(cells) == 2 * 2 * 33 * 3 * 5
 
 
 def test_the_id_does_not_depend_on_the_order_of_overrides() -> None:
