@@ -40,10 +40,14 @@ class MinibatchDiscriminator(nn.Module):
 
 
 def closeness(projected: Tensor) -> Tensor:
-    """Sum over the batch of exp(-|M_ib - M_jb|_1) for ``M [S, B, kernels, kernel_dim]``: ``[S, B, kernels]``, the
-    sample's own 1 included as the paper has it (Eq. in section 3.2)."""
+    """exp(-|M_ib - M_jb|_1) for ``M [S, B, kernels, kernel_dim]``, the mean over ``j``, a sample itself included:
+    ``[S, B, kernels]``.
+
+    The paper has the sum, whose weights its code normalises. The mean starts at the scale of other activations, and a
+    shorter batch looks the same.
+    """
     points = projected.transpose(1, 2).float()
-    return (-torch.cdist(points, points, p=1)).exp().sum(3).transpose(1, 2)
+    return (-torch.cdist(points, points, p=1)).exp().mean(3).transpose(1, 2)
 
 
 class GANMB(GAN):

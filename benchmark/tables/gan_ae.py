@@ -13,9 +13,9 @@ CITATION = "GANs powered by autoencoding, poster"
 _NORMAL: dict[str, Setting] = {"prior": "normal"}
 _ADAPTIVE: dict[str, Setting] = {"decay": "adaptive"}
 _GAN_AE = (
-    "L1 per coordinate, weight 1, and the adversarial error with weight 0.01; free samples from a Gaussian fitted "
+    "L1 per coordinate, weight 1, and the adversarial error with weight 0.01; free samples from a Gaussian fitted to "
+    "the codes of 5,000 training data"
 )
-_GAN_AE += "to the codes of 5,000 training data"
 _ALPHA = "alpha: running mean of the discriminator's loss over 2 log 2, between 0 and 1"
 #: Weights of the adversarial error besides the usual 0.01: lambda from 1 to 10,000.
 _SWEEP = ("0.0001", "0.001", "0.1", "1")
@@ -95,7 +95,7 @@ TABLE_2 = Table(
     ),
 )
 
-#: Numbers per pass through MNIST in batches of 64.
+#: Batches of 64 in MNIST's 60,000 training images.
 _PASS = 938
 _DIGITS: dict[str, Setting] = {
     "networks": "dcgan-mnist",
@@ -138,4 +138,70 @@ TABLE_1 = Table(
         "Stacks of three digits are new for every batch; 938 batches of 64 count as an epoch. The poster states "
         "neither networks nor training.",
     ),
+)
+
+DIGITS = Table(
+    id="gan-ae-mnist",
+    number=None,
+    title="MNIST: digits covered, of 10, and KL divergence of the generated digits from uniform",
+    citation=f"{CITATION}; it shows samples after 1 and 10 epochs, and no numbers",
+    datasets=("mnist",),
+    columns=TABLE_1.columns,
+    rows=(*_IMAGE_ROWS, dataclasses.replace(_AE_ALPHA, optional=True)),
+    protocol={**_DIGITS, "fresh_iterations": _PASS, "samples": 10_000, "frames": "1,10", "evaluate_every": 10},
+    profiles={
+        "paper": Profile({"epochs": 10}, seeds=1),
+        "short": Profile({"epochs": 10, "fresh_iterations": 20}, seeds=1),
+        "smoke": Profile({"epochs": 10, "fresh_iterations": 1, "batch_size": 8, "samples": 100}, seeds=1),
+    },
+    readings=_ONE_NETWORK,
+    printed_runs=1,
+    notes=("938 batches of 64 count as an epoch; profile short has 20.",),
+)
+
+NATURAL = Table(
+    id="gan-ae-natural",
+    number=None,
+    title="CIFAR-10 and faces: IvOM, error of the generated image that is nearest to a test image",
+    citation=f"{CITATION}; it shows samples and no numbers",
+    datasets=("cifar10", "celeba"),
+    columns=tuple(Column("ivom", "IvOM", None, "lower", 4, name) for name in ("cifar10", "celeba")),
+    rows=(*_IMAGE_ROWS, dataclasses.replace(_AE_ALPHA, optional=True)),
+    protocol={**_DIGITS, "features": "none", "samples": 100},
+    profiles={
+        "paper": Profile({"epochs": 25, "inverted": 64}, seeds=1),
+        "short": Profile({"epochs": 1, "fresh_iterations": 20, "inverted": 4}, seeds=1),
+        "smoke": Profile({"epochs": 1, "fresh_iterations": 1, "batch_size": 8, "inverted": 1}, seeds=1),
+    },
+    readings={
+        "corrected": Reading(
+            "one DCGAN for every method: on CIFAR-10 that of WGAN-GP's authors at half its width, on CelebA 64 to 512 "
+            "channels",
+            datasets={"cifar10": {"networks": "wgan-gp-cifar-half"}, "celeba": {"networks": "dcgan-64"}},
+        )
+    },
+    printed_runs=1,
+    notes=("The poster states neither data, networks nor training.",),
+)
+
+#: Batches per entry of a curve: the pictures are after 10, 50 and 100.
+_STEP = 5
+
+INSTABILITY = Table(
+    id="gan-ae-instability",
+    number=None,
+    title="MNIST: GAN + AE with and without the adaptive decay of its adversarial error, one epoch",
+    citation=f"{CITATION}; it shows curves and samples, and no numbers",
+    datasets=("mnist",),
+    columns=TABLE_1.columns,
+    rows=(_AE, _AE_ALPHA, *(row for row in _ablated() if row.id in ("gan-ae-gamma", "gan-ae-alpha-l"))),
+    protocol={**_DIGITS, "fresh_iterations": _STEP, "samples": 1_000, "frames": "2,10,20", "evaluate_every": 1_000},
+    profiles={
+        "paper": Profile({"epochs": 188}, seeds=1),
+        "short": Profile({"epochs": 188}, seeds=1),
+        "smoke": Profile({"epochs": 20, "fresh_iterations": 1, "batch_size": 8, "samples": 100}, seeds=1),
+    },
+    readings=_ONE_NETWORK,
+    printed_runs=1,
+    notes=("Curves have an entry for every 5 batches.",),
 )

@@ -24,13 +24,17 @@ from modules.convolutions import (
 from modules.dan_2s import DAN2S
 from modules.gaan import GAAN
 from modules.gan import GAN
+from modules.gan_ae import GANAE
+from modules.gan_mb import GANMB
+from modules.gan_mmd import GANMMD
+from modules.gmmn import GMMN
 from modules.networks import NETWORKS
 from modules.unrolled import UnrolledGAN
 from modules.vae_gan import VAEGAN
 from modules.veegan import VEEGAN
 from modules.wgan_gp import WGANGP
 
-METHODS = (GAN, WGANGP, GAAN, VAEGAN, ALI, VEEGAN, UnrolledGAN)
+METHODS = (GAN, WGANGP, GAAN, VAEGAN, ALI, VEEGAN, UnrolledGAN, GMMN, GANMMD, GANMB, GANAE)
 SHAPE = (3, 28, 28)
 
 
@@ -41,7 +45,7 @@ def generators(*seeds: int) -> list[np.random.Generator]:
 def build(
     method: type[AdversarialModule], *seeds: int, networks: str = "metz-k4", **fields: object
 ) -> AdversarialModule:
-    prior = "normal" if method is VAEGAN else "uniform"
+    prior = "normal" if method in (VAEGAN, GANAE) else "uniform"
     training = Training(networks=networks, latent_dim=7, prior=prior, scaling="symmetric", batch_size=6, **fields)
     module = method(training, SHAPE, seeds)
     optimizers = module.configure_optimizers()
