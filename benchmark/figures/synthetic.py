@@ -126,9 +126,8 @@ def draw_progress(selection: Selection, records: Records, store: Store) -> matpl
 
 def updates(cell: Cell, epoch: int) -> int:
     """Generator updates after an epoch, pre-training not counted."""
-    mixture, protocol = registry.mixture(cell.dataset), cell.protocol
-    per_pass = -(-len(mixture.centres) * mixture.per_mode // protocol.batch_size)
-    return epoch * (protocol.fresh_iterations or per_pass)
+    fresh = cell.protocol.fresh_iterations
+    return epoch * (fresh or -(-registry.dataset(cell.dataset).training_size // cell.protocol.batch_size))
 
 
 def scatter(ax: Axes, points: Array, mixture: GaussianMixture, colour: str) -> None:

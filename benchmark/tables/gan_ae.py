@@ -113,6 +113,7 @@ _IMAGE_ROWS = tuple(
     else row
     for row in _SEVEN
 )
+_FEW_CODES: dict[str, dict[str, Setting]] = {name: {"calibration": 100} for name in ("gan-ae", "gan-ae-alpha")}
 _ONE_NETWORK = {"corrected": Reading("the networks of WGAN-GP's authors for MNIST, for every method")}
 
 TABLE_1 = Table(
@@ -130,7 +131,9 @@ TABLE_1 = Table(
     profiles={
         "paper": Profile({"epochs": 20}, seeds=3),
         "short": Profile({"epochs": 1}, seeds=1),
-        "smoke": Profile({"epochs": 1, "fresh_iterations": 2, "batch_size": 8, "samples": 100}, seeds=1),
+        "smoke": Profile(
+            {"epochs": 1, "fresh_iterations": 2, "batch_size": 8, "samples": 100}, seeds=1, overrides=_FEW_CODES
+        ),
     },
     readings=_ONE_NETWORK,
     printed_runs=1,
@@ -152,7 +155,9 @@ DIGITS = Table(
     profiles={
         "paper": Profile({"epochs": 10}, seeds=1),
         "short": Profile({"epochs": 10, "fresh_iterations": 20}, seeds=1),
-        "smoke": Profile({"epochs": 10, "fresh_iterations": 1, "batch_size": 8, "samples": 100}, seeds=1),
+        "smoke": Profile(
+            {"epochs": 10, "fresh_iterations": 1, "batch_size": 8, "samples": 100}, seeds=1, overrides=_FEW_CODES
+        ),
     },
     readings=_ONE_NETWORK,
     printed_runs=1,
@@ -169,9 +174,13 @@ NATURAL = Table(
     rows=(*_IMAGE_ROWS, dataclasses.replace(_AE_ALPHA, optional=True)),
     protocol={**_DIGITS, "features": "none", "samples": 100},
     profiles={
-        "paper": Profile({"epochs": 25, "inverted": 64}, seeds=1),
-        "short": Profile({"epochs": 1, "fresh_iterations": 20, "inverted": 4}, seeds=1),
-        "smoke": Profile({"epochs": 1, "fresh_iterations": 1, "batch_size": 8, "inverted": 1}, seeds=1),
+        "paper": Profile({"epochs": 25, "inverted": 64, "frames": "25"}, seeds=1),
+        "short": Profile({"epochs": 1, "fresh_iterations": 20, "inverted": 4, "frames": "1"}, seeds=1),
+        "smoke": Profile(
+            {"epochs": 1, "fresh_iterations": 1, "batch_size": 8, "inverted": 1, "frames": "1"},
+            seeds=1,
+            overrides=_FEW_CODES,
+        ),
     },
     readings={
         "corrected": Reading(
@@ -199,7 +208,9 @@ INSTABILITY = Table(
     profiles={
         "paper": Profile({"epochs": 188}, seeds=1),
         "short": Profile({"epochs": 188}, seeds=1),
-        "smoke": Profile({"epochs": 20, "fresh_iterations": 1, "batch_size": 8, "samples": 100}, seeds=1),
+        "smoke": Profile(
+            {"epochs": 20, "fresh_iterations": 1, "batch_size": 8, "samples": 100}, seeds=1, overrides=_FEW_CODES
+        ),
     },
     readings=_ONE_NETWORK,
     printed_runs=1,

@@ -107,6 +107,9 @@ def test_the_defaults_that_ids_leave_out_stay() -> None:
         "inverted": 0,
         "mode_radius": 0.1 * math.sqrt(2),
         "mode_min_points": 20,
+        "instance_noise": 0.0,
+        "instance_noise_schedule": "constant",
+        "frames": "",
     }
 
 
