@@ -174,7 +174,7 @@ NATURAL = Table(
     rows=(*_IMAGE_ROWS, dataclasses.replace(_AE_ALPHA, optional=True)),
     protocol={**_DIGITS, "features": "none", "samples": 100},
     profiles={
-        "paper": Profile({"epochs": 25, "inverted": 64, "frames": "25"}, seeds=1),
+        "paper": Profile({"epochs": 25, "fresh_iterations": 782, "inverted": 64, "frames": "25"}, seeds=1),
         "short": Profile({"epochs": 1, "fresh_iterations": 20, "inverted": 4, "frames": "1"}, seeds=1),
         "smoke": Profile(
             {"epochs": 1, "fresh_iterations": 1, "batch_size": 8, "inverted": 1, "frames": "1"},
@@ -190,7 +190,7 @@ NATURAL = Table(
         )
     },
     printed_runs=1,
-    notes=("The poster states neither data, networks nor training.",),
+    notes=("782 batches of 64 count as an epoch. The poster states neither data, networks nor training.",),
 )
 
 #: Batches per entry of a curve: the pictures are after 10, 50 and 100.
