@@ -11,12 +11,14 @@ from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
 from modules.losses import per_seed, says_fake, says_real
-from modules.networks import together
+from modules.networks import MLP, together
 
 #: Summed logistic loss of a discriminator that cannot tell: D = 1/2 everywhere.
 EQUILIBRIUM = 2 * math.log(2)
 #: Share of the old value in the running mean of the discriminator's loss.
 _MEMORY = 0.9
+#: The critic of codes, which reads a vector whatever the data are.
+_CRITIC_LAYERS, _CRITIC_WIDTH = 3, 128
 #: Least standard deviation of a code's coordinate, as a share of all of them: where codes fill a subspace.
 _LEAST_STD = 1e-3
 
@@ -26,10 +28,11 @@ class GANAE(AdversarialModule):
     H(x) = G(E(x)). The discriminator tells data from their reconstructions, encoder and generator deceive it and
     reconstruct; the latent's prior plays no part.
 
-    So free samples are G(c) with c from a Gaussian of full covariance fitted to the codes of ``calibration`` training
-    data, for which latents must be normal. Before it has been calibrated, codes are N(0, I).
+    So the poster leaves open what free samples are made from. Here they are G(c) with c from a Gaussian of full
+    covariance fitted to the codes of ``calibration`` training data, for which latents must be normal (N(0, I) before it
+    has been calibrated); or, with ``code_critic``, from the prior.
 
-    The poster leaves nearly everything else open. Our choices, each a field:
+    It leaves nearly everything else open, too. Our choices, each a field:
 
     reconstruction: L, the mean absolute (``l1``, as in the code of a later paper of its authors) or squared error per
         coordinate.
@@ -39,6 +42,8 @@ class GANAE(AdversarialModule):
         over 2 log 2 (``adaptive``: 1 in equilibrium, to 0 as the discriminator wins), or ``gamma`` to the power of the
         iteration (``exponential``).
     decays: what alpha multiplies, the ``adversarial`` error or the ``reconstruction``.
+    code_critic: a second discriminator tells latents from codes, and the encoder deceives it, with the weight of the
+        other, as in the code of the authors' later paper. Nothing is calibrated then.
     """
 
     name = "gan-ae"
@@ -60,8 +65,9 @@ class GANAE(AdversarialModule):
         decays: Literal["adversarial", "reconstruction"] = "adversarial",
         gamma: float = 0.9999,
         calibration: int = 5_000,
+        code_critic: bool = False,
     ) -> None:
-        if training.prior != "normal":
+        if training.prior != "normal" and not code_critic:
             raise ValueError("gan-ae draws codes from a Gaussian and needs a normal prior: protocol.prior=normal")
         if not 0 < gamma <= 1 or calibration < 2:
             raise ValueError("gan-ae needs 0 < method.gamma <= 1 and method.calibration of 2 or more")
@@ -72,13 +78,18 @@ class GANAE(AdversarialModule):
         self.discriminator = self.build_reader("discriminator", 1)
         self.reconstruction, self.decay, self.decays, self.gamma = reconstruction, decay, decays, gamma
         self.reconstruction_weight, self.adversarial_weight = reconstruction_weight, adversarial_weight
-        self.calibration = calibration
+        self.calibration, self.code_critic = calibration, None
+        if code_critic:
+            self.calibration = 0
+            self.code_critic = MLP("code-critic", latent, 1, seeds=seeds, hidden=_CRITIC_LAYERS, width=_CRITIC_WIDTH)
         self.register_buffer("discriminator_loss", torch.full((count,), EQUILIBRIUM))
         self.register_buffer("code_mean", torch.zeros(count, 1, latent))
         self.register_buffer("code_factor", torch.eye(latent).repeat(count, 1, 1))
 
     def updates(self) -> Iterator[Update]:
         yield Update(self.discrimination, moves=(self.discriminator,))
+        if self.code_critic is not None:
+            yield Update(self.code_criticism, moves=(self.code_critic,))
         yield Update(self.autoencoding, moves=(self.encoder, self.generator))
 
     def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
@@ -90,13 +101,24 @@ class GANAE(AdversarialModule):
         self.discriminator_loss.lerp_(loss.detach().float(), 1 - _MEMORY)
         return loss
 
+    def code_criticism(self, x: Tensor, z: Tensor) -> Tensor:
+        """-E log C(z) - E log(1 - C(E(x))), C the critic of codes."""
+        assert self.code_critic is not None
+        with torch.no_grad():
+            code = self.encoder(x)
+        prior, found = together(self.code_critic.logits, z, code)
+        return says_real(prior) + says_fake(found)
+
     def autoencoding(self, x: Tensor, z: Tensor) -> Tensor:
-        """lambda L(x, H(x)) - E log D(H(x)), one of them times alpha."""
-        rebuilt, alpha = self.generator(self.encoder(x)), self.alpha()
+        """lambda L(x, H(x)) - E log D(H(x)), one of them times alpha, and -E log C(E(x)) of a critic of codes."""
+        code, alpha = self.encoder(x), self.alpha()
+        rebuilt = self.generator(code)
         seen = self.traced("gradient", rebuilt)
         adversarial = self.adversarial_weight * says_real(self.discriminator.logits(seen))
         error = (x - rebuilt).abs() if self.reconstruction == "l1" else (x - rebuilt).square()
         reconstruction = self.reconstruction_weight * per_seed(error)
+        if self.code_critic is not None:
+            adversarial = adversarial + self.adversarial_weight * says_real(self.code_critic.logits(code))
         self.trace("alpha", alpha)
         if self.decays == "adversarial":
             return reconstruction + alpha * adversarial

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from modules.base import Training
 from modules.gan import GAN
-from modules.gmmn import gaussian_bandwidths
-from modules.losses import squared_mmd
+from modules.losses import gaussian_bandwidths, squared_mmd
 
 
 class GANMMD(GAN):
@@ -36,7 +35,7 @@ class GANMMD(GAN):
     ) -> None:
         super().__init__(training, data_shape, seeds)
         self.mmd_weight, self.estimator = mmd_weight, estimator
-        self.bandwidths = gaussian_bandwidths(training, self.data_dim, bandwidth_scale)
+        self.bandwidths = gaussian_bandwidths(self.data_dim, training.scaling, bandwidth_scale)
 
     def deception(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D(G(z)) + weight MMD^2(x, G(z))."""

@@ -30,6 +30,7 @@ def _ablated() -> Iterator[Row]:
     variants: dict[str, tuple[str, dict[str, Setting]]] = {
         "squared": ("squared error", {"reconstruction": "squared-error"}),
         "gamma": ("alpha = gamma^t on the adversarial error", {"decay": "exponential"}),
+        "critic": ("critic of codes", {"code_critic": True}),
         "alpha-l": ("alpha on the reconstruction", _ADAPTIVE | {"decays": "reconstruction"}),
     }
     for name, (what, fields) in variants.items():

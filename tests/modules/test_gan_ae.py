@@ -17,8 +17,9 @@ from modules.density import optimal_partners
 from modules.gan import GAN
 from modules.gan_ae import EQUILIBRIUM, GANAE
 from modules.gan_mb import GANMB, closeness
-from modules.gmmn import GMMN, gaussian_bandwidths
-from modules.losses import squared_mmd
+from modules.gan_mmd import GANMMD
+from modules.gmmn import GMMN
+from modules.losses import gaussian_bandwidths, squared_mmd
 from modules.networks import Disturbed, together
 
 from .steps import batches, run_iterations
@@ -74,10 +75,10 @@ def test_the_generator_of_equal_batches_has_a_finite_gradient() -> None:
 
 
 def test_bandwidths_grow_with_the_dimension_and_the_range() -> None:
-    assert gaussian_bandwidths(Training(), 784, 0.0) == [2, 5, 10, 20, 40, 80], "MNIST in [0, 1]: the released code's"
-    assert gaussian_bandwidths(Training(scaling="symmetric"), 784, 0.0)[0] == 8
-    assert gaussian_bandwidths(Training(), 2, 0.0)[0] == pytest.approx(4 / 784)
-    assert gaussian_bandwidths(Training(), 2, 3.0)[-1] == 240
+    assert gaussian_bandwidths(784, "unit") == [2, 5, 10, 20, 40, 80], "MNIST in [0, 1]: the released code's"
+    assert GMMN(Training(), (2,), (0,)).bandwidths[0] == pytest.approx(4 / 784)
+    assert GMMN(Training(scaling="symmetric"), (2,), (0,)).bandwidths[0] == pytest.approx(16 / 784)
+    assert GANMMD(Training(), (2,), (0,), bandwidth_scale=3.0).bandwidths[-1] == 240
 
 
 # Minibatch discrimination ---------------------------------------------------------------------------------------------
@@ -218,6 +219,24 @@ def step(module: AdversarialModule, batch: Tensor) -> np.ndarray:
 def test_a_uniform_prior_is_refused() -> None:
     with pytest.raises(ValueError, match=r"protocol\.prior=normal"):
         GANAE(Training(), (2,), (0,))
+
+
+def test_a_critic_draws_codes_to_the_prior_which_free_samples_come_from() -> None:
+    module = GANAE(Training(beta1=0.8), (2,), (0, 3), code_critic=True)
+    assert module.calibration == 0
+    x, z = torch.rand(2, 32, 2), torch.rand(2, 32, 2)
+    assert torch.equal(module.generate(z), module.generator(z))
+    code, bce = module.encoder(x), torch.nn.functional.binary_cross_entropy_with_logits
+    ones = torch.ones(32, 1)
+    for seed in (0, 1):
+        prior, found = module.code_critic(z)[seed], module.code_critic(code)[seed]
+        torch.testing.assert_close(module.code_criticism(x, z)[seed], bce(prior, ones) + bce(found, 0 * ones))
+        rebuilt = module.generator(code)
+        adversarial = bce(module.discriminator(rebuilt)[seed], ones) + bce(found, ones)
+        expected = (x - rebuilt).abs()[seed].mean() + 0.01 * adversarial
+        torch.testing.assert_close(module.autoencoding(x, z)[seed], expected)
+    losses = run_iterations(module, batches(3, seeds=2))
+    assert losses.shape == (3, 3, 2)
 
 
 # Instance noise -------------------------------------------------------------------------------------------------------
