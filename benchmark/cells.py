@@ -27,6 +27,7 @@ class Protocol(Training):
     width: seeds trained side by side. Kernels depend on it, so that it belongs to the protocol; short blocks are
         padded.
     precision, world_size: as Lightning's trainer names them.
+    channels_last, compile: of convolutional networks, as PyTorch names them: other kernels, other last bits.
     samples: samples per evaluation.
     real_samples: test images that they are compared with, where images are compared; all if there are fewer.
     evaluate_every: epochs between evaluations; the last epoch is always followed by one.
@@ -47,6 +48,8 @@ class Protocol(Training):
     width: int = 8
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     world_size: Literal[1] = 1
+    channels_last: bool = False
+    compile: bool = False
     samples: int = 2_000
     evaluate_every: int = 1
     real_samples: int = 10_000

@@ -201,10 +201,13 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
     if not name and not figure:
         options = "--table 2" + (" or --figure gaan-fig5" if args.verb in ("run", "plan") else "")
         raise UserError(f"{args.verb} what? for example {options}; all names: python -m benchmark list")
-    table = find_table(name or find_figure(str(figure)).table)
+    drawn = find_figure(figure) if figure else None
+    table = find_table(drawn.table if drawn else str(name))
     text = getattr(args, "seeds", None)
     seeds = parse_seeds(text) if text is not None else None
     methods, datasets = _words(args, "methods"), _words(args, "datasets")
+    if drawn:
+        methods, datasets = methods or drawn.rows, datasets or drawn.datasets
     if isinstance(table, NetworkTable):
         if methods or datasets or args.method or args.set or text:
             raise UserError(f"table {table.id} trains nothing: --methods, --method, --set and --seeds do not apply")
@@ -236,7 +239,7 @@ def _switches(args: argparse.Namespace) -> list[str]:
     return [f"protocol.{name}={value}" for name, value in named.items() if value]
 
 
-def _words(args: argparse.Namespace, option: str) -> list[str]:
+def _words(args: argparse.Namespace, option: str) -> Sequence[str]:
     """The words of ``--methods A,B``; none where it is not given."""
     text = getattr(args, option)
     words = [word.strip() for word in (text or "").split(",") if word.strip()]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,13 @@ from torch import Tensor
 
 from benchmark.cells import Protocol
 from benchmark.registry import Target
-from datamodules.images import ImageSet
+from datamodules.images import ImageSet, data_folder
 from datamodules.mixture import GaussianMixture
-from evaluators.digits import digit_measures, digits, number_counts
+from evaluators.digits import digit_measures, digits, kl_to, number_counts
 from evaluators.distances import SHARES, distance_measures
 from evaluators.features import extractor_hash, features
-from evaluators.inversion import INVERSION_MEASURES, RESTARTS, inversion_errors, nearest_errors
+from evaluators.intensity import intensity_kl, mean_intensities
+from evaluators.inversion import INVERSION_MEASURES, RESTARTS, invert, nearest_errors
 from evaluators.quality import cell_counts, histogram_counts, literal_measures, quality_measures
 from evaluators.registered import registered_counts, registered_measures
 from modules.base import AdversarialModule
@@ -57,9 +59,25 @@ def measure_quality(mixture: GaussianMixture, protocol: Protocol, samples: Array
 
 
 def measure_digits(images: ImageSet, protocol: Protocol, samples: Array) -> dict[str, Array]:
-    """Numbers that the samples spell, seed by seed."""
-    found = [digit_measures(number_counts(digits(torch.from_numpy(part)))) for part in samples]
+    """Numbers that the samples spell, seed by seed; of single digits also their balance and their mean intensities
+    against the training images'."""
+    found = [_measure_numbers(images, torch.from_numpy(part)) for part in samples]
     return {name: np.array([float(values[name]) for values in found]) for name in found[0]}
+
+
+def _measure_numbers(images: ImageSet, samples: Tensor) -> dict[str, Tensor]:
+    counts = number_counts(digits(samples))
+    values = digit_measures(counts)
+    if not images.stack:
+        values["digit_kl"] = kl_to(counts, torch.from_numpy(np.bincount(images.labels("train"), minlength=len(counts))))
+        values["intensity_kl"] = intensity_kl(mean_intensities(samples), reference_intensities(images, data_folder()))
+    return values
+
+
+@cache
+def reference_intensities(images: ImageSet, folder: Path) -> Tensor:
+    """M_d of the first 55,000 training images, as many as GAAN's Fig. 4 takes; ``folder`` is where they lie."""
+    return mean_intensities(torch.from_numpy(images.images("train")[:55_000]))
 
 
 def measure_images(images: ImageSet, protocol: Protocol, samples: Array) -> dict[str, Array]:
@@ -112,13 +130,15 @@ def measure_generator(module: AdversarialModule, images: ImageSet, protocol: Pro
             shape = (len(targets), module.noise_dim)
             starts = [torch.from_numpy(draw(generator, protocol.prior, shape)).to(device) for _ in range(RESTARTS)]
 
-            def generate(z: Tensor, slot: int = slot) -> Tensor:
-                # Every copy sees the latents; one is looked at, so that seeds do not share a line search.
-                made = module.generate(z.expand(len(module.seeds), *z.shape))[slot]
-                return (made + 1) / 2 if protocol.scaling == "symmetric" else made
-
-            found.append(inversion_errors(generate, targets, starts).mean(1))
+            found.append(invert(partial(unit_images, module, protocol, slot), targets, starts)[0].mean(1))
     return {key: np.array([float(part[row]) for part in found]) for row, key in enumerate(INVERSION_MEASURES)}
+
+
+def unit_images(module: AdversarialModule, protocol: Protocol, slot: int, z: Tensor) -> Tensor:
+    """Images ``[n, C, H, W]`` in [0, 1] that copy ``slot`` makes of latents ``z [n, noise_dim]``."""
+    # Every copy sees the latents; one is looked at, so that seeds do not share a line search.
+    made = module.generate(z.expand(len(module.seeds), *z.shape))[slot]
+    return (made + 1) / 2 if protocol.scaling == "symmetric" else made
 
 
 #: How the samples of a data set are measured, by the name that it gives.

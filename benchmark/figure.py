@@ -18,7 +18,7 @@ from benchmark import figures, registry
 from benchmark.cells import Cell
 from benchmark.errors import UserError, unknown
 from benchmark.records import Record, Store, write_atomically
-from benchmark.sheet import file_name, header, is_stale, run_command
+from benchmark.sheet import file_name, header, is_stale, run_command, usual_of
 from benchmark.table import Row, Selection
 
 #: Cells with their records by row id, seeds in the order of the selection.
@@ -50,6 +50,7 @@ class Figure:
     id: on the command line, and in file names. table: id of the table whose cells it shows.
     title: stands above the drawing, and says what bands, whiskers and lines mean.
     draw: makes the drawing on a ``blank`` from the finished records of the rows that have any.
+    rows, datasets: those of the table's that it needs where the user names none; all if empty.
     """
 
     id: str
@@ -57,6 +58,12 @@ class Figure:
     citation: str
     table: str
     draw: Callable[[Selection, Records, Store], matplotlib.figure.Figure]
+    rows: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+
+    def usual(self, selection: Selection) -> Selection:
+        """What it shows of the same profile and reading where nothing else is said."""
+        return usual_of(selection, self.rows, self.datasets)
 
 
 def all_figures() -> dict[str, Figure]:
@@ -78,7 +85,7 @@ def draw(figure: Figure, selection: Selection, store: Store) -> list[Path]:
     """
     with own_style(figure):
         picture = compose(figure, selection, store)
-        name = file_name(selection, figure.id)
+        name = file_name(selection, figure.id, figure.usual(selection))
         contents = {f"{name}.png": _as_png(picture), f"{name}.svg": _as_svg(picture)}
     paths = []
     for file, content in contents.items():
@@ -167,7 +174,7 @@ def _stale(pairs: Sequence[tuple[Cell, Record]]) -> bool:
 def _nothing(figure: Figure, selection: Selection, store: Store, records: Records) -> UserError:
     found = [f"{n} {s}" for s in ("diverged", "failed") if (n := sum(map(len, with_status(records, s).values())))]
     seen = f" ({', '.join(found)})" if found else ""
-    way_out = run_command(f"--figure {figure.id}", selection, store)
+    way_out = run_command(f"--figure {figure.id}", selection, store, figure.usual(selection))
     return UserError(f"figure {figure.id} has no finished record in {store.folder}{seen}; first: {way_out}")
 
 

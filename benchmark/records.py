@@ -8,12 +8,14 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import safetensors.torch
+import torch
 
 from benchmark.cells import Cell, digest
 from benchmark.errors import UserError
@@ -36,6 +38,7 @@ class Record:
     sources: hash of the code that the numbers depend on.
     samples: SHA-256 of the sample file, None where there is none.
     frames: SHA-256 of the file of samples along the training, None where there is none.
+    weights: SHA-256 of the file of weights that samples are made with, None where there is none.
     renewed: earlier hashes of sources that ``verify`` found to give the same numbers, with the epochs it trained and
         the commit it ran at.
     """
@@ -52,12 +55,13 @@ class Record:
     environment: dict[str, Any] = field(default_factory=dict)
     samples: str | None = None
     frames: str | None = None
+    weights: str | None = None
     renewed: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Store:
-    """A results folder. ``records/DATASET/METHOD/ID.json``, its samples ``ID.npy`` and its samples along the training
-    ``ID.frames.npy``; ``unfinished/`` holds checkpoints."""
+    """A results folder. ``records/DATASET/METHOD/ID.json``, its samples ``ID.npy``, its samples along the training
+    ``ID.frames.npy`` and its weights ``ID.safetensors``; ``unfinished/`` holds checkpoints."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -115,16 +119,21 @@ class Store:
         found = np.load(self._content(cell, ".frames.npy", record.frames), allow_pickle=False)
         return found if found.dtype == np.uint8 else found.astype(np.float32)
 
-    def _content(self, cell: Cell, suffix: str, sha256: str | None) -> io.BytesIO:
+    def weights(self, cell: Cell, record: Record) -> dict[str, torch.Tensor]:
+        """Weights by name, float32; ``UserError`` where none are kept here, as weights are in no repository."""
+        if record.weights is None:
+            raise _gone(self.path(cell).with_suffix(".safetensors"), "weights")
+        kept = safetensors.torch.load(self._content(cell, ".safetensors", record.weights, "weights").getvalue())
+        return {name: value.float() for name, value in kept.items()}
+
+    def _content(self, cell: Cell, suffix: str, sha256: str | None, what: str = "samples") -> io.BytesIO:
         path = self.path(cell).with_suffix(suffix)
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise UserError(
-                f"the samples of a record are missing: {path}; delete {path.with_suffix('.json')} and run again"
-            ) from error
+            raise _gone(path, what) from error
         if hashlib.sha256(content).hexdigest() != sha256:
-            raise _damaged(path, "not the samples that the record names", path.with_suffix(".json"))
+            raise _damaged(path, f"not the {what} that the record names", path.with_suffix(".json"))
         return io.BytesIO(content)
 
     def write(
@@ -133,20 +142,27 @@ class Store:
         record: Record,
         samples: np.ndarray | None = None,
         frames: np.ndarray | None = None,
+        weights: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
-        """Write samples, then the record; each appears whole or not at all."""
+        """Write samples and weights (rounded to 16 bits), then the record; each appears whole or not at all."""
         path = self.path(cell)
         content = asdict(record)
         if samples is not None and samples.dtype != np.uint8:
             samples = samples.astype(np.float32)
         if frames is not None and frames.dtype != np.uint8:
             frames = frames.astype(np.float16)
+        files: dict[str, tuple[str, bytes]] = {}
         for key, suffix, array in (("samples", ".npy", samples), ("frames", ".frames.npy", frames)):
             if array is not None:
                 buffer = io.BytesIO()
                 np.save(buffer, array, allow_pickle=False)
-                content[key] = hashlib.sha256(buffer.getvalue()).hexdigest()
-                write_atomically(path.with_suffix(suffix), buffer.getvalue())
+                files[key] = suffix, buffer.getvalue()
+        if weights is not None:
+            rounded = {name: value.half().contiguous() for name, value in weights.items()}
+            files["weights"] = ".safetensors", safetensors.torch.save(rounded)
+        for key, (suffix, written) in files.items():
+            content[key] = hashlib.sha256(written).hexdigest()
+            write_atomically(path.with_suffix(suffix), written)
         self._write_json(path, content)
 
     def replace(self, cell: Cell, record: Record) -> None:
@@ -208,6 +224,10 @@ def write_atomically(path: Path, content: bytes) -> None:
             with contextlib.suppress(OSError):
                 Path(name).unlink()
             raise
+
+
+def _gone(path: Path, what: str) -> UserError:
+    return UserError(f"the {what} of a record are missing: {path}; delete {path.with_suffix('.json')} and run again")
 
 
 def _damaged(path: Path, what: str, delete: Path | None = None) -> UserError:

@@ -106,9 +106,16 @@ def header(selection: Selection) -> str:
     return "; ".join(parts)
 
 
-def run_command(what: str, selection: Selection, store: Store) -> str:
+def usual_of(selection: Selection, rows: Sequence[str] = (), datasets: Sequence[str] = ()) -> Selection:
+    """What the same profile and reading choose where nothing else is said, of some rows and data sets if given."""
+    return select(
+        selection.table, profile=selection.profile, reading=selection.reading, methods=rows, datasets=datasets
+    )
+
+
+def run_command(what: str, selection: Selection, store: Store, usual: Selection | None = None) -> str:
     """The command that trains a selection for ``what`` (``--table ID``); what is the usual is not said."""
-    usual = select(selection.table, profile=selection.profile, reading=selection.reading)
+    usual = usual or usual_of(selection)
     words = ["python", "-m", "benchmark", "run", *what.split()]
     if selection.profile != "paper":
         words += ["--profile", selection.profile]
@@ -134,17 +141,17 @@ def run_command(what: str, selection: Selection, store: Store) -> str:
     return shlex.join(words)
 
 
-def file_name(selection: Selection, stem: str) -> str:
-    """Name of files made from a selection; one that is not a table's own has a file of its own."""
+def file_name(selection: Selection, stem: str, usual: Selection | None = None) -> str:
+    """Name of files made from a selection; one that is not the usual has a file of its own."""
     name = f"{stem}-{selection.profile}-{selection.reading}"
-    if selection == select(selection.table, profile=selection.profile, reading=selection.reading):
+    if selection == (usual or usual_of(selection)):
         return name
     return f"{name}-{digest([cell.id for row in selection.rows for cell in selection.cells(row)])[:6]}"
 
 
 def whole(selection: Selection) -> Selection:
     """All rows and seeds of the table where the selection is a part of them, else the selection itself."""
-    default = select(selection.table, profile=selection.profile, reading=selection.reading)
+    default = usual_of(selection)
     part = set(selection.seeds) <= set(default.seeds) and {r.id for r in selection.rows} <= {r.id for r in default.rows}
     part = part and len(selection.datasets) <= len(default.datasets)
     return default if part and selection.settings == default.settings else selection

@@ -35,14 +35,15 @@ from datamodules.images import ImageDataModule, ImageSet
 from datamodules.mixture import GaussianMixture, MixtureDataModule
 from evaluators.features import extractor_hash
 from modules.base import AdversarialModule
+from modules.convolutions import tune
 
 CHECKPOINT_FORMAT = 2
 #: Samples of so many epochs, so many of each, are kept for pictures of the training, in up to three dimensions; of
 #: images so many, at the epochs that the protocol names.
 FRAMES, FRAME_SAMPLES, FRAME_DIM, FRAME_IMAGES = 20, 400, 3, 25
 #: Of the final samples, as many are kept as hold so many numbers: all of the tables' in up to three dimensions, the
-#: first 50 in 1,200.
-KEPT_VALUES = 60_000
+#: first 50 in 1,200. Of images more, as their numbers are bytes: 65 of CIFAR-10's, 16 faces.
+KEPT_VALUES, KEPT_PIXELS = 60_000, 200_000
 #: A checkpoint is written at the end of an epoch if the last one is older than this.
 CHECKPOINT_SECONDS = 20.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -68,7 +69,16 @@ DataModule = MixtureDataModule | ImageDataModule
 def make_module(cell: Cell, seeds: tuple[int, ...]) -> AdversarialModule:
     """The untrained module of a cell, one copy per seed."""
     shape = registry.dataset(cell.dataset).data_shape
-    return registry.method(cell.method)(cell.protocol, shape, seeds, **dict(cell.overrides))
+    module = registry.method(cell.method)(cell.protocol, shape, seeds, **dict(cell.overrides))
+    tune(module, channels_last=cell.protocol.channels_last, compiled=cell.protocol.compile)
+    return module
+
+
+def load_module(cell: Cell, record: Record, store: Store) -> AdversarialModule:
+    """A trained model of images, alone in its block and in evaluation mode, as far as samples and codes need it."""
+    module = make_module(cell, (cell.seed,))
+    module.load_weights(store.weights(cell, record))
+    return module.eval()
 
 
 def make_data(cell: Cell, seeds: tuple[int, ...], module: AdversarialModule) -> DataModule:
@@ -295,7 +305,9 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
             store.write(cell, record)
         else:
             frames = np.stack([frame[slot] for frame in evaluation.frames]) if evaluation.frames else None
-            store.write(cell, record, samples[: max(1, KEPT_VALUES // samples[0].size)], frames)
+            weights = evaluation.module.weights_of(slot) if isinstance(evaluation.data.target, ImageSet) else None
+            kept = KEPT_VALUES if weights is None else KEPT_PIXELS
+            store.write(cell, record, samples[: max(1, kept // samples[0].size)], frames, weights)
 
 
 def _judge_of(evaluation: Evaluation) -> dict[str, str]:

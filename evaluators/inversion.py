@@ -16,10 +16,11 @@ INVERSION_MEASURES = ("ivom_5", "ivom_50", "ivom")
 RESTARTS = 3
 
 
-def inversion_errors(
+def invert(
     generate: Callable[[Tensor], Tensor], targets: Tensor, starts: Sequence[Tensor], steps: Sequence[int] = STEPS
-) -> Tensor:
-    """Mean squared error per number of the generated image nearest to each target, ``[len(steps), n]``.
+) -> tuple[Tensor, Tensor]:
+    """Mean squared error per number of the generated image nearest to each target, ``[len(steps), n]``, and the latents
+    ``[n, latent]`` of the last.
 
     Latents are moved by L-BFGS with strong Wolfe line search on the sum of all images' errors, from each of ``starts``;
     the best start is chosen anew for each image and number of steps.
@@ -29,6 +30,7 @@ def inversion_errors(
     starts: latents ``[n, latent]`` each.
     """
     best = torch.full((len(steps), len(targets)), torch.inf)
+    found = starts[0].clone()
     for start in starts:
         z = start.clone().requires_grad_()
         optimizer = torch.optim.LBFGS(
@@ -50,8 +52,11 @@ def inversion_errors(
             optimizer.step(closure)
             done = count
             with torch.no_grad():
-                best[row] = torch.minimum(best[row], errors().cpu() / targets[0].numel())
-    return best
+                now = errors().cpu() / targets[0].numel()
+                better = now < best[row]
+                best[row][better] = now[better]
+        found[better] = z.detach()[better]
+    return best, found
 
 
 def nearest_errors(targets: Tensor, samples: Tensor) -> Tensor:

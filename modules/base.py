@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -90,6 +90,10 @@ class AdversarialModule(LightningModule):
     name: ClassVar[str] = ""
     #: All gradients are taken before any network moves (ALI and VEEGAN), instead of one update after another.
     simultaneous: ClassVar[bool] = False
+    #: Gradients of a discriminator are differentiated again (penalties, unrolled steps).
+    second_derivatives: ClassVar[bool] = False
+    #: Networks and buffers that samples and codes are made with: what is kept of a trained model of images.
+    samplers: ClassVar[tuple[str, ...]] = ("generator", "encoder")
 
     #: Epochs of pre-training, before those of the protocol.
     pretraining_epochs: int = 0
@@ -375,6 +379,19 @@ class AdversarialModule(LightningModule):
                 norm.momentum = momentum
 
     # Checkpoints ------------------------------------------------------------------------------------------------
+
+    def weights_of(self, slot: int) -> dict[str, Tensor]:
+        """What copy ``slot`` makes samples and codes with, as a module of one seed holds it."""
+        count, state = len(self.seeds), self.state_dict()
+        kept = {name: value for name, value in state.items() if name.partition(".")[0] in self.samplers}
+        # Running statistics have seeds and channels in one axis.
+        return {name: value.unflatten(0, (count, -1))[slot].cpu().clone() for name, value in kept.items()}
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over what ``weights_of`` gave, in a module of one seed. ``ValueError`` for other networks' weights."""
+        missing, unknown = self.load_state_dict(dict(weights), strict=False)
+        if unknown or any(name.partition(".")[0] in self.samplers for name in missing):
+            raise ValueError(f"these weights are not of {self.name}'s networks")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["iteration"] = self.iteration

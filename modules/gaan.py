@@ -45,6 +45,7 @@ class GAAN(AdversarialModule):
     """
 
     name = "gaan"
+    second_derivatives = True
 
     def __init__(
         self,

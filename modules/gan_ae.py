@@ -47,6 +47,7 @@ class GANAE(AdversarialModule):
     """
 
     name = "gan-ae"
+    samplers = ("generator", "encoder", "code_mean", "code_factor")
 
     code_mean: Tensor
     code_factor: Tensor

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from modules.base import Training
 from modules.gan import GAN
+from modules.losses import in_32_bits
 from modules.networks import SeedLinear
 
 
@@ -32,8 +33,10 @@ class MinibatchDiscriminator(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """``[S, B, 1]``: what the output layer makes of features and closeness, joined."""
-        own, projected = self.reader.logits(x).split([1, self.kernels * self.kernel_dim], 2)
-        return own + self.closeness(closeness(projected.unflatten(2, (self.kernels, self.kernel_dim))))
+        # Gradients of M sum to 0 over a batch, which 16 bits are too coarse for.
+        with in_32_bits(x):
+            own, projected = self.reader.logits(x).split([1, self.kernels * self.kernel_dim], 2)
+            return own + self.closeness(closeness(projected.unflatten(2, (self.kernels, self.kernel_dim))))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.logits(x)
@@ -46,7 +49,7 @@ def closeness(projected: Tensor) -> Tensor:
     The paper has the sum, whose weights its code normalises. The mean starts at the scale of other activations, and a
     shorter batch looks the same.
     """
-    points = projected.transpose(1, 2).float()
+    points = projected.transpose(1, 2)
     return (-torch.cdist(points, points, p=1)).exp().mean(3).transpose(1, 2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -55,7 +56,7 @@ def squared_mmd(a: Tensor, b: Tensor, bandwidths: Sequence[float], *, unbiased: 
     where training is in mixed precision.
     """
     # Squared distances are differences of large numbers.
-    with torch.autocast(a.device.type, enabled=False):
+    with in_32_bits(a):
         a, b = a.float().flatten(2), b.float().flatten(2)
 
         def kernels(u: Tensor, v: Tensor) -> Tensor:
@@ -78,6 +79,12 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(2).sum(2).mean(1)
 
 
+def in_32_bits(like: Tensor) -> AbstractContextManager[object]:
+    """No mixed precision inside: in 16 bits the squares of gradients overflow, or their root's derivative does."""
+    kind = like.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+
+
 def gradient_penalty(
     critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, epsilon: Tensor, norm: PenaltyNorm = "l2"
 ) -> Tensor:
@@ -88,8 +95,7 @@ def gradient_penalty(
     norm (``l2``), its square (``squared``, as GAAN's Eq. 4 prints it), or the root mean square over coordinates
     (``rms``, as GAAN's released code has it).
     """
-    # In 16 bits the squares overflow, or their root's derivative does.
-    with torch.autocast(real.device.type, enabled=False):
+    with in_32_bits(real):
         between = (epsilon * real + (1 - epsilon) * fake).detach().requires_grad_()
         (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     squares = gradient.flatten(2).square()

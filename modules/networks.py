@@ -128,11 +128,11 @@ class MLP(nn.Module):
             if self.norms:
                 x = self.norms[number](x)
             x = activate(x, self.activation)
-        return x
+        return in_full(x)
 
     def logits(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
         """Output before the output function, ``[S, B, out]``."""
-        return self.layers[-1](self.features(x, beside))
+        return in_full(self.layers[-1](self.features(x, beside)))
 
     def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
         return self.finish(self.logits(x, beside))
@@ -140,6 +140,11 @@ class MLP(nn.Module):
     def finish(self, logits: Tensor) -> Tensor:
         """The output function."""
         return finish(logits, self.output)
+
+
+def in_full(x: Tensor) -> Tensor:
+    """What leaves a network in mixed precision is 32 bits wide again: losses are means of many small terms."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def finish(logits: Tensor, output: Output) -> Tensor:

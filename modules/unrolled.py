@@ -33,6 +33,7 @@ class UnrolledGAN(GAN):
     """
 
     name = "unrolled"
+    second_derivatives = True
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ class WGANGP(AdversarialModule):
     """
 
     name = "wgan-gp"
+    second_derivatives = True
 
     def __init__(
         self,

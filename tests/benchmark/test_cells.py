@@ -40,6 +40,8 @@ OTHER = {
     "width": 8,
     "precision": "16-mixed",
     "world_size": 2,
+    "channels_last": True,
+    "compile": True,
     "samples": 2_500,
     "real_samples": 2_000,
     "evaluate_every": 5,
@@ -100,6 +102,8 @@ def test_the_defaults_that_ids_leave_out_stay() -> None:
         "width": 8,
         "precision": "32-true",
         "world_size": 1,
+        "channels_last": False,
+        "compile": False,
         "samples": 2_000,
         "real_samples": 10_000,
         "evaluate_every": 1,
@@ -166,7 +170,7 @@ def test_cells_that_differ_have_different_ids() -> None:
             overrides,
         )
     ]
-    assert len({cell.id for cell in cells}) == len(cells) == 2 * 2 * 33 * 3 * 5
+    assert len({cell.id for cell in cells}) == len(cells) == 2 * 2 * (1 + len(OTHER)) * 3 * 5
 
 
 def test_the_id_does_not_depend_on_the_order_of_overrides() -> None:

@@ -15,13 +15,13 @@ from benchmark import registry, training
 from benchmark.cells import Cell, Protocol
 from benchmark.cli import main
 from benchmark.errors import UserError
-from benchmark.evaluation import as_pixels, measure
+from benchmark.evaluation import as_pixels, draw_samples, measure
 from benchmark.records import Store
 from benchmark.runner import run_blocks, to_do
 from benchmark.samples import read_image_samples
 from benchmark.sheet import known_samples
 from benchmark.table import Table, find_table, select
-from benchmark.training import Progress
+from benchmark.training import Progress, load_module
 from datamodules.image_sets import DIGITS, DIGITS_1K
 from tests.real_data import needs_data
 
@@ -54,6 +54,23 @@ def test_records_hold_modes_and_a_few_images(tmp_path: Path) -> None:
         assert kept.shape[1:] == SHAPE
         assert record.frames is None
     assert records[0].samples != records[1].samples
+
+
+def test_a_stored_model_makes_its_samples_again(tmp_path: Path) -> None:
+    records, store = run(tmp_path, CELLS), Store(tmp_path)
+    kept = [store.samples(cell, record).astype(float) for cell, record in zip(CELLS, records, strict=True)]
+    for cell, record, expected in zip(CELLS, records, kept, strict=True):
+        again = draw_samples(load_module(cell, record, store), DIGITS_1K, cell.protocol, cell.protocol.epochs)[0]
+        differences = [np.abs(again[: len(images)] - images).mean() for images in kept]
+        # Weights are rounded to 16 bits.
+        assert np.abs(again[: len(expected)] - expected).mean() < 0.5 < max(differences)
+    changed, removed = (store.path(cell).with_suffix(".safetensors") for cell in CELLS)
+    changed.write_bytes(b"something else")
+    with pytest.raises(UserError, match="not the weights that the record names"):
+        load_module(CELLS[0], records[0], store)
+    removed.unlink()
+    with pytest.raises(UserError, match="the weights of a record are missing"):
+        load_module(CELLS[1], records[1], store)
 
 
 def test_killed_and_resumed_equals_straight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +167,9 @@ def test_evaluate_prints_modes_and_divergence(tmp_path: Path, capsys: pytest.Cap
 def test_single_digits_have_ten_modes() -> None:
     found = measure(DIGITS, Protocol(), DIGITS.real(300, np.random.default_rng(0))[None])
     assert 8 <= found["modes"][0] <= 10
+    one = measure(DIGITS, Protocol(), DIGITS.collapsed(300, np.random.default_rng(0), 1)[None])
+    assert found["digit_kl"][0] < 1 < one["digit_kl"][0]
+    assert found["intensity_kl"][0] < one["intensity_kl"][0]
     assert DIGITS.modes == 10
     assert DIGITS_1K.modes == 1_000
 

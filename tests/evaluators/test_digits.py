@@ -14,6 +14,7 @@ from evaluators.digits import (
     DigitModes,
     digit_measures,
     digits,
+    kl_to,
     kl_to_uniform,
     load_classifier,
     modes,
@@ -49,6 +50,16 @@ def test_modes_and_divergence_are_numpys() -> None:
     p = counts.numpy() / counts.numpy().sum()
     assert int(modes(counts)) == np.count_nonzero(p)
     assert float(kl_to_uniform(counts)) == pytest.approx(entropy(p, np.full(1_000, 1e-3)), rel=1e-12)
+
+
+def test_the_divergence_from_the_data_is_scipys() -> None:
+    made, data = (torch.from_numpy(np.random.default_rng(seed).poisson(50.0, 10)) for seed in (0, 1))
+    assert float(kl_to(made, data)) == pytest.approx(entropy(made.numpy(), data.numpy()), rel=1e-12)
+    assert float(kl_to(data, data)) == pytest.approx(0, abs=1e-15)
+    data[3] = 0
+    assert float(kl_to(made, data)) == np.inf
+    made[3] = 0
+    assert np.isfinite(float(kl_to(made, data)))
 
 
 def test_the_divergence_has_its_bounds() -> None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from evaluators.inversion import STEPS, inversion_errors, nearest_errors
+from evaluators.inversion import STEPS, invert, nearest_errors
 
 
 def test_linear_generators_reach_the_least_squares_solution() -> None:
     generator = torch.Generator().manual_seed(0)
     matrix, targets = torch.randn(3, 12, generator=generator), torch.randn(5, 2, 6, generator=generator)
     starts = [torch.randn(5, 3, generator=generator) for _ in range(2)]
-    found = inversion_errors(lambda z: (z @ matrix).view(-1, 2, 6), targets, starts)
+    found, latents = invert(lambda z: (z @ matrix).view(-1, 2, 6), targets, starts)
     flat = targets.flatten(1).numpy()
     solution = np.linalg.lstsq(matrix.T.numpy(), flat.T, rcond=None)[0].T @ matrix.numpy()
     expected = ((solution - flat) ** 2).mean(1)
     assert found.shape == (len(STEPS), 5)
     np.testing.assert_allclose(found[-1], expected, rtol=1e-4)
+    np.testing.assert_allclose(latents @ matrix, solution, rtol=1e-2, atol=1e-3)
 
 
 def test_more_steps_and_more_starts_are_never_worse() -> None:
@@ -29,7 +30,7 @@ def test_more_steps_and_more_starts_are_never_worse() -> None:
         return torch.sin(z @ weight).view(-1, 1, 3, 3)
 
     starts = [torch.randn(4, 2, generator=generator) * 2 for _ in range(3)]
-    one, three = (inversion_errors(bumpy, targets, starts[:n]) for n in (1, 3))
+    one, three = (invert(bumpy, targets, starts[:n])[0] for n in (1, 3))
     assert (three <= one + 1e-6).all()
     assert (three < one - 1e-4).any()
     assert (three[1:] <= three[:-1] + 1e-6).all()
@@ -43,7 +44,9 @@ def test_the_best_start_is_chosen_image_by_image() -> None:
     def wells(z: torch.Tensor) -> torch.Tensor:
         return torch.where(z > 0, (z - 2).square() * 0 + z.clamp(0.4, 1), z.clamp(-1, -0.4)).expand(-1, 2)
 
-    assert inversion_errors(wells, targets, starts)[-1].max() < 1e-3
+    errors, latents = invert(wells, targets, starts)
+    assert errors[-1].max() < 1e-3
+    assert (latents[:, 0] > 0).tolist() == [True, False]
 
 
 def test_nearest_sample_by_hand() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 import torch
 from scipy.stats import kstest
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmark.registry import methods
 from modules import noise
@@ -18,12 +16,11 @@ from modules.aeis import AEIS
 from modules.ali import ALI
 from modules.base import AdversarialModule, Training, Update
 from modules.gan import GAN
-from modules.gan_hungarian import GANHungarian
 from modules.networks import NETWORKS, MLPFamily
 from modules.noise import Noise
 from modules.wgan_gp import WGANGP
 
-from .steps import batches, run_iterations
+from .steps import batches, descend, go_elsewhere, run_iterations, use
 
 METHODS = methods()
 SIZE = 16
@@ -57,19 +54,6 @@ def state(module: nn.Module) -> dict[str, Tensor]:
 
 def same(a: dict[str, Tensor], b: dict[str, Tensor], slots: Any = slice(None)) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name][slots], b[name][slots]) for name in a)
-
-
-def use(module: AdversarialModule, optimizers: list[torch.optim.Optimizer]) -> None:
-    """Iterate without a trainer."""
-    module.optimizers = lambda: optimizers
-    module.manual_backward = lambda loss, **words: loss.backward(**words)
-
-
-def descend(module: AdversarialModule, rate: float = 0.1) -> None:
-    """Plain gradient descent, whose steps are the gradients."""
-    module.training_setup = dataclasses.replace(module.training_setup, lr=rate)
-    steps = module.pretraining_steps + module.steps
-    use(module, [torch.optim.SGD(p, lr=rate, foreach=False) for _, p in steps])
 
 
 class Event(NamedTuple):
@@ -647,23 +631,6 @@ class Misplaced(GAN):
 
     def deception(self, x: Tensor, z: Tensor) -> Tensor:
         return super().deception(x, z + torch.zeros(z.shape))
-
-
-def go_elsewhere(module: AdversarialModule) -> FakeTensorMode:
-    """Put a module on a device that is told apart from the CPU; inside the mode that is returned, nothing is computed.
-
-    ``meta`` stands for ``cuda``, whose fake tensors go backward only where there is a driver.
-    """
-    if isinstance(module, AEIS):
-        # What goes through SciPy is left out.
-        module.prepare()
-        module.pairs = lambda real, fake: (torch.zeros_like(real[..., 0]).long(), torch.ones_like(real[..., 0]))
-    if isinstance(module, GANHungarian):
-        module.partners = lambda x, sample: torch.zeros_like(x[..., 0]).long()
-    module.to("meta")
-    module._steps = module._pretraining_steps = None
-    descend(module)
-    return FakeTensorMode(allow_non_fake_inputs=True)
 
 
 @pytest.mark.parametrize("draws", ["iteration", "update"])

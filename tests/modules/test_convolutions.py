@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import nn
 from modules.aeis import AEIS
 from modules.ali import ALI
 from modules.base import AdversarialModule, Training
+from modules.began import BEGAN
 from modules.convolutions import (
     CONVOLUTIONS,
     ConvGenerator,
@@ -19,6 +22,7 @@ from modules.convolutions import (
     find_family,
     fold,
     sizes,
+    tune,
     unfold,
 )
 from modules.dan_2s import DAN2S
@@ -28,13 +32,36 @@ from modules.gan_ae import GANAE
 from modules.gan_mb import GANMB
 from modules.gan_mmd import GANMMD
 from modules.gmmn import GMMN
+from modules.lsgan import LSGAN
+from modules.mdgan import MDGAN
 from modules.networks import NETWORKS
 from modules.unrolled import UnrolledGAN
 from modules.vae_gan import VAEGAN
 from modules.veegan import VEEGAN
+from modules.wgan import WGAN
 from modules.wgan_gp import WGANGP
 
-METHODS = (GAN, WGANGP, GAAN, VAEGAN, ALI, VEEGAN, UnrolledGAN, GMMN, GANMMD, GANMB, GANAE)
+from .steps import go_elsewhere, use
+
+METHODS = (
+    GAN,
+    WGANGP,
+    GAAN,
+    VAEGAN,
+    ALI,
+    VEEGAN,
+    UnrolledGAN,
+    LSGAN,
+    WGAN,
+    BEGAN,
+    MDGAN,
+    AEIS,
+    GMMN,
+    GANMMD,
+    GANMB,
+    GANAE,
+)
+every_method = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 SHAPE = (3, 28, 28)
 
 
@@ -47,10 +74,11 @@ def build(
 ) -> AdversarialModule:
     prior = "normal" if method in (VAEGAN, GANAE) else "uniform"
     training = Training(networks=networks, latent_dim=7, prior=prior, scaling="symmetric", batch_size=6, **fields)
-    module = method(training, SHAPE, seeds)
-    optimizers = module.configure_optimizers()
-    module.optimizers = lambda: optimizers
-    module.manual_backward = lambda loss, **words: loss.backward(**words)
+    module = method(training, SHAPE, seeds, **({"reference": 12, "code_dim": 5} if method is AEIS else {}))
+    if isinstance(module, AEIS):
+        for points, seed in zip(module.reference_points, seeds, strict=True):
+            points.copy_(torch.rand(points.shape, generator=torch.Generator().manual_seed(seed)))
+    use(module, module.configure_optimizers())
     return module
 
 
@@ -128,7 +156,7 @@ def test_a_critic_asks_for_no_batch_norm() -> None:
     assert any(isinstance(m, ImageBatchNorm) for m in build(GAN, 0).discriminator.modules())
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+@every_method
 def test_methods_train_on_images_each_seed_by_itself(method: type[AdversarialModule]) -> None:
     pair, other = build(method, 0, 3), build(method, 8, 3)
     data = images(pair, 2)
@@ -142,8 +170,63 @@ def test_methods_train_on_images_each_seed_by_itself(method: type[AdversarialMod
         assert torch.equal(ours[1], theirs[1]), name
         assert ours.isfinite().all()
     start = dict(build(method, 0, 3).named_parameters())
-    assert all((p != start[name]).any() for name, p in pair.named_parameters() if name.endswith("weight"))
+    moved = {id(p) for _, parameters in pair.steps for p in parameters}
+    weights = [(n, p) for n, p in pair.named_parameters() if n.endswith("weight") and id(p) in moved]
+    assert all((p != start[name]).any() for name, p in weights)
     assert pair.sample(5, generators(1, 2)).shape == (2, 5, *SHAPE)
+
+
+@every_method
+def test_methods_train_where_their_images_are(method: type[AdversarialModule]) -> None:
+    module = build(method, 0, 3)
+    with go_elsewhere(module):
+        module.iterate(torch.rand(module.draws_per_iteration, 2, 6, *SHAPE, device="meta"))
+        assert {losses.device.type for losses in module.take_losses().values()} == {"meta"}
+        assert module.sample(5, generators(1, 2)).device.type == "meta"
+
+
+@every_method
+def test_mixed_precision_is_close_and_its_losses_are_32_bits_wide(method: type[AdversarialModule]) -> None:
+    wide, mixed = build(method, 0), build(method, 0)
+    wide.iterate(images(wide, 1)[0])
+    inside: list[torch.dtype] = []
+    mixed.generator.layers.register_forward_hook(lambda module, x, y: inside.append(y.dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed.iterate(images(mixed, 1)[0])
+    assert set(inside) == {torch.bfloat16}
+    exact, rounded = wide.take_losses(), mixed.take_losses()
+    for name, loss in rounded.items():
+        assert loss.dtype == torch.float32
+        assert loss.item() == pytest.approx(exact[name].item(), rel=0.05, abs=0.05)
+
+
+@every_method
+def test_channels_last_is_the_same_calculation(method: type[AdversarialModule]) -> None:
+    plain, tuned = build(method, 0, 3), build(method, 0, 3)
+    tune(tuned, channels_last=True)
+    for module in (plain, tuned):
+        module.iterate(images(module, 1)[0])
+    for (name, a), (_, b) in zip(plain.take_losses().items(), tuned.take_losses().items(), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, err_msg=name)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")
+@pytest.mark.parametrize("method", [GAN, GAAN], ids=lambda m: m.name)
+def test_compiled_layers_are_the_same_calculation(
+    method: type[AdversarialModule], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced as for a compiler, but not compiled, which takes half a minute."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    plain, tuned = build(method, 0), build(method, 0)
+    tune(tuned, compiled=True)
+    compiled = {name for name, part in tuned.named_modules() if part._compiled_call_impl}
+    readers = {"discriminator.layers"} if method is GAN else set()
+    assert compiled == {"generator.layers"} | readers, "gradients of GAAN's discriminator are differentiated again"
+    assert plain.state_dict().keys() == tuned.state_dict().keys()
+    for module in (plain, tuned):
+        module.iterate(images(module, 1)[0])
+    for a, b in zip(plain.take_losses().values(), tuned.take_losses().values(), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4)
 
 
 def test_a_penalty_interpolates_whole_images() -> None:

@@ -1,0 +1,364 @@
+"""Figures of the papers on images: GAAN (2018), VEEGAN (2017) and the importance-sampling poster (2018)."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import matplotlib
+import matplotlib.figure
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from benchmark import registry
+from benchmark.cells import Cell, Protocol
+from benchmark.errors import UserError
+from benchmark.evaluation import draw_samples, evaluation_generators, unit_images
+from benchmark.figure import Figure, Records, blank, line_style
+from benchmark.figures.synthetic import latents_of
+from benchmark.records import Record, Store
+from benchmark.table import Row, Selection
+from benchmark.tables import aeis, gaan, gaan_images, veegan, veegan_images
+from benchmark.training import load_module
+from datamodules.images import ImageSet
+from evaluators.digits import digits, kl_to
+from evaluators.intensity import intensity_kl, mean_intensities
+from evaluators.inversion import RESTARTS, STEPS, invert
+from modules.base import AdversarialModule
+from modules.noise import draw
+
+Array = np.ndarray
+Pair = tuple[Cell, Record]
+
+#: Colours of the ten digits.
+_DIGITS = [matplotlib.colormaps["tab10"](place) for place in range(10)]
+#: Dimensions of the prior whose means are shown, and draws of each (Fig. 4a).
+_DIMENSIONS, _DRAWS = (1, 2, 10, 100), 10_000
+#: Bins of mean intensities.
+_INTENSITIES = np.linspace(0, 1, 151)
+#: Images side by side, and between two latents.
+_IN_A_LINE, _BETWEEN = 16, 10
+#: Pairs of latents, and test images that generators are asked for.
+_PAIRS, _TARGETS = 8, 8
+
+
+def _image_set(cell: Cell) -> ImageSet:
+    target = registry.dataset(cell.dataset)
+    assert isinstance(target, ImageSet)
+    return target
+
+
+def _firsts(selection: Selection, records: Records) -> Iterator[tuple[Row, Pair]]:
+    """Each row's first finished seed."""
+    return ((row, records[row.id][0]) for row in selection.rows if row.id in records)
+
+
+def _counts(found: Array) -> Array:
+    return np.bincount(found, minlength=10)
+
+
+def mosaic(images: Array, columns: int) -> Array:
+    """Images ``[n, C, H, W]`` as one, ``columns`` in a line: ``[lines * H, columns * W]`` or with three colours last.
+    What is left of the last line is white."""
+    n, channels, height, width = images.shape
+    lines = -(-n // columns)
+    sheet = np.full((lines * columns, channels, height, width), 255, images.dtype)
+    sheet[:n] = images
+    rows = sheet.reshape(lines, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
+    joined = rows.reshape(lines * height, columns * width, channels)
+    return joined[..., 0] if channels == 1 else joined
+
+
+def _show(ax: Axes, images: Array, columns: int, label: str = "") -> None:
+    ax.imshow(mosaic(images, columns), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
+    for side in ax.spines.values():
+        side.set_visible(False)
+    ax.set_ylabel("\n".join(textwrap.wrap(label, 16)), rotation=0, ha="right", va="center", fontsize=7)
+
+
+# Latents of digits ------------------------------------------------------------------------------------------------
+
+
+def _latent_panel(ax: Axes, points: Array, labels: Array, title: str) -> None:
+    """Latents ``[n, 2]`` in the colours of their digits, and how much of them the commonest digit has."""
+    for digit in range(10):
+        x, y = points[labels == digit].T
+        ax.scatter(x, y, s=0.8, color=_DIGITS[digit], linewidths=0, rasterized=True, label=digit)
+    share, common = _counts(labels).max() / len(labels), _counts(labels).argmax()
+    ax.set(aspect="equal", xticks=[], yticks=[])
+    ax.set_title(f"{title}\n{share:.0%} are a {common}")
+
+
+def _made_of_latents(cell: Cell, module: AdversarialModule) -> tuple[Array, Array]:
+    """The latents of a model's samples and the digits that these show."""
+    samples = draw_samples(module, _image_set(cell), cell.protocol, cell.protocol.epochs)[0]
+    return latents_of(cell), digits(torch.from_numpy(samples))[:, 0].numpy()
+
+
+def _encoded(cell: Cell, module: AdversarialModule, n: int) -> tuple[Array, Array]:
+    """Codes of the first ``n`` training images and their labels."""
+    images = _image_set(cell)
+    encoder: Any = module.encoder
+    with torch.no_grad():
+        batches = torch.from_numpy(images.images("train")[:n]).split(500)
+        codes = [encoder(_as_read(batch, cell.protocol)[None])[0] for batch in batches]
+    return torch.cat(codes).numpy(), images.labels("train")[:n]
+
+
+def _as_read(images: Tensor, protocol: Protocol) -> Tensor:
+    """uint8 images in the scale that networks read."""
+    unit = images.float() / 255
+    return unit * 2 - 1 if protocol.scaling == "symmetric" else unit
+
+
+def draw_latents(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
+    """Two-dimensional latents in the colours of the digits that are made of them, and below, where there is an encoder,
+    training digits where it puts them (Figs. 1 and 2)."""
+    shown = [(row, pair) for row, pair in _firsts(selection, records) if pair[0].protocol.latent_dim == 2]
+    if not shown:
+        raise UserError("this figure shows models with two latents; --methods names none that has them")
+    loaded = [(row, cell, load_module(cell, record, store)) for row, (cell, record) in shown]
+    lines = 2 if any(hasattr(module, "encoder") for _, _, module in loaded) else 1
+    picture = blank(max(5.0, 2.5 * len(loaded)), 2.7 * lines)
+    axes = picture.subplots(lines, len(loaded), squeeze=False)
+    for column, (row, cell, module) in zip(axes.T, loaded, strict=True):
+        title = "\n".join(textwrap.wrap(row.title, 24))
+        _latent_panel(column[0], *_made_of_latents(cell, module), f"{title}, seed {cell.seed}\nG(z)")
+        column[0].set(xlim=(-1, 1), ylim=(-1, 1))
+        if hasattr(module, "encoder"):
+            _latent_panel(column[1], *_encoded(cell, module, cell.protocol.samples), "E(x) of training digits")
+        elif lines == 2:
+            column[1].remove()
+    axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), markerscale=6, frameon=False, fontsize=7)
+    return picture
+
+
+# Means ---------------------------------------------------------------------------------------------------------------
+
+
+def draw_means(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
+    """M_d of the prior for some d beside the normal law that it goes to, and M_d of data and samples (Fig. 4)."""
+    picture = blank(9.6, 3.8)
+    left, right = picture.subplots(1, 2)
+    rng = np.random.default_rng(0)
+    grid = np.linspace(-1, 1, 401)
+    for place, d in enumerate(_DIMENSIONS):
+        colour = f"C{place}"
+        prior = draw(rng, "uniform", (_DRAWS, d)).mean(1)
+        left.hist(prior, bins=80, range=(-1, 1), density=True, histtype="step", color=colour, label=f"d = {d}")
+        if d > 1:
+            left.plot(grid, np.exp(-1.5 * d * grid**2) * np.sqrt(1.5 * d / np.pi), color=colour, lw=0.7, ls=":")
+    left.set(xlabel="mean over d coordinates of U[-1, 1]^d", ylabel="density", xlim=(-1, 1))
+    left.set_title("of the prior (dotted: normal, variance 1/3d)")
+    left.legend(frameon=False)
+    real: Tensor | None = None
+    widest = 0.4
+    for row, (cell, record) in _firsts(selection, records):
+        if real is None:
+            real = _draw_real_means(right, _image_set(cell))
+        samples = draw_samples(load_module(cell, record, store), _image_set(cell), cell.protocol, cell.protocol.epochs)
+        means = mean_intensities(torch.from_numpy(samples[0]))
+        colour, style = line_style(selection, row.id)
+        label = f"{row.title}, KL {float(intensity_kl(means, real)):.4f}"
+        right.hist(means, _INTENSITIES, density=True, histtype="step", color=colour, ls=style, label=label)
+        widest = max(widest, float(means.max()))
+    right.set(xlabel="mean over the pixels of an image", xlim=(0, widest))
+    right.set_title("of data and samples")
+    right.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
+    return picture
+
+
+def _draw_real_means(ax: Axes, images: ImageSet) -> Tensor:
+    real = mean_intensities(torch.from_numpy(images.images("train")[:55_000]))
+    halves = real[torch.randperm(len(real), generator=torch.Generator().manual_seed(0))].chunk(2)
+    label = f"data, one half from the other: KL {float(intensity_kl(*halves)):.4f}"
+    ax.hist(real, _INTENSITIES, density=True, color="0.85", label=label)
+    return real
+
+
+# Digits --------------------------------------------------------------------------------------------------------------
+
+
+def _digit_bars(ax: Axes, shown: Sequence[tuple[str, str, Array]], real: Array) -> None:
+    """Shares of the ten digits beside the data's."""
+    width = 0.8 / (len(shown) + 1)
+    reference = torch.from_numpy(real)
+    bars = [("data", "0.8", real)] + [
+        (f"{title}, KL {float(kl_to(torch.from_numpy(counts), reference)):.3f}", colour, counts)
+        for title, colour, counts in shown
+    ]
+    for place, (label, colour, counts) in enumerate(bars):
+        ax.bar(np.arange(10) + place * width, counts / counts.sum(), width, color=colour, label=label)
+    ax.set(xticks=np.arange(10) + 0.4 - width / 2, xticklabels=list(range(10)), xlabel="digit", ylabel="share")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
+
+
+def _counted(selection: Selection, records: Records, store: Store) -> Iterator[tuple[str, str, Array]]:
+    for row, (cell, record) in _firsts(selection, records):
+        module = load_module(cell, record, store)
+        samples = draw_samples(module, _image_set(cell), cell.protocol, cell.protocol.epochs)[0]
+        yield row.title, line_style(selection, row.id)[0], _counts(digits(torch.from_numpy(samples))[:, 0].numpy())
+
+
+def _real_digits(selection: Selection) -> Array:
+    target = selection.table.target(selection.datasets[0])
+    assert isinstance(target, ImageSet)
+    return _counts(target.labels("train"))
+
+
+def draw_balance(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
+    """Shares of the digits among samples, beside the training digits' (Fig. 8)."""
+    picture = blank(8.0, 2.8)
+    _digit_bars(picture.subplots(), list(_counted(selection, records, store)), _real_digits(selection))
+    return picture
+
+
+def draw_digits(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
+    """Samples, a line for each method, and the shares of their digits (Fig. 3)."""
+    shown = list(_firsts(selection, records))
+    picture = blank(9.0, 1.3 * len(shown) + 2.6)
+    axes = picture.subplots(len(shown) + 1, 1, squeeze=False, height_ratios=[1.0] * len(shown) + [1.8])[:, 0]
+    for ax, (row, (cell, record)) in zip(axes, shown, strict=False):
+        _show(ax, store.samples(cell, record)[: 2 * _IN_A_LINE], _IN_A_LINE, row.title)
+    _digit_bars(axes[-1], list(_counted(selection, records, store)), _real_digits(selection))
+    return picture
+
+
+# Pictures ------------------------------------------------------------------------------------------------------------
+
+
+def draw_pictures(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
+    """Samples of each method's first seed, below as many of the data (Figs. 9 and 10)."""
+    shown = list(_firsts(selection, records))
+    images = _image_set(shown[0][1][0])
+    picture = blank(8.0, 0.55 * (len(shown) + 1))
+    axes = picture.subplots(len(shown) + 1, 1)
+    _show(axes[0], images.real(_IN_A_LINE, np.random.default_rng(0)), _IN_A_LINE, "data")
+    for ax, (row, (cell, record)) in zip(axes[1:], shown, strict=True):
+        _show(ax, store.samples(cell, record)[:_IN_A_LINE], _IN_A_LINE, row.title)
+    return picture
+
+
+def draw_interpolations(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
+    """What a generator makes on the straight way between two latents, eight times for each method (Fig. 11)."""
+    shown = list(_firsts(selection, records))
+    picture = blank(3.6 * len(shown), 3.6)
+    axes = picture.subplots(1, len(shown), squeeze=False)[0]
+    for ax, (row, (cell, record)) in zip(axes, shown, strict=True):
+        module, protocol = load_module(cell, record, store), cell.protocol
+        ends = draw(np.random.default_rng(0), protocol.prior, (2, _PAIRS, 1, module.noise_dim))
+        way = np.linspace(0, 1, _BETWEEN, dtype=np.float32)[:, None]
+        z = torch.from_numpy((ends[0] * (1 - way) + ends[1] * way).reshape(-1, module.noise_dim))
+        with torch.no_grad(), module.evaluating(protocol.norm_at_evaluation):
+            made = unit_images(module, protocol, 0, z)
+        _show(ax, (made * 255).round().byte().numpy(), _BETWEEN)
+        ax.set_title(row.title)
+    return picture
+
+
+def draw_nearest(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
+    """Test images, the image nearest to each that every generator can make, and samples of the last (Fig. 3)."""
+    shown = list(_firsts(selection, records))
+    images = _image_set(shown[0][1][0])
+    targets = images.reference(_TARGETS)
+    lines = [("test images", targets)]
+    for row, (cell, record) in shown:
+        made, error = _nearest(cell, load_module(cell, record, store), images, torch.from_numpy(targets).float() / 255)
+        lines.append((f"{row.title}, error {error:.4f}", made))
+    row, (cell, record) = shown[-1]
+    lines.append((f"samples of {row.title}", store.samples(cell, record)[:_TARGETS]))
+    picture = blank(6.4, 0.75 * len(lines))
+    for ax, (label, line) in zip(picture.subplots(len(lines), 1), lines, strict=True):
+        _show(ax, line, _TARGETS, label)
+    return picture
+
+
+def _nearest(cell: Cell, module: AdversarialModule, images: ImageSet, targets: Tensor) -> tuple[Array, float]:
+    """The images that come nearest to ``targets`` (IvOM), and their mean error."""
+    protocol = cell.protocol
+    (generator,) = evaluation_generators(f"inversion {images.name}", (cell.seed,), 0)
+    shape = (len(targets), module.noise_dim)
+    starts = [torch.from_numpy(draw(generator, protocol.prior, shape)) for _ in range(RESTARTS)]
+    with module.evaluating("running"):
+        errors, latents = invert(partial(unit_images, module, protocol, 0), targets, starts, STEPS)
+        with torch.no_grad():
+            made = unit_images(module, protocol, 0, latents)
+    return (made.clamp(0, 1) * 255).round().byte().numpy(), float(errors[-1].mean())
+
+
+GAAN_FIG_1 = Figure(
+    id="gaan-fig1",
+    title="Latents in the colours of the digits made of them, reconstructions labelled fake",
+    citation=f"{gaan.CITATION}, Fig. 1",
+    table=gaan_images.MNIST.id,
+    draw=draw_latents,
+    rows=("gaan-fake",),
+)
+GAAN_FIG_2 = Figure(
+    id="gaan-fig2",
+    title="Latents in the colours of the digits made of them; below, training digits where the encoder puts them",
+    citation=f"{gaan.CITATION}, Fig. 2",
+    table=gaan_images.MNIST.id,
+    draw=draw_latents,
+    rows=("gan", "wgan-gp", "gaan_1", "gaan_2"),
+)
+GAAN_FIG_4 = Figure(
+    id="gaan-fig4",
+    title="Density of means: of the prior's coordinates, and of the pixels of images",
+    citation=f"{gaan.CITATION}, Fig. 4",
+    table=gaan_images.MNIST.id,
+    draw=draw_means,
+    rows=("gan", "wgan-gp", "gaan_1", "gaan_2"),
+)
+GAAN_FIG_8 = Figure(
+    id="gaan-fig8",
+    title="Shares of the ten digits among samples, by our classifier",
+    citation=f"{gaan.CITATION}, Fig. 8",
+    table=gaan_images.MNIST.id,
+    draw=draw_balance,
+    rows=("gaan-100",),
+)
+GAAN_FIG_9 = Figure(
+    id="gaan-fig9",
+    title="CelebA: data and samples",
+    citation=f"{gaan.CITATION}, Fig. 9",
+    table=gaan_images.TABLE_4.id,
+    draw=draw_pictures,
+    datasets=("celeba",),
+)
+GAAN_FIG_10 = Figure(
+    id="gaan-fig10",
+    title="CIFAR-10: data and samples",
+    citation=f"{gaan.CITATION}, Fig. 10",
+    table=gaan_images.TABLE_4.id,
+    draw=draw_pictures,
+    datasets=("cifar10",),
+)
+GAAN_FIG_11 = Figure(
+    id="gaan-fig11",
+    title="On the straight way between two latents",
+    citation=f"{gaan.CITATION}, Fig. 11",
+    table=gaan_images.MNIST.id,
+    draw=draw_interpolations,
+    rows=("gaan_2", "gaan-100"),
+)
+VEEGAN_FIG_3 = Figure(
+    id="veegan-fig3",
+    title="CIFAR-10: test images, the nearest image that each generator can make, random samples",
+    citation=f"{veegan.CITATION}, Fig. 3",
+    table=veegan_images.TABLE_2.id,
+    draw=draw_nearest,
+    datasets=("cifar10",),
+)
+AEIS_FIG_3 = Figure(
+    id="aeis-fig3",
+    title="MNIST: samples and their digits",
+    citation=f"{aeis.CITATION}, Fig. 3",
+    table=aeis.MNIST.id,
+    draw=draw_digits,
+)

@@ -1,0 +1,128 @@
+"""Figures of images, from models that trained for a moment on digits that need no download."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import matplotlib.figure
+import numpy as np
+import pytest
+import torch
+
+from benchmark.errors import UserError
+from benchmark.evaluation import draw_samples
+from benchmark.figure import Figure, compose, draw, find_figure, own_style, read
+from benchmark.figures import images
+from benchmark.records import Store
+from benchmark.sheet import file_name
+from benchmark.table import Selection, Table, find_table, select
+from benchmark.tables import gaan_images
+from benchmark.training import load_module
+from datamodules.image_sets import DIGITS
+from evaluators.digits import digits
+
+from .made import run
+
+ON_DIGITS = dataclasses.replace(gaan_images.MNIST, data={"mnist": "digits"})
+ROWS = ("gan", "gaan_2")
+QUICK = ["protocol.batch_size=4", "protocol.samples=60"]
+
+
+def choose(rows: tuple[str, ...] = ROWS) -> Selection:
+    return select(ON_DIGITS, profile="smoke", methods=rows, assignments=QUICK)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("results")
+    chosen = choose()
+    run(folder, [cell for row in chosen.rows for cell in chosen.cells(row)])
+    return Store(folder)
+
+
+def drawn(name: str, store: Store, rows: tuple[str, ...] = ROWS) -> matplotlib.figure.Figure:
+    figure = find_figure(name)
+    assert isinstance(figure, Figure)
+    with own_style(figure):
+        return compose(figure, choose(rows), store)
+
+
+def test_latents_have_the_colours_of_what_is_made_of_them(store: Store) -> None:
+    picture = drawn("gaan-fig2", store)
+    above, below, encoded = picture.axes[0], picture.axes[1], picture.axes[2:]
+    chosen = choose()
+    (cell,) = chosen.cells(chosen.rows[0])
+    record = store.read(cell)
+    assert record
+    samples = draw_samples(load_module(cell, record, store), DIGITS, cell.protocol, cell.protocol.epochs)[0]
+    counts = np.bincount(digits(torch.from_numpy(samples))[:, 0].numpy(), minlength=10)
+    assert [len(points.get_offsets()) for points in above.collections] == counts.tolist()
+    assert f"{counts.max() / 60:.0%} are a {counts.argmax()}" in above.get_title()
+    assert "GAAN, seed 0" in below.get_title()
+    assert ["E(x) of training digits" in ax.get_title() for ax in encoded] == [True], "GAN has no encoder"
+
+
+def test_latents_of_many_dimensions_are_refused(store: Store, tmp_path: Path) -> None:
+    chosen = choose(("gaan-100",))
+    run(tmp_path, chosen.cells(chosen.rows[0]))
+    figure = find_figure("gaan-fig1")
+    with pytest.raises(UserError, match="two latents"):
+        draw(figure, chosen, Store(tmp_path))
+
+
+def test_means_are_beside_their_divergence(store: Store) -> None:
+    picture = drawn("gaan-fig4", store)
+    chosen = choose()
+    labels = [text.get_text() for text in picture.axes[1].get_legend().get_texts()]
+    for label, row in zip(labels[1:], chosen.rows, strict=True):
+        record = store.read(chosen.cells(row)[0])
+        assert record
+        kl = record.measures["intensity_kl"]
+        assert kl is not None
+        assert label.startswith(f"{row.title}, KL ")
+        assert float(label.rpartition(" ")[2]) == pytest.approx(kl, rel=0.1), "drawn from weights of 16 bits"
+
+
+@pytest.mark.parametrize(("name", "panels"), [("gaan-fig8", 1), ("aeis-fig3", 3), ("gaan-fig11", 2), ("gaan-fig10", 3)])
+def test_every_method_is_drawn(name: str, panels: int, store: Store) -> None:
+    assert len(drawn(name, store).axes) == panels
+
+
+def test_nearest_images_are_near(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "STEPS", (3,))
+    labels = [ax.get_ylabel().replace("\n", " ") for ax in drawn("veegan-fig3", store).axes]
+    assert labels[0] == "test images"
+    errors = [float(label.rpartition(" ")[2]) for label in labels[1:3]]
+    assert all(0 < error < 0.5 for error in errors)
+    assert labels[3] == "samples of GAAN"
+
+
+def test_a_mosaic_is_its_images_in_reading_order() -> None:
+    tiles = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 2, 4), np.uint8)
+    sheet = images.mosaic(tiles, 3)
+    assert sheet.shape == (4, 12, 3)
+    assert [sheet[0, 0, 0], sheet[1, 5, 1], sheet[2, 3, 2], sheet[3, 7, 0], sheet[3, 11, 0]] == [0, 1, 3, 4, 255]
+    assert images.mosaic(tiles[:, :1], 3).shape == (4, 12)
+
+
+def test_a_figure_needs_its_own_rows_and_data_sets_alone() -> None:
+    for name, rows, datasets in (("gaan-fig1", ["gaan-fake"], ("mnist",)), ("gaan-fig9", None, ("celeba",))):
+        figure = find_figure(name)
+        assert isinstance(figure, Figure)
+        table = find_table(figure.table)
+        assert isinstance(table, Table)
+        usual = figure.usual(select(table, profile="smoke"))
+        assert usual.datasets == datasets
+        assert rows is None or [row.id for row in usual.rows] == rows
+        assert file_name(usual, name, usual) == f"{name}-smoke-corrected"
+
+
+def test_pictures_without_weights_name_the_way_out(store: Store, tmp_path: Path) -> None:
+    figure = find_figure("gaan-fig8")
+    assert isinstance(figure, Figure)
+    chosen = choose(("gan",))
+    ((cell, record),) = read(chosen, store)["gan"]
+    Store(tmp_path).write(cell, dataclasses.replace(record, weights=None), store.samples(cell, record))
+    with pytest.raises(UserError, match="weights of a record are missing"):
+        draw(figure, chosen, Store(tmp_path))
