@@ -34,6 +34,8 @@ class Protocol(Training):
     features: network whose features compare images (a name in ``EXTRACTORS``), or none where only the generator is
         judged.
     inverted: test images that the final generator is inverted for (IvOM), 0 for none.
+    frames: epochs after which samples are kept for pictures, as in ``1,10``; if empty, of points twenty along the
+        training and of images none.
     mode_radius, mode_min_points: a sample registers within this radius (original units) of a mode, a mode with at
         least so many of 2,000 samples.
     """
@@ -53,8 +55,14 @@ class Protocol(Training):
     real_samples: int = 10_000
     features: Literal["inception", "efficientnet-lite0", "none"] = "inception"
     inverted: int = 0
+    frames: str = ""
     mode_radius: float = 0.1 * math.sqrt(2)
     mode_min_points: int = 20
+
+    @property
+    def named_frames(self) -> list[int]:
+        """The epochs in ``frames`` that this training has."""
+        return [epoch for epoch in map(int, filter(None, self.frames.split(","))) if epoch <= self.epochs]
 
 
 def as_dict(value: Any) -> dict[str, Any]:

@@ -176,14 +176,27 @@ def draw_points(
     module: AdversarialModule, mixture: GaussianMixture, protocol: Protocol, generators: Generators
 ) -> Array:
     """Points ``[S, n, d]``."""
+    if module.calibration:
+        points = mixture.real(module.calibration, calibration_generator(mixture))
+        seen = mixture.scale(points) if protocol.scaling == "unit" else points
+        module.calibrate(torch.from_numpy(seen).float())
     samples = module.sample(protocol.samples, generators).cpu().numpy()
     return mixture.unscale(samples) if protocol.scaling == "unit" else samples
 
 
 def draw_images(module: AdversarialModule, images: ImageSet, protocol: Protocol, generators: Generators) -> Array:
     """Images ``[S, n, C, H, W]``, made a batch at a time."""
+    if module.calibration:
+        pixels = images.draw(module.calibration, calibration_generator(images), "train")
+        seen = torch.from_numpy(pixels).float() / 255
+        module.calibrate(seen * 2 - 1 if protocol.scaling == "symmetric" else seen)
     parts = module.sample_batches(protocol.samples, generators, protocol.batch_size)
     return np.concatenate([as_pixels(part.cpu(), protocol.scaling).numpy() for part in parts], 1)
+
+
+def calibration_generator(target: Target) -> np.random.Generator:
+    """What chooses the training data that a method looks at before it samples: always the same, for every method."""
+    return np.random.default_rng((*b"calibration ", *target.name.encode()))
 
 
 #: How samples of a kind of data set are drawn.

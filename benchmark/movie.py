@@ -29,7 +29,7 @@ def make_movie(store: Store, name: str) -> Path:
     frames = store.frames(cell, record) if record else None
     if frames is None:
         raise UserError(f"cell {cell.id} kept no samples along its training, as only mixtures in 2 and 3 dimensions do")
-    mixture, epochs = registry.mixture(cell.dataset), frame_epochs(cell.protocol.epochs)
+    mixture, epochs = registry.mixture(cell.dataset), frame_epochs(cell.protocol)
     path = store.folder / "figures" / f"movie-{cell.id}.gif"
     with matplotlib.rc_context():
         matplotlib.rcdefaults()

@@ -30,7 +30,8 @@ class Record:
 
     status: ``done``; ``diverged`` with the iteration of the first loss that was not finite; ``failed`` with a reason.
     measures: final value of every measure, None where it has none.
-    curves: one list per name, an entry per epoch: measures, and ``loss.NAME`` for each update.
+    curves: one list per name, an entry per epoch: measures, ``loss.NAME`` for each update, and ``trace.NAME`` for what
+        else a method keeps of its training; these two are means over the epoch.
     cost: seconds of the block and this cell's share of them, milliseconds per iteration and seed, iterations, and the
         peak memory of the process so far, earlier blocks included.
     environment: commit, versions, processor, device, threads.
@@ -111,10 +112,12 @@ class Store:
         return np.load(self._content(cell, ".npy", record.samples), allow_pickle=False)
 
     def frames(self, cell: Cell, record: Record) -> np.ndarray | None:
-        """Samples along the training, ``[frames, n, d]`` float32; None where the record has none."""
+        """Samples along the training, ``[frames, n, d]`` float32 or images ``[frames, n, C, H, W]`` uint8; None where
+        the record has none."""
         if record.frames is None:
             return None
-        return np.load(self._content(cell, ".frames.npy", record.frames), allow_pickle=False).astype(np.float32)
+        found = np.load(self._content(cell, ".frames.npy", record.frames), allow_pickle=False)
+        return found if found.dtype == np.uint8 else found.astype(np.float32)
 
     def weights(self, cell: Cell, record: Record) -> dict[str, torch.Tensor]:
         """Weights by name, float32; ``UserError`` where none are kept here, as weights are in no repository."""
@@ -146,7 +149,8 @@ class Store:
         content = asdict(record)
         if samples is not None and samples.dtype != np.uint8:
             samples = samples.astype(np.float32)
-        frames = None if frames is None else frames.astype(np.float16)
+        if frames is not None and frames.dtype != np.uint8:
+            frames = frames.astype(np.float16)
         files: dict[str, tuple[str, bytes]] = {}
         for key, suffix, array in (("samples", ".npy", samples), ("frames", ".frames.npy", frames)):
             if array is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -114,5 +115,9 @@ def _check_protocol(fields: Mapping[str, Setting]) -> None:
             raise unknown("networks", str(value), known)
         if name in positive and not (isinstance(value, (int, float)) and 0 < value < math.inf):
             raise UserError(f"--set protocol.{name}={value}: must be greater than 0, and finite")
+        if name == "instance_noise" and not (isinstance(value, (int, float)) and 0 <= value < math.inf):
+            raise UserError(f"--set protocol.{name}={value}: must be 0 or greater, and finite")
+        if name == "frames" and not re.fullmatch(r"([1-9]\d*(,[1-9]\d*)*)?", str(value)):
+            raise UserError(f"--set protocol.{name}={value}: write epochs from 1 on with commas between, as in 1,10")
         if name in ("beta1", "beta2") and not (isinstance(value, (int, float)) and 0 <= value < 1):
             raise UserError(f"--set protocol.{name}={value}: must be at least 0 and below 1")

@@ -24,7 +24,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from benchmark import registry
-from benchmark.cells import Block, Cell
+from benchmark.cells import Block, Cell, Protocol
 from benchmark.environment import environment
 from benchmark.errors import Stopped, UserError
 from benchmark.evaluation import draw_samples, measure, measure_generator
@@ -38,8 +38,9 @@ from modules.base import AdversarialModule
 from modules.convolutions import tune
 
 CHECKPOINT_FORMAT = 2
-#: Samples of so many epochs, so many of each, are kept for pictures of the training, in up to three dimensions.
-FRAMES, FRAME_SAMPLES, FRAME_DIM = 20, 400, 3
+#: Samples of so many epochs, so many of each, are kept for pictures of the training, in up to three dimensions; of
+#: images so many, at the epochs that the protocol names.
+FRAMES, FRAME_SAMPLES, FRAME_DIM, FRAME_IMAGES = 20, 400, 3, 25
 #: Of the final samples, as many are kept as hold so many numbers: all of the tables' in up to three dimensions, the
 #: first 50 in 1,200. Of images more, as their numbers are bytes: 65 of CIFAR-10's, 16 faces.
 KEPT_VALUES, KEPT_PIXELS = 60_000, 200_000
@@ -92,6 +93,7 @@ def make_data(cell: Cell, seeds: tuple[int, ...], module: AdversarialModule) -> 
         symmetric = protocol.scaling == "symmetric"
         data = ImageDataModule(target, seeds, size, draws, symmetric=symmetric, fresh_iterations=fresh)
     module.iteration = -module.pretraining_epochs * data.iterations_per_epoch
+    module.planned_iterations = protocol.epochs * data.iterations_per_epoch
     return data
 
 
@@ -174,10 +176,12 @@ class Evaluation(Callback):
             bad = (~finite[:, slot]).nonzero()
             if self.diverged_at[slot] is None and len(bad):
                 self.diverged_at[slot] = module.iteration - len(finite) + int(bad[0]) + 1
-        for name, loss in losses.items():
-            self.curves.setdefault(f"loss.{name}", []).append(loss.double().mean(0).tolist())
-        last = epoch == self.protocol.epochs
-        if epoch > 0 and (last or epoch % self.protocol.evaluate_every == 0):
+        named = {f"loss.{name}": loss for name, loss in losses.items()}
+        named |= {f"trace.{name}": trace for name, trace in module.take_traces().items()}
+        for name, values in named.items():
+            self.curves.setdefault(name, []).append(values.double().mean(0).tolist())
+        last, shown = epoch == self.protocol.epochs, epoch in self.protocol.named_frames
+        if epoch > 0 and (last or shown or epoch % self.protocol.evaluate_every == 0):
             self._judge(epoch)
         self._report(trainer)
         if self.checkpoint and not last and (self.stop or time.monotonic() - self.saved > CHECKPOINT_SECONDS):
@@ -199,8 +203,10 @@ class Evaluation(Callback):
             curve.append(values.tolist())
         if epoch == self.protocol.epochs and isinstance(self.data.target, ImageSet):
             self.measures |= measure_generator(self.module, self.data.target, self.protocol)
-        if epoch in frame_epochs(self.protocol.epochs) and self.samples[0, 0].size <= FRAME_DIM:
-            self.frames.append(self.samples[:, :FRAME_SAMPLES].astype(np.float16))
+        if epoch in frame_epochs(self.protocol, self.samples[0, 0].size):
+            images = self.samples.dtype == np.uint8
+            frame = self.samples[:, : FRAME_IMAGES if images else FRAME_SAMPLES]
+            self.frames.append(frame.copy() if images else frame.astype(np.float16))
 
     def _report(self, trainer: Trainer) -> None:
         before = self.module.pretraining_epochs
@@ -317,8 +323,12 @@ def updates_to(curve: Sequence[float | None], modes: int, updates_per_epoch: int
     return float(reached[0] * updates_per_epoch) if reached else None
 
 
-def frame_epochs(epochs: int) -> list[int]:
-    """Epochs whose samples are kept: the first, the last, and evenly between."""
+def frame_epochs(protocol: Protocol, dim: int = FRAME_DIM) -> list[int]:
+    """Epochs whose samples, of ``dim`` numbers each, are kept: those that the protocol names, or of points in up to
+    three dimensions the first, the last, and evenly between."""
+    epochs = protocol.epochs
+    if protocol.frames or dim > FRAME_DIM:
+        return protocol.named_frames
     count = min(FRAMES, epochs)
     return sorted({round(1 + (epochs - 1) * i / max(1, count - 1)) for i in range(count)})
 

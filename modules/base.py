@@ -13,7 +13,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from modules.convolutions import ConvFamily, ImageBatchNorm, find_family
-from modules.networks import MLP, MLPFamily, Output, SeedBatchNorm
+from modules.networks import MLP, Disturbed, MLPFamily, Output, SeedBatchNorm
 from modules.noise import Distribution, Noise, draw
 
 
@@ -50,6 +50,9 @@ class Training:
         of iterations (one pass through a method's updates) or of optimizer calls. Simultaneous updates share one rate,
         at the count after all calls of their iteration.
     draws: one x and z for a whole iteration, or fresh ones for every update.
+    instance_noise: standard deviation, in the scale that networks see, of the Gaussian noise on all data and samples
+        that discriminators see (Sonderby et al. 2017, arXiv:1610.04490, section 3.2).
+    instance_noise_schedule: that noise stays ``constant``, or falls in a ``linear`` way to 0 at the end of training.
     """
 
     networks: str = "gaan-1"
@@ -66,6 +69,8 @@ class Training:
     lr_decay_every: int = 10_000
     lr_counter: Literal["iterations", "optimizer-calls"] = "iterations"
     draws: Literal["iteration", "update"] = "iteration"
+    instance_noise: float = 0.0
+    instance_noise_schedule: Literal["constant", "linear"] = "constant"
 
 
 class AdversarialModule(LightningModule):
@@ -92,6 +97,10 @@ class AdversarialModule(LightningModule):
 
     #: Epochs of pre-training, before those of the protocol.
     pretraining_epochs: int = 0
+    #: Training data that ``calibrate`` gets before samples are drawn.
+    calibration: int = 0
+    #: Iterations of the whole game, 0 where nobody said.
+    planned_iterations: int = 0
     generator: Any
 
     def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int]) -> None:
@@ -102,8 +111,9 @@ class AdversarialModule(LightningModule):
         self.seeds = tuple(seeds)
         self.iteration = 0
         self.noise = Noise(seeds)
-        self._slot = 0
+        self._slot = self._glance = 0
         self._losses: dict[str, list[Tensor]] = {}
+        self._traces: dict[str, list[Tensor]] = {}
         self._steps: list[tuple[Update, list[nn.Parameter]]] | None = None
         self._pretraining_steps: list[tuple[Update, list[nn.Parameter]]] | None = None
 
@@ -120,6 +130,10 @@ class AdversarialModule(LightningModule):
     def generate(self, z: Tensor) -> Tensor:
         """Samples ``[S, B, *data_shape]`` for latents ``[S, B, noise_dim]``, in the scale of the training data."""
         return self.generator(z)
+
+    def calibrate(self, x: Tensor) -> None:
+        """Look at training data ``[calibration, *data_shape]``, in the scale that networks see, before samples are
+        drawn. Nothing that training depends on may change."""
 
     @property
     def noise_dim(self) -> int:
@@ -160,9 +174,29 @@ class AdversarialModule(LightningModule):
     def build_reader(self, role: str, outputs: int, extra: int = 0, norm: bool = True) -> Any:
         """A discriminator or an encoder: from data, and ``extra`` numbers beside them, to ``outputs`` numbers.
 
-        ``norm=False`` asks for one without batch norm.
+        ``norm=False`` asks for one without batch norm. A role that begins with "discriminator" reads data through the
+        protocol's instance noise.
         """
-        return self.family.reader(role, self.data_shape, outputs, self.seeds, extra, norm)
+        network = self.family.reader(role, self.data_shape, outputs, self.seeds, extra, norm)
+        noisy = self.training_setup.instance_noise > 0 and role.startswith("discriminator")
+        return Disturbed(network, self.disturb) if noisy else network
+
+    def disturb(self, x: Tensor) -> Tensor:
+        """Data as a discriminator sees them, with new instance noise at every look: for methods that take their
+        discriminator apart."""
+        t = self.training_setup
+        if not t.instance_noise:
+            return x
+        left = 1.0
+        if t.instance_noise_schedule == "linear":
+            if not self.planned_iterations:
+                raise ValueError("a linear schedule of instance noise needs to know how long training is")
+            left = max(0.0, 1 - self.iteration / self.planned_iterations)
+        self._glance += 1
+        # Several batches may be looked at in one go.
+        count = -(-x.shape[1] // t.batch_size)
+        name = f"instance {self._glance} of {count}"
+        return x + left * t.instance_noise * self._noise(name, "normal", x, x.shape[2:], count)
 
     def fake(self, z: Tensor) -> Tensor:
         """``G(z)`` as a constant: what a discriminator's step sees of the generator."""
@@ -225,6 +259,7 @@ class AdversarialModule(LightningModule):
             steps, optimizers[:first] if before else optimizers[first:], strict=True
         ):
             for _ in range(update.times):
+                self._glance = 0
                 x = draws[self._slot if len(draws) > 1 else 0]
                 loss = update.loss(x, self._latents(x))
                 for parameter in parameters:
@@ -271,9 +306,11 @@ class AdversarialModule(LightningModule):
     def _latents(self, x: Tensor) -> Tensor:
         return self._noise("z", self.training_setup.prior, x, (self.training_setup.latent_dim,))
 
-    def _noise(self, name: str, distribution: Distribution, like: Tensor, shape: Sequence[int]) -> Tensor:
+    def _noise(
+        self, name: str, distribution: Distribution, like: Tensor, shape: Sequence[int], batches: int = 1
+    ) -> Tensor:
         slot = self._slot if self.training_setup.draws == "update" else 0
-        shape = (self.training_setup.batch_size, *shape)
+        shape = (batches * self.training_setup.batch_size, *shape)
         name, iteration = f"{name}/{slot}", self.iteration
         if iteration < 0:
             name, iteration = f"pretraining {name}", -iteration
@@ -284,6 +321,24 @@ class AdversarialModule(LightningModule):
         losses = {name: torch.stack(values) for name, values in self._losses.items()}
         self._losses = {}
         return losses
+
+    def trace(self, name: str, values: Tensor) -> None:
+        """Keep ``values [S]`` of this iteration for the record, which has their mean over an epoch as a curve."""
+        self._traces.setdefault(name, []).append(values.detach())
+
+    def traced(self, name: str, x: Tensor) -> Tensor:
+        """``x [S, B, ...]`` itself; keeps the size of the gradient that comes back to it, for the record: the mean over
+        batch and coordinates of its absolute value, per sample (times B, as losses are means over the batch)."""
+        same = x.view_as(x)
+        if same.requires_grad:
+            same.register_hook(lambda gradient: self.trace(name, gradient.abs().flatten(1).mean(1) * x.shape[1]))
+        return same
+
+    def take_traces(self) -> dict[str, Tensor]:
+        """What was kept since the last call, by name, ``[iterations, S]`` each."""
+        traces = {name: torch.stack(values) for name, values in self._traces.items()}
+        self._traces = {}
+        return traces
 
     # Sampling ---------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ class DAN2S(AdversarialModule):
 
     def halves(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Mean embeddings ``[S, 1, width]`` of the first and the second half of a batch."""
+        samples = self.disturb(samples)
         for layer in self.discriminator["point"]:  # type: ignore[attr-defined]
             samples = layer(samples).relu_()
         half = samples.shape[1] // 2

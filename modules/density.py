@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
+from torch import Tensor
 
 Array = np.ndarray
 
@@ -86,6 +88,16 @@ def held_out_bandwidth(points: Array, bandwidths: Sequence[float], held_out: flo
 def optimal_pairs(a: Array, b: Array) -> Array:
     """Partner in ``b [n, d]`` of each point of ``a [n, d]``, one to one, so that the sum of distances is least."""
     return linear_sum_assignment(cdist(a, b))[1]
+
+
+def optimal_partners(a: Tensor, b: Tensor) -> Tensor:
+    """The same for each seed of ``a`` and ``b [S, n, ...]``: places ``[S, n]`` in ``b``. A seed with values that are
+    not finite keeps its order."""
+    found = []
+    for one, other in zip(*(x.detach().flatten(2).cpu().double().numpy() for x in (a, b)), strict=True):
+        sound = np.isfinite(one).all() and np.isfinite(other).all()
+        found.append(optimal_pairs(one, other) if sound else np.arange(len(one)))
+    return torch.from_numpy(np.stack(found)).to(a.device)
 
 
 def greedy_pairs(a: Array, b: Array) -> Array:

@@ -172,6 +172,25 @@ def together(network: Callable[..., Tensor], *batches: Tensor | tuple[Tensor, ..
     return network(*joined).split([part[0].shape[1] for part in parts], 1)
 
 
+class Disturbed(nn.Module):
+    """A network that reads its data, not what stands beside them, through ``disturb``."""
+
+    def __init__(self, network: nn.Module, disturb: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.disturb = disturb
+        self.mixes_batch = getattr(network, "mixes_batch", False)
+
+    def features(self, x: Tensor, *beside: Tensor) -> Tensor:
+        return self.network.features(self.disturb(x), *beside)
+
+    def logits(self, x: Tensor, *beside: Tensor) -> Tensor:
+        return self.network.logits(self.disturb(x), *beside)
+
+    def forward(self, x: Tensor, *beside: Tensor) -> Tensor:
+        return self.network(self.disturb(x), *beside)
+
+
 @dataclass(frozen=True)
 class MLPFamily:
     """A named choice of layers, from which every method builds the networks that it needs for vectors.

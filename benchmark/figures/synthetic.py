@@ -111,7 +111,7 @@ def draw_progress(selection: Selection, records: Records, store: Store) -> matpl
     picture = blank(1.6 * _MOMENTS + 1.2, 1.6 * len(lines))
     axes = picture.subplots(len(lines), _MOMENTS, squeeze=False)
     for line, (name, row, (cell, record)) in zip(axes, lines, strict=True):
-        frames, epochs = store.frames(cell, record), frame_epochs(cell.protocol.epochs)
+        frames, epochs = store.frames(cell, record), frame_epochs(cell.protocol)
         assert frames is not None
         chosen = np.unique(np.linspace(0, len(frames) - 1, _MOMENTS).round().astype(int))
         for spare in line[len(chosen) :]:
@@ -126,9 +126,8 @@ def draw_progress(selection: Selection, records: Records, store: Store) -> matpl
 
 def updates(cell: Cell, epoch: int) -> int:
     """Generator updates after an epoch, pre-training not counted."""
-    mixture, protocol = registry.mixture(cell.dataset), cell.protocol
-    per_pass = -(-len(mixture.centres) * mixture.per_mode // protocol.batch_size)
-    return epoch * (protocol.fresh_iterations or per_pass)
+    fresh = cell.protocol.fresh_iterations
+    return epoch * (fresh or -(-registry.dataset(cell.dataset).training_size // cell.protocol.batch_size))
 
 
 def scatter(ax: Axes, points: Array, mixture: GaussianMixture, colour: str) -> None:
@@ -258,7 +257,7 @@ def _steps(
     axes[0].set_title("1. autoencoder: data (blue)\nand reconstructions (crosses)")
     axes[1].scatter(codes[:, 0], codes[:, 1], s=4, color="#0072B2", linewidths=0)
     axes[1].set(title="2. codes of a batch of data,\nstandardised", aspect="equal")
-    count = updates(cell, frame_epochs(cell.protocol.epochs)[index])
+    count = updates(cell, frame_epochs(cell.protocol)[index])
     scatter(axes[2], made, mixture, "0.6")
     points = axes[2].scatter(real[:, 0], real[:, 1], c=weights, s=6, cmap="viridis", linewidths=0)
     axes[2].set_title(f"3. samples after {count:,} updates (grey),\ndata by the weight of their pair")

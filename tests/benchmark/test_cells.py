@@ -49,6 +49,9 @@ OTHER = {
     "inverted": 64,
     "mode_radius": 0.15,
     "mode_min_points": 1,
+    "instance_noise": 0.1,
+    "instance_noise_schedule": "linear",
+    "frames": "1,10",
 }
 
 
@@ -108,6 +111,9 @@ def test_the_defaults_that_ids_leave_out_stay() -> None:
         "inverted": 0,
         "mode_radius": 0.1 * math.sqrt(2),
         "mode_min_points": 20,
+        "instance_noise": 0.0,
+        "instance_noise_schedule": "constant",
+        "frames": "",
     }
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from benchmark import registry
-from benchmark.cells import Cell
+from benchmark.cells import Cell, Protocol
 from benchmark.errors import UserError
 from benchmark.evaluation import draw_samples, measure
 from benchmark.figure import draw, find_figure, own_style, read, with_status
@@ -133,7 +133,7 @@ def test_a_movie_has_a_frame_for_each_moment(store: Store) -> None:
     path = make_movie(store, cell.id[:8])
     assert path.name == f"movie-{cell.id}.gif"
     with Image.open(path) as movie:
-        assert movie.n_frames == 20 == len(frame_epochs(30))
+        assert movie.n_frames == 20 == len(frame_epochs(Protocol(epochs=30)))
 
 
 def test_a_movie_of_nothing_says_so(store: Store) -> None:

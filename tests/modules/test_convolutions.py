@@ -28,6 +28,10 @@ from modules.convolutions import (
 from modules.dan_2s import DAN2S
 from modules.gaan import GAAN
 from modules.gan import GAN
+from modules.gan_ae import GANAE
+from modules.gan_mb import GANMB
+from modules.gan_mmd import GANMMD
+from modules.gmmn import GMMN
 from modules.lsgan import LSGAN
 from modules.mdgan import MDGAN
 from modules.networks import NETWORKS
@@ -39,7 +43,24 @@ from modules.wgan_gp import WGANGP
 
 from .steps import go_elsewhere, use
 
-METHODS = (GAN, WGANGP, GAAN, VAEGAN, ALI, VEEGAN, UnrolledGAN, LSGAN, WGAN, BEGAN, MDGAN, AEIS)
+METHODS = (
+    GAN,
+    WGANGP,
+    GAAN,
+    VAEGAN,
+    ALI,
+    VEEGAN,
+    UnrolledGAN,
+    LSGAN,
+    WGAN,
+    BEGAN,
+    MDGAN,
+    AEIS,
+    GMMN,
+    GANMMD,
+    GANMB,
+    GANAE,
+)
 every_method = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 SHAPE = (3, 28, 28)
 
@@ -51,7 +72,7 @@ def generators(*seeds: int) -> list[np.random.Generator]:
 def build(
     method: type[AdversarialModule], *seeds: int, networks: str = "metz-k4", **fields: object
 ) -> AdversarialModule:
-    prior = "normal" if method is VAEGAN else "uniform"
+    prior = "normal" if method in (VAEGAN, GANAE) else "uniform"
     training = Training(networks=networks, latent_dim=7, prior=prior, scaling="symmetric", batch_size=6, **fields)
     module = method(training, SHAPE, seeds, **({"reference": 12, "code_dim": 5} if method is AEIS else {}))
     if isinstance(module, AEIS):

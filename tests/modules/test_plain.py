@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional
@@ -18,6 +20,11 @@ from modules.began import BEGAN
 from modules.dan_2s import DAN2S
 from modules.gaan import GAAN
 from modules.gan import GAN
+from modules.gan_ae import GANAE
+from modules.gan_hungarian import GANHungarian
+from modules.gan_mb import GANMB
+from modules.gan_mmd import GANMMD
+from modules.gmmn import GMMN
 from modules.lsgan import LSGAN
 from modules.mdgan import MDGAN
 from modules.networks import MLP
@@ -337,7 +344,92 @@ def plain_mdgan(module: MDGAN, data: list[torch.Tensor]) -> list[list[float]]:
     return rows
 
 
+def mmd(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Squared MMD in the form of one weighted sum over the joined batch, GMMN's bandwidths for 2 numbers in [0, 1]."""
+    joined = torch.cat([a, b])
+    weights = torch.cat([torch.full((len(a),), 1 / len(a)), torch.full((len(b),), -1 / len(b))])
+    squares = ((joined[:, None] - joined) ** 2).sum(2)
+    kernels = [torch.exp(-squares / (2 * s * 2 / 784)) for s in (2, 5, 10, 20, 40, 80)]
+    return weights @ sum(kernels) @ weights
+
+
+def plain_gmmn(module: GMMN, data: list[torch.Tensor]) -> list[list[float]]:
+    g = plain(module.generator, 1)
+    optimizer = adam(g)
+    return [[step(optimizer, mmd(x, g(latents("z", i)).sigmoid()).sqrt())] for i, x in enumerate(data)]
+
+
+def plain_gan_mmd(module: GANMMD, data: list[torch.Tensor]) -> list[list[float]]:
+    g, d = plain(module.generator, 1), plain(module.discriminator, 1)
+    opt_d, opt_g = adam(d), adam(g)
+    rows = []
+    for i, x in enumerate(data):
+        z = latents("z", i)
+        row = [step(opt_d, bce(d(x), 1) + bce(d(g(z).sigmoid().detach()), 0))]
+        fake = g(z).sigmoid()
+        row.append(step(opt_g, bce(d(fake), 1) + mmd(x, fake), d))
+        rows.append(row)
+    return rows
+
+
+def plain_gan_mb(module: GANMB, data: list[torch.Tensor]) -> list[list[float]]:
+    """Features and closeness joined, read by one output layer, as the paper draws it."""
+    g, reader = plain(module.generator, 1), plain(module.discriminator.reader, 1)
+    body, whole, close = reader[:-1], reader[-1], module.discriminator.closeness
+    tensor = nn.Linear(128, 500, bias=False)
+    last = nn.Linear(128 + 100, 1)
+    tensor.weight.data = whole.weight.data[1:].clone()
+    last.weight.data = torch.cat([whole.weight.data[:1], close.weight.data[1].T], 1)
+    last.bias.data = whole.bias.data[:1].clone()
+
+    def d(x: torch.Tensor) -> torch.Tensor:
+        f = body(x)
+        m = tensor(f).view(len(x), 100, 5)
+        o = torch.stack([torch.exp(-(m[i] - m).abs().sum(2)).mean(0) for i in range(len(x))])
+        return last(torch.cat([f, o], 1))
+
+    opt_d, opt_g = adam(body, tensor, last), adam(g)
+    rows = []
+    for i, x in enumerate(data):
+        z = latents("z", i)
+        row = [step(opt_d, bce(d(x), 1) + bce(d(g(z).sigmoid().detach()), 0))]
+        row.append(step(opt_g, bce(d(g(z).sigmoid()), 1), body, tensor, last))
+        rows.append(row)
+    return rows
+
+
+def plain_gan_ae(module: GANAE, data: list[torch.Tensor]) -> list[list[float]]:
+    e, g, d = plain(module.encoder, 1), plain(module.generator, 1), plain(module.discriminator, 1)
+    opt_d, opt_r = adam(d), adam(e, g)
+    rows, mean = [], 2 * math.log(2)
+    for x in data:
+        loss_d = step(opt_d, bce(d(x), 1) + bce(d(g(e(x)).sigmoid().detach()), 0))
+        mean = 0.9 * mean + 0.1 * loss_d
+        alpha = min(1.0, mean / (2 * math.log(2))) if module.decay == "adaptive" else 1.0
+        rebuilt = g(e(x)).sigmoid()
+        loss = functional.l1_loss(rebuilt, x) + alpha * 0.01 * bce(d(rebuilt), 1)
+        rows.append([loss_d, step(opt_r, loss, d)])
+    return rows
+
+
+def plain_hungarian(module: GANHungarian, data: list[torch.Tensor]) -> list[list[float]]:
+    g = plain(module.generator, 1)
+    optimizer = adam(g)
+    rows = []
+    for i, x in enumerate(data):
+        distances = torch.cdist(x, g(latents("z", i)).sigmoid())
+        one, other = linear_sum_assignment(distances.detach())
+        rows.append([step(optimizer, distances[one, other].mean())])
+    return rows
+
+
 CASES = [
+    (GMMN, plain_gmmn),
+    (GANMMD, plain_gan_mmd),
+    (GANMB, plain_gan_mb),
+    (GANAE, plain_gan_ae),
+    (functools.partial(GANAE, decay="adaptive"), plain_gan_ae),
+    (GANHungarian, plain_hungarian),
     (LSGAN, plain_lsgan),
     (WGAN, plain_wgan),
     (BEGAN, plain_began),
@@ -355,7 +447,8 @@ CASES = [
 
 @pytest.mark.parametrize(("method", "reference"), CASES, ids=lambda case: getattr(case, "name", ""))
 def test_losses_follow_the_plain_version(method: type[AdversarialModule], reference) -> None:
-    training = Training(beta1=0.8, prior="normal" if method is VAEGAN else "uniform")
+    normal = getattr(method, "func", method) in (VAEGAN, GANAE)
+    training = Training(beta1=0.8, prior="normal" if normal else "uniform")
     module = method(training, (2,), (0, SEED))
     data = batches(ITERATIONS, draws=1, seeds=2)
     expected = reference(module, [x[0, 1] for x in data])
