@@ -133,7 +133,7 @@ TABLE_1 = Table(
     protocol={**_DIGITS, "fresh_iterations": _PASS, "samples": 25_600},
     profiles={
         "paper": Profile({"epochs": 20}, seeds=3),
-        "short": Profile({"epochs": 1}, seeds=1),
+        "short": Profile({"epochs": 1, "fresh_iterations": 750}, seeds=1),
         "smoke": Profile(
             {"epochs": 1, "fresh_iterations": 2, "batch_size": 8, "samples": 100}, seeds=1, overrides=_FEW_CODES
         ),
