@@ -70,6 +70,10 @@ def _show(ax: Axes, images: Array, title: str) -> None:
     ax.set_title(title, fontsize=7)
 
 
+def _batches(count: int) -> str:
+    return f"{count:,} {'batch' if count == 1 else 'batches'}"
+
+
 def _short(title: str) -> str:
     return "\n".join(textwrap.wrap(title, 16))
 
@@ -85,7 +89,7 @@ def draw_moments(selection: Selection, records: Records, store: Store) -> matplo
         for spare in column[len(moments) :]:
             spare.remove()
         for ax, (batches, images) in zip(column, moments.items(), strict=False):
-            _show(ax, images, f"{_short(row.title)}\nafter {batches:,} batches")
+            _show(ax, images, f"{_short(row.title)}\nafter {_batches(batches)}")
     return picture
 
 
@@ -101,7 +105,7 @@ def draw_natural(selection: Selection, records: Records, store: Store) -> matplo
             spare.remove()
         for ax, (row, pair) in zip(line, found, strict=False):
             batches, images = list(_moments(*pair, store).items())[-1]
-            _show(ax, images, f"{_short(row.title)}\n{name}, {batches:,} batches")
+            _show(ax, images, f"{_short(row.title)}\n{name}, {_batches(batches)}")
     return picture
 
 
@@ -128,7 +132,7 @@ def draw_instability(selection: Selection, records: Records, store: Store) -> ma
         for spare in line[2 + len(moments) :]:
             spare.remove()
         for ax, (batches, images) in zip(line[2:], moments.items(), strict=False):
-            _show(ax, images, f"{_short(row.title)}\nafter {batches:,} batches")
+            _show(ax, images, f"{_short(row.title)}\nafter {_batches(batches)}")
     for column in axes[:, :2].T:
         low, high = zip(*(ax.get_ylim() for ax in column), strict=True)
         for ax in column:

@@ -77,7 +77,7 @@ def test_nothing_stored_names_the_command(name: str, tmp_path: Path) -> None:
 def test_seven_methods_are_shown_at_both_moments(store: Store) -> None:
     shown = panels("gan-ae-mnist", store)
     assert len(shown) == 2 * 7
-    assert [ax.get_title().splitlines()[-1] for ax in shown] == ["after 1 batches"] * 7 + ["after 10 batches"] * 7
+    assert [ax.get_title().splitlines()[-1] for ax in shown] == ["after 1 batch"] * 7 + ["after 10 batches"] * 7
     values = {ax.images[0].get_array().max() for ax in shown[7:]}
     assert values == {10}
     titles = [" ".join(ax.get_title().splitlines()[:-1]) for ax in shown[:7]]
@@ -86,7 +86,7 @@ def test_seven_methods_are_shown_at_both_moments(store: Store) -> None:
 
 def test_natural_images_are_the_last_ones_of_both_sets(store: Store) -> None:
     shown = panels("gan-ae-natural", store)
-    assert [ax.get_title().splitlines()[-1] for ax in shown] == ["cifar10, 1 batches"] * 7 + ["celeba, 1 batches"] * 7
+    assert [ax.get_title().splitlines()[-1] for ax in shown] == ["cifar10, 1 batch"] * 7 + ["celeba, 1 batch"] * 7
 
 
 def test_instability_has_curves_and_pictures_without_alpha_above_and_with_it_below(store: Store) -> None:
