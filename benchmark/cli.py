@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
+import importlib
 import inspect
 import io
 import json
@@ -11,15 +13,15 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
 from benchmark import registry
 from benchmark import sheet as sheets
-from benchmark.cells import Block
+from benchmark.cells import Block, Cell, Shard, lay_out
 from benchmark.errors import Stopped, UserError, unknown
 from benchmark.records import Store, write_atomically
 from benchmark.render import FORMATS, render
@@ -29,6 +31,9 @@ from datamodules.images import DATA_VARIABLE, READERS, ImageSet, MissingData, do
 from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE, MissingWeights, load_extractor
 from modules.base import AdversarialModule
 from modules.convolutions import families
+
+if TYPE_CHECKING:
+    from benchmark.runner import Engine
 
 VERBS = {
     "list": "what there is: tables, figures, methods, data sets, measures, protocols",
@@ -84,6 +89,14 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
+def parse_shard(text: str) -> Shard:
+    """``2/8`` is the second of eight parts."""
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise UserError(f"--shard {text}: write I/N with I from 1 to N, as 2/8 for the second of eight parts")
+    return Shard(int(match[1]), int(match[2]))
+
+
 def make_parser() -> Parser:
     parser = Parser(prog="python -m benchmark", description=__doc__, allow_abbrev=False)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
@@ -106,8 +119,15 @@ def make_parser() -> Parser:
             _add_seeds_and_results(made[verb])
     for verb in ("plan", "run"):
         made[verb].add_argument("--redo-stale", action="store_true", help="train again what older code made")
+        made[verb].add_argument("--shard", metavar="I/N", help="the I-th of N parts of the blocks, for job arrays")
     for verb in ("plan", "run", "tune", "classifier", "throughput"):
         made[verb].add_argument("--threads", type=_positive, metavar="N", help="threads of one process; default: all")
+    for verb in ("run", "tune"):
+        add = made[verb].add_argument
+        add("--engine", choices=("inline", "ray"), help="one block after another (default), or each a task of Ray")
+        add("--devices", type=_positive, metavar="N", help="train on N GPUs of this machine, or N cores; by Ray")
+        add("--address", metavar="ADDRESS", help="of a Ray cluster that runs, as 10.0.0.1:6379, or auto")
+        add("--gpus-per-block", type=_share, metavar="X", help="with Ray, 0.25 for four blocks on a GPU; default: 1")
     made["verify"].add_argument("--epochs", type=_positive, default=1, metavar="N", help="to train again; default: 1")
     made["verify"].add_argument(
         "--renew", action="store_true", help="stale records that give the same numbers count as today's code's"
@@ -156,6 +176,17 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is no count of at least 1")
     return int(text)
+
+
+def _share(text: str) -> float:
+    """GPUs of a block as Ray takes them: a part of one, or several whole ones."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (0 <= value <= 1 or (value.is_integer() and value < 1_000)):
+        raise argparse.ArgumentTypeError(f"{text} is no share of a GPU, as 0.25")
+    return value
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -248,9 +279,9 @@ def _words(args: argparse.Namespace, option: str) -> list[str]:
 def _check_accelerator(args: argparse.Namespace) -> None:
     import torch
 
-    if getattr(args, "accelerator", "auto") == "gpu" and not (
-        torch.cuda.is_available() or torch.backends.mps.is_available()
-    ):
+    # A cluster may have what this machine has not.
+    wanted = getattr(args, "accelerator", "auto") == "gpu" and not getattr(args, "address", None)
+    if wanted and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         raise UserError("--accelerator gpu: this machine shows no GPU to PyTorch; leave it out or say cpu")
 
 
@@ -307,15 +338,18 @@ def _summary(method: type[AdversarialModule]) -> str:
     return text.partition(": ")[0].rstrip(".")
 
 
-def _blocks(selection: Selection, store: Store, redo_stale: bool) -> list[Block]:
+def _shard(args: argparse.Namespace) -> Shard:
+    return parse_shard(args.shard) if args.shard is not None else Shard()
+
+
+def _blocks(cells: Sequence[Cell], store: Store, args: argparse.Namespace) -> list[Block]:
     from benchmark.runner import read_records, to_do
 
-    cells = [cell for row in selection.rows for cell in selection.cells(row)]
     stale = []
-    if redo_stale:
+    if args.redo_stale:
         records = read_records(store, cells)
         stale = [c.id for c in cells if c.id in records and sheets.is_stale(c, records[c.id])]
-    return to_do(store, cells, stale)
+    return to_do(store, cells, stale, _shard(args))
 
 
 def _plan(args: argparse.Namespace) -> int:
@@ -329,11 +363,13 @@ def _plan(args: argparse.Namespace) -> int:
         return 0
     _set_threads(args)
     store = Store(args.results)
-    blocks = _blocks(chosen, store, args.redo_stale)
+    cells = [cell for row in chosen.rows for cell in chosen.cells(row)]
+    blocks = _blocks(cells, store, args)
     estimates = estimate(blocks, store, args.accelerator)
-    print(sheets.header(chosen))
+    part = {cell for block in _shard(args).of(lay_out(cells)) for cell in block.cells}
+    print(sheets.header(chosen) + (f", part {args.shard}" if args.shard else ""))
     for row in chosen.rows:
-        cells = chosen.cells(row)
+        cells = [cell for cell in chosen.cells(row) if cell in part]
         records = read_records(store, cells)
         mine = [block for block in blocks if block.pending[0] in cells]
         left = sum(len(block.pending) for block in mine)
@@ -342,6 +378,7 @@ def _plan(args: argparse.Namespace) -> int:
         words += [f"{status.count(s)} {s}" for s in ("diverged", "failed") if s in status]
         stale = sum(sheets.is_stale(cell, records[cell.id]) for cell in cells if cell.id in records)
         words += [f"{stale} stale"] if stale else []
+        words += [] if cells else ["in other parts"]
         time_left = sum(estimates[block.id].seconds_left for block in mine)
         line = f"  {row.id:<12} {', '.join(w for w in words if w):<24}"
         print(f"{line} {len(mine)} blocks, about {duration(time_left)}" if mine else line.rstrip())
@@ -354,12 +391,18 @@ def _run(args: argparse.Namespace) -> int:
     from benchmark.figure import draw, find_figure
 
     chosen = _selection(args)
+    _check_engine(args)
     store = Store(args.results)
     store.prepare()
     if isinstance(chosen, NetworkTable):
         return _finish(sheets.read_networks(chosen), store, args)
     console = Console(stderr=True)
-    failed, report = _train(_blocks(chosen, store, args.redo_stale), store, args, console)
+    cells = [cell for row in chosen.rows for cell in chosen.cells(row)]
+    blocks = _blocks(cells, store, args)
+    failed, report = _train(blocks, store, args, console)
+    if args.shard and not any(store.stamp(cell) for cell in cells):
+        console.print(f"part {args.shard} of this table has no blocks", highlight=False)
+        return 0
     _finish(sheets.fill(chosen, store), store, args, chosen)
     if args.figure:
         for path in draw(find_figure(args.figure), chosen, store):
@@ -379,17 +422,49 @@ def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, cons
         return False, ["everything was done already"]
     _set_threads(args)
     began = time.monotonic()
-    estimates = estimate(blocks, store, args.accelerator)
     cells = sum(len(block.pending) for block in blocks)
-    left = sum(e.seconds_left for e in estimates.values())
-    console.print(f"{cells} cells to train, about {duration(left)} on this machine", highlight=False)
-    with watching(blocks, estimates, console) as watch:
-        outcome = run_blocks(blocks, store, watch, args.accelerator)
+    with _engine(args, console) as engine:
+        estimates = estimate(blocks, store, args.accelerator)
+        left = sum(e.seconds_left for e in estimates.values()) / min(len(blocks), engine.workers)
+        console.print(f"{cells} cells to train, about {duration(left)} {engine.where}", highlight=False)
+        with watching(blocks, estimates, console, engine.workers) as watcher:
+            outcome = run_blocks(blocks, store, watcher, args.accelerator, engine, watcher.settled)
     for block, reason in outcome.failed:
         seeds = sheets.seeds_text([cell.seed for cell in block.pending])
         console.print(f"failed: {block.label}, seeds {seeds}: {reason}", highlight=False, markup=False, soft_wrap=True)
-    spent = [f"  {method}: {duration(taken)}" for method, taken in outcome.seconds.items()]
+    spent = [f"  {method}: {duration(taken)}" for method, taken in outcome.seconds.items() if taken]
+    spent += [f"  {outcome.elsewhere} blocks were trained by other processes"] if outcome.elsewhere else []
     return bool(outcome.failed), [*spent, f"trained for {duration(time.monotonic() - began)}"]
+
+
+def _check_engine(args: argparse.Namespace) -> None:
+    """Options that belong together; with Ray, a block has one thread where none are asked for."""
+    by_ray = args.engine == "ray" or (args.engine is None and args.devices is not None)
+    if by_ray:
+        importlib.import_module("benchmark.ray_engine")
+        args.engine, args.threads = "ray", args.threads or 1
+        if args.devices and args.address:
+            raise UserError("--devices counts those of this machine, --address names a cluster; give one of them")
+    elif args.devices or args.address or args.gpus_per_block is not None:
+        raise UserError("--devices, --address and --gpus-per-block are for --engine ray; add it or leave them out")
+
+
+@contextlib.contextmanager
+def _engine(args: argparse.Namespace, console: Console) -> Iterator[Engine]:
+    """The engine that ``--engine`` and the options beside it choose."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    if args.engine == "ray":
+        from benchmark.ray_engine import ray_engine
+
+        with ray_engine(args.address, args.devices, args.threads, args.gpus_per_block, args.accelerator, say) as engine:
+            yield engine
+    else:
+        from benchmark.runner import Inline
+
+        yield Inline(say)
 
 
 def _tune(args: argparse.Namespace) -> int:
@@ -403,6 +478,7 @@ def _tune(args: argparse.Namespace) -> int:
         names = [t.id for t in all_tables().values() if not isinstance(t, NetworkTable) and t.search]
         raise UserError(f"table {table.id} declares no search; there are: {', '.join(names)}")
     _set_data(args)
+    _check_engine(args)
     store = Store(args.results)
     store.prepare()
     chosen = candidates(table, table.search, _words(args, "datasets"))

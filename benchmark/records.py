@@ -7,15 +7,18 @@ import hashlib
 import io
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from benchmark.cells import Cell, digest
+from benchmark.cells import Block, Cell, Stamp, digest
+from benchmark.claims import NoLocks, claimed
 from benchmark.errors import UserError
 
 FORMAT = 1
@@ -56,14 +59,23 @@ class Record:
 
 class Store:
     """A results folder. ``records/DATASET/METHOD/ID.json``, its samples ``ID.npy`` and its samples along the training
-    ``ID.frames.npy``; ``unfinished/`` holds checkpoints."""
+    ``ID.frames.npy``; ``unfinished/`` holds checkpoints and claims.
+
+    Any number of processes may share one: every file appears whole or not at all, and who trains a block claims it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, cell: Cell) -> Path:
-        method = cell.method.replace(":", ".").replace("/", "_")
-        return self.folder / "records" / cell.dataset / method / f"{cell.id}.json"
+        return self.folder / "records" / _as_name(cell.dataset) / _as_name(cell.method) / f"{cell.id}.json"
+
+    def stamp(self, cell: Cell) -> Stamp | None:
+        """What the cell's record has in common with no other version of it; None where there is none."""
+        try:
+            found = self.path(cell).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_ino
 
     def read(self, cell: Cell) -> Record | None:
         """The cell's record, or None. Raises ``UserError`` for one that was cut short or edited."""
@@ -97,10 +109,18 @@ class Store:
         if len(found) != 1 or not name:
             said = f"{len(found)} cells whose id begins with" if found else "no cell"
             raise UserError(f"{self.folder} has {said} '{name}'; ids are the names of the files under records/")
+        return self.cell_at(found[0])
+
+    def cell_at(self, path: Path) -> Cell:
+        """The cell of the record in that file. Raises ``UserError`` where there is none, or one of another place."""
         try:
-            return Cell.of(json.loads(found[0].read_text(encoding="utf-8"))["cell"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise _damaged(found[0], "cut short or no record") from error
+            cell = Cell.of(json.loads(path.read_text(encoding="utf-8"))["cell"])
+            belongs = self.path(cell)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _damaged(path, "cut short or no record") from error
+        if belongs != path:
+            raise _damaged(path, "not where its cell belongs")
+        return cell
 
     def samples(self, cell: Cell, record: Record) -> np.ndarray:
         """The final samples, ``[n, d]`` float32 in original units; ``UserError`` if they are not the record's."""
@@ -131,18 +151,31 @@ class Store:
         samples: np.ndarray | None = None,
         frames: np.ndarray | None = None,
     ) -> None:
-        """Write samples, then the record; each appears whole or not at all."""
+        """Write samples, then the record; each appears whole or not at all.
+
+        A record that other samples belonged to goes before they do: who is killed between leaves a cell without a
+        record, which is trained again, and never one with samples that are not its own.
+        """
         path = self.path(cell)
         content = asdict(record)
         if samples is not None and samples.dtype != np.uint8:
             samples = samples.astype(np.float32)
         frames = None if frames is None else frames.astype(np.float16)
         for key, suffix, array in (("samples", ".npy", samples), ("frames", ".frames.npy", frames)):
+            beside, new = path.with_suffix(suffix), None
             if array is not None:
                 buffer = io.BytesIO()
                 np.save(buffer, array, allow_pickle=False)
-                content[key] = hashlib.sha256(buffer.getvalue()).hexdigest()
-                write_atomically(path.with_suffix(suffix), buffer.getvalue())
+                new = buffer.getvalue()
+                content[key] = hashlib.sha256(new).hexdigest()
+            with writing(path):
+                if new == _content_of(beside):
+                    continue
+                path.unlink(missing_ok=True)
+                if new is None:
+                    beside.unlink()
+                    continue
+            write_atomically(beside, new)
         self._write_json(path, content)
 
     def replace(self, cell: Cell, record: Record) -> None:
@@ -166,16 +199,48 @@ class Store:
         write_atomically(path, (_one_line_per_list(text) + "\n").encode())
         return value
 
+    @property
+    def unfinished(self) -> Path:
+        return self.folder / "unfinished"
+
     def checkpoint(self, block_id: str) -> Path:
         """Where an unfinished block keeps its checkpoint."""
-        return self.folder / "unfinished" / f"{block_id}.ckpt"
+        return self.unfinished / f"{block_id}.ckpt"
+
+    def claim(self, block: Block) -> Path:
+        """What whoever trains a block holds meanwhile."""
+        return self.unfinished / f"{block.place}.claim"
+
+    @contextlib.contextmanager
+    def claimed(self, block: Block) -> Iterator[bool]:
+        """Whether the block is this process's to train, until the end of the ``with`` block."""
+        path = self.claim(block)
+        with contextlib.ExitStack() as stack:
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    ours = stack.enter_context(claimed(path))
+                except NoLocks:
+                    _say_that_nothing_is_claimed(self.folder)
+                    ours = True
+            yield ours
+
+    def sweep(self, block: Block) -> None:
+        """Remove what processes that were killed while they wrote have left of a block that is claimed."""
+        checkpoint = self.checkpoint(block.id)
+        left = list(checkpoint.parent.glob(f"{checkpoint.stem}.part*"))
+        for cell in block.pending:
+            path = self.path(cell)
+            left += path.parent.glob(f".{path.stem}.*")
+        for path in left:
+            with writing(path):
+                path.unlink(missing_ok=True)
 
     def prepare(self) -> None:
         """Make the folder, and find out now rather than after an hour whether it can be written."""
-        unfinished = self.folder / "unfinished"
-        with writing(unfinished):
-            unfinished.mkdir(parents=True, exist_ok=True)
-            write_atomically(unfinished / ".gitignore", b"*\n")
+        with writing(self.unfinished):
+            self.unfinished.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.unfinished / ".gitignore", b"*\n")
 
 
 @contextlib.contextmanager
@@ -204,6 +269,24 @@ def write_atomically(path: Path, content: bytes) -> None:
             with contextlib.suppress(OSError):
                 Path(name).unlink()
             raise
+
+
+@cache
+def _say_that_nothing_is_claimed(folder: Path) -> None:
+    said = f"the file system of {folder} has no locks: give each process that shares it a --shard of its own"
+    print(said, file=sys.stderr)
+
+
+def _content_of(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _as_name(text: str) -> str:
+    """A name of a data set or a method as the name of a folder, which cannot be a way out of the results."""
+    return text.replace(":", ".").replace("/", "_").lstrip(".") or "_"
 
 
 def _damaged(path: Path, what: str, delete: Path | None = None) -> UserError:

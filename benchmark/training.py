@@ -206,6 +206,8 @@ class Evaluation(Callback):
         with writing(checkpoint):
             try:
                 trainer.save_checkpoint(part)
+                with part.open("rb+") as file:
+                    os.fsync(file.fileno())
                 part.replace(checkpoint)
             finally:
                 part.unlink(missing_ok=True)
@@ -215,6 +217,7 @@ class Evaluation(Callback):
         return {
             "format": CHECKPOINT_FORMAT,
             "block": self.block.id,
+            "cells": [cell.identity() for cell in self.block.pending],
             "sources": self.sources,
             "curves": self.curves,
             "frames": [torch.from_numpy(frame) for frame in self.frames],
@@ -331,6 +334,9 @@ def check_checkpoint(block: Block, store: Store) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)["callbacks"][Evaluation.__qualname__]
         found = (state["format"], state["block"], state["sources"])
+    except FileNotFoundError:
+        # Another process finished the block just now.
+        return
     except Exception as error:
         raise UserError(f"{path} is damaged or no checkpoint of this version; {way_out}") from error
     if found[0] != CHECKPOINT_FORMAT:
