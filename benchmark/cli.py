@@ -42,6 +42,8 @@ VERBS = {
     "show": "a table from stored results",
     "tune": "try every reading of a table on seeds of its own: which fits the printed values best",
     "verify": "train the first epochs of stored models again and compare every number",
+    "reproduce": "train one stored model again, to its end, and compare the records bit for bit",
+    "doctor": "check a results folder, the data, the devices and the libraries, and say what to do",
     "figure": "draw a figure from stored results",
     "data": "download an image set, or look whether it is there",
     "classifier": "train the classifier of digits that judges all methods",
@@ -120,6 +122,10 @@ def make_parser() -> Parser:
     for verb in ("plan", "run"):
         made[verb].add_argument("--redo-stale", action="store_true", help="train again what older code made")
         made[verb].add_argument("--shard", metavar="I/N", help="the I-th of N parts of the blocks, for job arrays")
+    for verb in ("reproduce", "doctor"):
+        made[verb].add_argument("--results", default="results", type=Path, metavar="DIR", help="default: results")
+    made["reproduce"].add_argument("cell", metavar="CELL", help="the name of a file under records/, or its beginning")
+    made["reproduce"].add_argument("--threads", type=_positive, metavar="N", help="default: as many as it had")
     for verb in ("plan", "run", "tune", "classifier", "throughput"):
         made[verb].add_argument("--threads", type=_positive, metavar="N", help="threads of one process; default: all")
     for verb in ("run", "tune"):
@@ -132,7 +138,7 @@ def make_parser() -> Parser:
     made["verify"].add_argument(
         "--renew", action="store_true", help="stale records that give the same numbers count as today's code's"
     )
-    for verb in ("plan", "run", "tune", "verify"):
+    for verb in ("plan", "run", "tune", "verify", "reproduce"):
         made[verb].add_argument("--accelerator", choices=("auto", "cpu", "gpu"), default="auto", help="as in Lightning")
     for verb in ("run", "show"):
         made[verb].add_argument("--format", choices=FORMATS, default="text", help="default: text")
@@ -140,12 +146,13 @@ def make_parser() -> Parser:
     made["data"].add_argument("name", metavar="NAME", help=f"{', '.join(READERS)} or folder:PATH")
     made["classifier"].add_argument("--epochs", type=_positive, default=12, metavar="N", help="default: 12")
     made["classifier"].add_argument("--output", type=Path, metavar="FILE", help="default: the weights in use")
-    for verb in ("plan", "run", "show", "tune", "verify", "figure", "throughput", "data", "classifier", "evaluate"):
+    for verb in [verb for verb in VERBS if verb != "list"]:
         made[verb].add_argument("--data", metavar="DIR", help=f"default: ${DATA_VARIABLE}, or data")
     for verb in ("plan", "run", "show", "verify", "figure"):
         made[verb].add_argument("--precision", choices=("32-true", "bf16-mixed"), help="of training; default: 32-true")
     for verb in ("plan", "run", "show", "verify", "figure", "evaluate"):
         made[verb].add_argument("--features", choices=list(EXTRACTORS), help="what compares images; default: inception")
+    for verb in ("plan", "run", "show", "verify", "reproduce", "figure", "evaluate"):
         made[verb].add_argument("--fid-weights", metavar="FILE", help=f"default: ${WEIGHTS_VARIABLE}, or a download")
     made["evaluate"].add_argument("--dataset", metavar="NAME", required=True, help="see list")
     made["evaluate"].add_argument(
@@ -543,6 +550,48 @@ def _verify(args: argparse.Namespace) -> int:
     return 0 if len(same) == len(findings) else 1
 
 
+def _reproduce(args: argparse.Namespace) -> int:
+    import torch
+
+    from benchmark.estimate import estimate
+    from benchmark.progress import watching
+    from benchmark.training import target_of
+    from benchmark.verification import reproduce, scratch
+
+    _set_data(args)
+    _check_accelerator(args)
+    store = Store(args.results)
+    cell = store.find(args.cell)
+    record = store.read(cell)
+    if isinstance(target := target_of(cell), ImageSet):
+        target.check()
+    torch.set_num_threads(args.threads or (record.environment.get("threads") if record else 0) or 1)
+    block = Block((cell,), (cell,))
+    estimates = estimate([block], scratch(cell, store), args.accelerator)
+    with watching([block], estimates, Console(stderr=True)) as watch:
+        found = reproduce(cell, store, watch, args.accelerator)
+    name = f"{block.label} on {cell.dataset}, seed {cell.seed}"
+    for difference in found.differences:
+        print(f"{name}: {difference}")
+    if not found.differences:
+        print(f"{name}: reproduced to the last bit")
+    for fact in found.elsewhere:
+        print(fact)
+    return 1 if found.differences else 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from benchmark.doctor import examine
+
+    _set_data(args)
+    wrong = 0
+    for finding in examine(Store(args.results)):
+        print(f"{finding.level:<6} {finding.said}", flush=True)
+        wrong += finding.level == "wrong"
+    print(f"{wrong} things are wrong" if wrong else "nothing is wrong")
+    return 1 if wrong else 0
+
+
 def _figure(args: argparse.Namespace) -> int:
     from benchmark.figure import draw, find_figure
 
@@ -669,6 +718,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "show": _show,
     "tune": _tune,
     "verify": _verify,
+    "reproduce": _reproduce,
+    "doctor": _doctor,
     "figure": _figure,
     "data": _data,
     "classifier": _classifier,
