@@ -215,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             # Rich's answer to a closed pipe, and Lightning's to Ctrl-C.
             raise (end.__context__ if isinstance(end.__context__, BrokenPipeError) else Stopped()) from end
     except (UserError, MissingData, MissingWeights) as error:
-        print(f"benchmark: {error}", file=sys.stderr)
+        print(f"benchmark: {_one_line(str(error))}", file=sys.stderr)
         return 2
     except (Stopped, KeyboardInterrupt):
         print("stopped; what is finished is kept. To go on, give the same command again.", file=sys.stderr)
@@ -223,6 +223,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+
+
+def _one_line(text: str) -> str:
+    """What a user typed may hold line breaks and worse."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
@@ -399,6 +404,7 @@ def _run(args: argparse.Namespace) -> int:
 
     chosen = _selection(args)
     _check_engine(args)
+    _shard(args)
     store = Store(args.results)
     store.prepare()
     if isinstance(chosen, NetworkTable):
@@ -452,7 +458,7 @@ def _check_engine(args: argparse.Namespace) -> None:
         args.engine, args.threads = "ray", args.threads or 1
         if args.devices and args.address:
             raise UserError("--devices counts those of this machine, --address names a cluster; give one of them")
-    elif args.devices or args.address or args.gpus_per_block is not None:
+    elif args.devices or args.address is not None or args.gpus_per_block is not None:
         raise UserError("--devices, --address and --gpus-per-block are for --engine ray; add it or leave them out")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -22,8 +23,8 @@ from benchmark.claims import NoLocks, claimed, holder, is_claimed
 from benchmark.environment import processor
 from benchmark.errors import UserError
 from benchmark.records import Record, Store
-from benchmark.sheet import is_stale, seeds_text
-from benchmark.training import check_checkpoint, read_checkpoint
+from benchmark.sheet import seeds_text
+from benchmark.training import check_checkpoint, read_checkpoint, sources_of_cell
 from datamodules.images import READERS, MissingData, data_folder, is_decoded, read_images
 
 #: Below so much a table with its checkpoints may not fit.
@@ -181,11 +182,15 @@ def _records(records: dict[Cell, Record], store: Store) -> Iterator[Finding]:
     if counts["failed"]:
         yield Finding("note", f"{counts['failed']} models failed; run tries them again, show says why")
     stale, unknown = 0, set()
+    today: dict[Cell, str] = {}
     for cell, record in records.items():
+        family = dataclasses.replace(cell, seed=0)
         try:
-            stale += is_stale(cell, record)
+            today[family] = today.get(family) or sources_of_cell(cell)
         except (UserError, MissingData):
             unknown.add(cell.method)
+        else:
+            stale += record.sources != today[family]
     if stale:
         yield Finding("note", f"{stale} records are older than their code; verify --renew, or run --redo-stale")
     if unknown:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -57,6 +57,25 @@ class Record:
     renewed: list[dict[str, Any]] = field(default_factory=list)
 
 
+_TYPES = get_type_hints(Record)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value that was read from JSON is of an annotated type."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return isinstance(value, str) and value in inner
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(part, inner[1]) for part in value.values())
+    if origin is list:
+        return isinstance(value, list) and all(_fits(part, inner[0]) for part in value)
+    if inner:
+        return any(_fits(value, choice) for choice in inner)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return hint is Any or type(value) is hint
+
+
 class Store:
     """A results folder. ``records/DATASET/METHOD/ID.json``, its samples ``ID.npy`` and its samples along the training
     ``ID.frames.npy``; ``unfinished/`` holds checkpoints and claims.
@@ -95,8 +114,10 @@ class Store:
         if version != FORMAT:
             raise UserError(f"{path} has record format {version}, this version reads {FORMAT}; use another --results")
         try:
-            unchanged = checksum == digest(content) and content["id"] == cell.id
+            unchanged = checksum == digest(content) and content["id"] == cell.id == digest(content["cell"])
             record = Record(**content)
+            if not all(_fits(value, _TYPES[name]) for name, value in content.items()):
+                raise TypeError("a field of another type")
         except (ValueError, KeyError, TypeError) as error:
             raise _damaged(path, "no record of this version") from error
         if not unchanged:
