@@ -317,6 +317,8 @@ def _connect(address: str | None, devices: int | None, threads: int, accelerator
         else:
             cpus = devices * threads
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address:
+        _knock(address)
     local = {"address": "local", "num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False}
     try:
         ray.init(**({"address": address} if address else local), log_to_driver=False, logging_level=logging.ERROR)
@@ -324,6 +326,19 @@ def _connect(address: str | None, devices: int | None, threads: int, accelerator
         said = " ".join(str(error).split())
         way_out = "start one with ray start --head, or leave --address out" if address else "ray stop ends old ones"
         raise UserError(f"cannot reach Ray{f' at {address}' if address else ''}: {said}; {way_out}") from error
+
+
+def _knock(address: str) -> None:
+    """Whether anybody listens, as Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address in ("auto", "local"):
+        return
+    if not host or not port.isdigit():
+        raise UserError(f"--address {address}: write HOST:PORT as ray start --head prints it, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"no Ray cluster answers at {address} ({error}); start one with ray start --head") from error
 
 
 def _gpus(nodes: Sequence[dict[str, float]], wanted: float | None, accelerator: str) -> float:

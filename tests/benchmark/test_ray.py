@@ -145,3 +145,9 @@ def test_gpus_are_shared_as_asked() -> None:
     assert ray_engine._gpus([{"CPU": 8.0}], None, "auto") == 0.0
     with pytest.raises(UserError, match="no GPU"):
         ray_engine._gpus([{"CPU": 8.0}], None, "gpu")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:", "127.0.0.1:99999999", ":6379"])
+def test_an_address_where_nobody_listens(address: str) -> None:
+    with pytest.raises(UserError, match="ray start --head"):
+        ray_engine._knock(address)
