@@ -324,7 +324,10 @@ def _connect(address: str | None, devices: int | None, threads: int, accelerator
         ray.init(**({"address": address} if address else local), log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         said = " ".join(str(error).split())
-        way_out = "start one with ray start --head, or leave --address out" if address else "ray stop ends old ones"
+        if address:
+            way_out = "a cluster with token authentication wants RAY_AUTH_MODE=token and its token here too"
+        else:
+            way_out = "leave --engine ray out, or see Ray's logs under its temporary folder"
         raise UserError(f"cannot reach Ray{f' at {address}' if address else ''}: {said}; {way_out}") from error
 
 
