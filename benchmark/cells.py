@@ -7,12 +7,14 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from modules.base import Training
 
 Setting = bool | int | float | str
+#: What tells one version of a record's file from the next: nanoseconds and inode.
+Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +116,13 @@ class Block:
     A seed's slot is its remainder by the width, as kernels may treat slots differently in the last bit (they do where
     the width is no power of two).
     pending: the cells that are to be trained; their siblings in the block are done.
+    before: stamps of the records of ``pending`` when that was decided, None where there was none. A record that has
+        another one since is somebody else's work, and done.
     """
 
     cells: tuple[Cell, ...]
     pending: tuple[Cell, ...] = ()
+    before: tuple[Stamp | None, ...] = field(default=(), compare=False)
 
     @property
     def first(self) -> Cell:
@@ -131,6 +136,12 @@ class Block:
     @property
     def id(self) -> str:
         return digest([cell.identity() for cell in self.pending])
+
+    @property
+    def place(self) -> str:
+        """The same for all who train any of these seeds, whichever of them are pending: what is claimed."""
+        cell = self.first
+        return digest([dataclasses.replace(cell, seed=0).identity(), cell.seed // cell.protocol.width])
 
     @property
     def slots(self) -> dict[int, Cell]:
@@ -161,6 +172,19 @@ def lay_out(cells: Sequence[Cell]) -> list[Block]:
         family.setdefault(cell.seed // cell.protocol.width, []).append(cell)
     groups = [group for family in families.values() for group in family.values()]
     return [Block(tuple(sorted(group, key=lambda cell: cell.seed))) for group in groups]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of ``count`` parts of a table's blocks, ``index`` from 1: every ``count``-th block, so that the rows of a
+    table, which cost very differently, are spread over the parts."""
+
+    index: int = 1
+    count: int = 1
+
+    def of(self, blocks: Sequence[Block]) -> list[Block]:
+        """This part of the blocks of ``lay_out``; what is done must not be left out before."""
+        return list(blocks[self.index - 1 :: self.count])
 
 
 def leave_out(blocks: Iterable[Block], done: Iterable[str]) -> list[Block]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
+import importlib
 import inspect
 import io
 import json
@@ -11,15 +13,15 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
 from benchmark import registry
 from benchmark import sheet as sheets
-from benchmark.cells import Block
+from benchmark.cells import Block, Cell, Shard, lay_out
 from benchmark.errors import Stopped, UserError, unknown
 from benchmark.records import Store, write_atomically
 from benchmark.render import FORMATS, render
@@ -30,6 +32,9 @@ from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE, MissingWeights, lo
 from modules.base import AdversarialModule
 from modules.convolutions import families
 
+if TYPE_CHECKING:
+    from benchmark.runner import Engine
+
 VERBS = {
     "list": "what there is: tables, figures, methods, data sets, measures, protocols",
     "plan": "cells that are done and to do, and the time that is left on this machine",
@@ -37,6 +42,8 @@ VERBS = {
     "show": "a table from stored results",
     "tune": "try every reading of a table on seeds of its own: which fits the printed values best",
     "verify": "train the first epochs of stored models again and compare every number",
+    "reproduce": "train one stored model again, to its end, and compare the records bit for bit",
+    "doctor": "check a results folder, the data, the devices and the libraries, and say what to do",
     "figure": "draw a figure from stored results",
     "data": "download an image set, or look whether it is there",
     "classifier": "train the classifier of digits that judges all methods",
@@ -84,6 +91,14 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
+def parse_shard(text: str) -> Shard:
+    """``2/8`` is the second of eight parts."""
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise UserError(f"--shard {text}: write I/N with I from 1 to N, as 2/8 for the second of eight parts")
+    return Shard(int(match[1]), int(match[2]))
+
+
 def make_parser() -> Parser:
     parser = Parser(prog="python -m benchmark", description=__doc__, allow_abbrev=False)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
@@ -106,13 +121,24 @@ def make_parser() -> Parser:
             _add_seeds_and_results(made[verb])
     for verb in ("plan", "run"):
         made[verb].add_argument("--redo-stale", action="store_true", help="train again what older code made")
+        made[verb].add_argument("--shard", metavar="I/N", help="the I-th of N parts of the blocks, for job arrays")
+    for verb in ("reproduce", "doctor"):
+        made[verb].add_argument("--results", default="results", type=Path, metavar="DIR", help="default: results")
+    made["reproduce"].add_argument("cell", metavar="CELL", help="the name of a file under records/, or its beginning")
+    made["reproduce"].add_argument("--threads", type=_positive, metavar="N", help="default: as many as it had")
     for verb in ("plan", "run", "tune", "classifier", "throughput"):
         made[verb].add_argument("--threads", type=_positive, metavar="N", help="threads of one process; default: all")
+    for verb in ("run", "tune"):
+        add = made[verb].add_argument
+        add("--engine", choices=("inline", "ray"), help="one block after another (default), or each a task of Ray")
+        add("--devices", type=_positive, metavar="N", help="train on N GPUs of this machine, or N cores; by Ray")
+        add("--address", metavar="ADDRESS", help="of a Ray cluster that runs, as 10.0.0.1:6379, or auto")
+        add("--gpus-per-block", type=_share, metavar="X", help="with Ray, 0.25 for four blocks on a GPU; default: 1")
     made["verify"].add_argument("--epochs", type=_positive, default=1, metavar="N", help="to train again; default: 1")
     made["verify"].add_argument(
         "--renew", action="store_true", help="stale records that give the same numbers count as today's code's"
     )
-    for verb in ("plan", "run", "tune", "verify"):
+    for verb in ("plan", "run", "tune", "verify", "reproduce"):
         made[verb].add_argument("--accelerator", choices=("auto", "cpu", "gpu"), default="auto", help="as in Lightning")
     for verb in ("run", "show"):
         made[verb].add_argument("--format", choices=FORMATS, default="text", help="default: text")
@@ -120,12 +146,13 @@ def make_parser() -> Parser:
     made["data"].add_argument("name", metavar="NAME", help=f"{', '.join(READERS)} or folder:PATH")
     made["classifier"].add_argument("--epochs", type=_positive, default=12, metavar="N", help="default: 12")
     made["classifier"].add_argument("--output", type=Path, metavar="FILE", help="default: the weights in use")
-    for verb in ("plan", "run", "show", "tune", "verify", "figure", "throughput", "data", "classifier", "evaluate"):
+    for verb in [verb for verb in VERBS if verb != "list"]:
         made[verb].add_argument("--data", metavar="DIR", help=f"default: ${DATA_VARIABLE}, or data")
     for verb in ("plan", "run", "show", "verify", "figure"):
         made[verb].add_argument("--precision", choices=("32-true", "bf16-mixed"), help="of training; default: 32-true")
     for verb in ("plan", "run", "show", "verify", "figure", "evaluate"):
         made[verb].add_argument("--features", choices=list(EXTRACTORS), help="what compares images; default: inception")
+    for verb in ("plan", "run", "show", "verify", "reproduce", "figure", "evaluate"):
         made[verb].add_argument("--fid-weights", metavar="FILE", help=f"default: ${WEIGHTS_VARIABLE}, or a download")
     made["evaluate"].add_argument("--dataset", metavar="NAME", required=True, help="see list")
     made["evaluate"].add_argument(
@@ -158,6 +185,17 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _share(text: str) -> float:
+    """GPUs of a block as Ray takes them: a part of one, or several whole ones."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (0 <= value <= 1 or (value.is_integer() and value < 1_000)):
+        raise argparse.ArgumentTypeError(f"{text} is no share of a GPU, as 0.25")
+    return value
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0, 1 for methods that failed, 2 for what the user must change."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -177,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             # Rich's answer to a closed pipe, and Lightning's to Ctrl-C.
             raise (end.__context__ if isinstance(end.__context__, BrokenPipeError) else Stopped()) from end
     except (UserError, MissingData, MissingWeights) as error:
-        print(f"benchmark: {error}", file=sys.stderr)
+        print(f"benchmark: {_one_line(str(error))}", file=sys.stderr)
         return 2
     except (Stopped, KeyboardInterrupt):
         print("stopped; what is finished is kept. To go on, give the same command again.", file=sys.stderr)
@@ -185,6 +223,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+
+
+def _one_line(text: str) -> str:
+    """What a user typed may hold line breaks and worse."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
@@ -251,9 +294,9 @@ def _words(args: argparse.Namespace, option: str) -> Sequence[str]:
 def _check_accelerator(args: argparse.Namespace) -> None:
     import torch
 
-    if getattr(args, "accelerator", "auto") == "gpu" and not (
-        torch.cuda.is_available() or torch.backends.mps.is_available()
-    ):
+    # A cluster may have what this machine has not.
+    wanted = getattr(args, "accelerator", "auto") == "gpu" and not getattr(args, "address", None)
+    if wanted and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         raise UserError("--accelerator gpu: this machine shows no GPU to PyTorch; leave it out or say cpu")
 
 
@@ -310,15 +353,18 @@ def _summary(method: type[AdversarialModule]) -> str:
     return text.partition(": ")[0].rstrip(".")
 
 
-def _blocks(selection: Selection, store: Store, redo_stale: bool) -> list[Block]:
+def _shard(args: argparse.Namespace) -> Shard:
+    return parse_shard(args.shard) if args.shard is not None else Shard()
+
+
+def _blocks(cells: Sequence[Cell], store: Store, args: argparse.Namespace) -> list[Block]:
     from benchmark.runner import read_records, to_do
 
-    cells = [cell for row in selection.rows for cell in selection.cells(row)]
     stale = []
-    if redo_stale:
+    if args.redo_stale:
         records = read_records(store, cells)
         stale = [c.id for c in cells if c.id in records and sheets.is_stale(c, records[c.id])]
-    return to_do(store, cells, stale)
+    return to_do(store, cells, stale, _shard(args))
 
 
 def _plan(args: argparse.Namespace) -> int:
@@ -332,11 +378,13 @@ def _plan(args: argparse.Namespace) -> int:
         return 0
     _set_threads(args)
     store = Store(args.results)
-    blocks = _blocks(chosen, store, args.redo_stale)
+    cells = [cell for row in chosen.rows for cell in chosen.cells(row)]
+    blocks = _blocks(cells, store, args)
     estimates = estimate(blocks, store, args.accelerator)
-    print(sheets.header(chosen))
+    part = {cell for block in _shard(args).of(lay_out(cells)) for cell in block.cells}
+    print(sheets.header(chosen) + (f", part {args.shard}" if args.shard else ""))
     for row in chosen.rows:
-        cells = chosen.cells(row)
+        cells = [cell for cell in chosen.cells(row) if cell in part]
         records = read_records(store, cells)
         mine = [block for block in blocks if block.pending[0] in cells]
         left = sum(len(block.pending) for block in mine)
@@ -345,6 +393,7 @@ def _plan(args: argparse.Namespace) -> int:
         words += [f"{status.count(s)} {s}" for s in ("diverged", "failed") if s in status]
         stale = sum(sheets.is_stale(cell, records[cell.id]) for cell in cells if cell.id in records)
         words += [f"{stale} stale"] if stale else []
+        words += [] if cells else ["in other parts"]
         time_left = sum(estimates[block.id].seconds_left for block in mine)
         line = f"  {row.id:<12} {', '.join(w for w in words if w):<24}"
         print(f"{line} {len(mine)} blocks, about {duration(time_left)}" if mine else line.rstrip())
@@ -357,12 +406,19 @@ def _run(args: argparse.Namespace) -> int:
     from benchmark.figure import draw, find_figure
 
     chosen = _selection(args)
+    _check_engine(args)
+    _shard(args)
     store = Store(args.results)
     store.prepare()
     if isinstance(chosen, NetworkTable):
         return _finish(sheets.read_networks(chosen), store, args)
     console = Console(stderr=True)
-    failed, report = _train(_blocks(chosen, store, args.redo_stale), store, args, console)
+    cells = [cell for row in chosen.rows for cell in chosen.cells(row)]
+    blocks = _blocks(cells, store, args)
+    failed, report = _train(blocks, store, args, console)
+    if args.shard and not any(store.stamp(cell) for cell in cells):
+        console.print(f"part {args.shard} of this table has no blocks", highlight=False)
+        return 0
     _finish(sheets.fill(chosen, store), store, args, chosen)
     if args.figure:
         for path in draw(find_figure(args.figure), chosen, store):
@@ -382,17 +438,49 @@ def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, cons
         return False, ["everything was done already"]
     _set_threads(args)
     began = time.monotonic()
-    estimates = estimate(blocks, store, args.accelerator)
     cells = sum(len(block.pending) for block in blocks)
-    left = sum(e.seconds_left for e in estimates.values())
-    console.print(f"{cells} cells to train, about {duration(left)} on this machine", highlight=False)
-    with watching(blocks, estimates, console) as watch:
-        outcome = run_blocks(blocks, store, watch, args.accelerator)
+    with _engine(args, console) as engine:
+        estimates = estimate(blocks, store, args.accelerator)
+        left = sum(e.seconds_left for e in estimates.values()) / min(len(blocks), engine.workers)
+        console.print(f"{cells} cells to train, about {duration(left)} {engine.where}", highlight=False, soft_wrap=True)
+        with watching(blocks, estimates, console, engine.workers) as watcher:
+            outcome = run_blocks(blocks, store, watcher, args.accelerator, engine, watcher.settled)
     for block, reason in outcome.failed:
         seeds = sheets.seeds_text([cell.seed for cell in block.pending])
         console.print(f"failed: {block.label}, seeds {seeds}: {reason}", highlight=False, markup=False, soft_wrap=True)
-    spent = [f"  {method}: {duration(taken)}" for method, taken in outcome.seconds.items()]
+    spent = [f"  {method}: {duration(taken)}" for method, taken in outcome.seconds.items() if taken]
+    spent += [f"  {outcome.elsewhere} blocks were trained by other processes"] if outcome.elsewhere else []
     return bool(outcome.failed), [*spent, f"trained for {duration(time.monotonic() - began)}"]
+
+
+def _check_engine(args: argparse.Namespace) -> None:
+    """Options that belong together; with Ray, a block has one thread where none are asked for."""
+    by_ray = args.engine == "ray" or (args.engine is None and args.devices is not None)
+    if by_ray:
+        importlib.import_module("benchmark.ray_engine")
+        args.engine, args.threads = "ray", args.threads or 1
+        if args.devices and args.address:
+            raise UserError("--devices counts those of this machine, --address names a cluster; give one of them")
+    elif args.devices or args.address is not None or args.gpus_per_block is not None:
+        raise UserError("--devices, --address and --gpus-per-block are for --engine ray; add it or leave them out")
+
+
+@contextlib.contextmanager
+def _engine(args: argparse.Namespace, console: Console) -> Iterator[Engine]:
+    """The engine that ``--engine`` and the options beside it choose."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    if args.engine == "ray":
+        from benchmark.ray_engine import ray_engine
+
+        with ray_engine(args.address, args.devices, args.threads, args.gpus_per_block, args.accelerator, say) as engine:
+            yield engine
+    else:
+        from benchmark.runner import Inline
+
+        yield Inline(say)
 
 
 def _tune(args: argparse.Namespace) -> int:
@@ -406,6 +494,7 @@ def _tune(args: argparse.Namespace) -> int:
         names = [t.id for t in all_tables().values() if not isinstance(t, NetworkTable) and t.search]
         raise UserError(f"table {table.id} declares no search; there are: {', '.join(names)}")
     _set_data(args)
+    _check_engine(args)
     store = Store(args.results)
     store.prepare()
     chosen = candidates(table, table.search, _words(args, "datasets"))
@@ -468,6 +557,48 @@ def _verify(args: argparse.Namespace) -> int:
     done = f", {stale} of them {'renewed' if args.renew else 'stale (--renew makes them count again)'}" if stale else ""
     print(f"{len(same)} of {len(findings)} models reproduced to the last bit, epochs 1 to {args.epochs}{done}")
     return 0 if len(same) == len(findings) else 1
+
+
+def _reproduce(args: argparse.Namespace) -> int:
+    import torch
+
+    from benchmark.estimate import estimate
+    from benchmark.progress import watching
+    from benchmark.training import target_of
+    from benchmark.verification import reproduce, scratch
+
+    _set_data(args)
+    _check_accelerator(args)
+    store = Store(args.results)
+    cell = store.find(args.cell)
+    record = store.read(cell)
+    if isinstance(target := target_of(cell), ImageSet):
+        target.check()
+    torch.set_num_threads(args.threads or (record.environment.get("threads") if record else 0) or 1)
+    block = Block((cell,), (cell,))
+    estimates = estimate([block], scratch(cell, store), args.accelerator)
+    with watching([block], estimates, Console(stderr=True)) as watch:
+        found = reproduce(cell, store, watch, args.accelerator)
+    name = f"{block.label} on {cell.dataset}, seed {cell.seed}"
+    for difference in found.differences:
+        print(f"{name}: {difference}")
+    if not found.differences:
+        print(f"{name}: reproduced to the last bit")
+    for fact in found.elsewhere:
+        print(fact)
+    return 1 if found.differences else 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from benchmark.doctor import examine
+
+    _set_data(args)
+    wrong = 0
+    for finding in examine(Store(args.results)):
+        print(f"{finding.level:<6} {finding.said}", flush=True)
+        wrong += finding.level == "wrong"
+    print(f"{wrong} things are wrong" if wrong else "nothing is wrong")
+    return 1 if wrong else 0
 
 
 def _figure(args: argparse.Namespace) -> int:
@@ -596,6 +727,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "show": _show,
     "tune": _tune,
     "verify": _verify,
+    "reproduce": _reproduce,
+    "doctor": _doctor,
     "figure": _figure,
     "data": _data,
     "classifier": _classifier,

@@ -11,9 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from benchmark.cells import Block
 from benchmark.estimate import Estimate
+from benchmark.runner import Result
 from benchmark.sheet import seeds_text
 from benchmark.training import Progress as Step
-from benchmark.training import Watch
 
 #: Seconds between lines where there is no terminal to redraw.
 _QUIET_SECONDS = 60.0
@@ -28,14 +28,20 @@ def duration(seconds: float) -> str:
 
 
 class Watcher:
-    """One bar for the block that trains, one for the table; time left from measured speeds.
+    """One bar for each block that trains, one for the table; time left from measured speeds.
 
     estimates: of each block by id. The speed that is really seen replaces them, for other blocks of the method too.
+    workers: blocks that train at a time.
     """
 
-    def __init__(self, blocks: Sequence[Block], estimates: Mapping[str, Estimate], console: Console) -> None:
-        self.blocks, self.estimates, self.console = blocks, estimates, console
-        self.rates = {key: value.seconds_per_iteration for key, value in estimates.items()}
+    def __init__(
+        self, blocks: Sequence[Block], estimates: Mapping[str, Estimate], console: Console, workers: int = 1
+    ) -> None:
+        # By place, as less of a block may be left to train by the time that its turn comes.
+        self.blocks = {block.place: block for block in blocks}
+        self.rates = {block.place: estimates[block.id].seconds_per_iteration for block in blocks}
+        self.left = {block.place: estimates[block.id].iterations - estimates[block.id].finished for block in blocks}
+        self.console, self.workers = console, workers
         self.started: dict[str, tuple[float, int]] = {}
         self.said = time.monotonic()
         self.bars = Progress(
@@ -47,35 +53,48 @@ class Watcher:
             disable=not console.is_terminal,
         )
         self.table = self.bars.add_task("table, blocks", total=len(blocks), note="")
-        self.bar: TaskID | None = None
-        self.current = ""
+        self.bar: dict[str, TaskID] = {}
 
     def __call__(self, step: Step) -> None:
+        place = step.block.place
+        if place not in self.left:
+            return
         now = time.monotonic()
-        began, first = self.started.setdefault(step.block.id, (now, step.iteration))
+        began, first = self.started.setdefault(place, (now, step.iteration))
         if step.iteration > first:
             self._learn(step.block, (now - began) / (step.iteration - first))
-        place = [block.id for block in self.blocks].index(step.block.id)
-        left = self.rates[step.block.id] * (step.iterations - step.iteration)
-        left += sum(self.rates[block.id] * self.estimates[block.id].iterations for block in self.blocks[place + 1 :])
+        self.left[place] = step.iterations - step.iteration
         name, note = self._name(step.block), self._note(step)
-        if self.bar is None or self.current != step.block.id:
-            if self.bar is not None:
-                self.bars.remove_task(self.bar)
-            self.bar, self.current = self.bars.add_task(name, total=step.iterations, note=""), step.block.id
-        self.bars.update(self.bar, completed=step.iteration, note=note)
-        self.bars.update(self.table, completed=place, note=f"{duration(left)} left")
+        if place not in self.bar:
+            self.bar[place] = self.bars.add_task(name, total=step.iterations, note="")
+        self.bars.update(self.bar[place], completed=step.iteration, note=note)
+        self._show_table()
         if not self.console.is_terminal and now - self.said > _QUIET_SECONDS:
             self.said = now
-            line = f"{name}: {step.iteration}/{step.iterations}  {note}  table: {duration(left)} left"
+            line = f"{name}: {step.iteration}/{step.iterations}  {note}  table: {self._time_left()} left"
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    def settled(self, result: Result) -> None:
+        """A block is done, here or elsewhere, or has failed."""
+        place = result.block.place
+        self.left.pop(place, None)
+        if place in self.bar:
+            self.bars.remove_task(self.bar.pop(place))
+        self._show_table()
+
+    def _show_table(self) -> None:
+        self.bars.update(self.table, completed=len(self.blocks) - len(self.left), note=f"{self._time_left()} left")
+
+    def _time_left(self) -> str:
+        seconds = [self.rates[place] * iterations for place, iterations in self.left.items()]
+        return duration(sum(seconds) / max(1, min(self.workers, len(seconds))))
+
     def _learn(self, block: Block, rate: float) -> None:
-        before = self.rates[block.id]
-        for other in self.blocks:
+        before = self.rates[block.place]
+        for place, other in self.blocks.items():
             if other.first.method == block.first.method:
-                self.rates[other.id] *= rate / before if before > 0 else 1.0
-        self.rates[block.id] = rate
+                self.rates[place] *= rate / before if before > 0 else 1.0
+        self.rates[block.place] = rate
 
     @staticmethod
     def _name(block: Block) -> str:
@@ -92,8 +111,10 @@ class Watcher:
 
 
 @contextmanager
-def watching(blocks: Sequence[Block], estimates: Mapping[str, Estimate], console: Console) -> Iterator[Watch]:
+def watching(
+    blocks: Sequence[Block], estimates: Mapping[str, Estimate], console: Console, workers: int = 1
+) -> Iterator[Watcher]:
     """Bars on a terminal, a line a minute elsewhere."""
-    watcher = Watcher(blocks, estimates, console)
+    watcher = Watcher(blocks, estimates, console, workers)
     with watcher.bars:
         yield watcher

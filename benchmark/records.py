@@ -7,17 +7,20 @@ import hashlib
 import io
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import safetensors.torch
 import torch
 
-from benchmark.cells import Cell, digest
+from benchmark.cells import Block, Cell, Stamp, digest
+from benchmark.claims import NoLocks, claimed
 from benchmark.errors import UserError
 
 FORMAT = 1
@@ -59,16 +62,44 @@ class Record:
     renewed: list[dict[str, Any]] = field(default_factory=list)
 
 
+_TYPES = get_type_hints(Record)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value that was read from JSON is of an annotated type."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return isinstance(value, str) and value in inner
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(part, inner[1]) for part in value.values())
+    if origin is list:
+        return isinstance(value, list) and all(_fits(part, inner[0]) for part in value)
+    if inner:
+        return any(_fits(value, choice) for choice in inner)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return hint is Any or type(value) is hint
+
+
 class Store:
     """A results folder. ``records/DATASET/METHOD/ID.json``, its samples ``ID.npy``, its samples along the training
-    ``ID.frames.npy`` and its weights ``ID.safetensors``; ``unfinished/`` holds checkpoints."""
+    ``ID.frames.npy`` and its weights ``ID.safetensors``; ``unfinished/`` holds checkpoints and claims.
+
+    Any number of processes may share one: every file appears whole or not at all, and who trains a block claims it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, cell: Cell) -> Path:
-        method = cell.method.replace(":", ".").replace("/", "_")
-        return self.folder / "records" / cell.dataset / method / f"{cell.id}.json"
+        return self.folder / "records" / _as_name(cell.dataset) / _as_name(cell.method) / f"{cell.id}.json"
+
+    def stamp(self, cell: Cell) -> Stamp | None:
+        """What the cell's record has in common with no other version of it; None where there is none."""
+        try:
+            found = self.path(cell).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_ino
 
     def read(self, cell: Cell) -> Record | None:
         """The cell's record, or None. Raises ``UserError`` for one that was cut short or edited."""
@@ -88,8 +119,10 @@ class Store:
         if version != FORMAT:
             raise UserError(f"{path} has record format {version}, this version reads {FORMAT}; use another --results")
         try:
-            unchanged = checksum == digest(content) and content["id"] == cell.id
+            unchanged = checksum == digest(content) and content["id"] == cell.id == digest(content["cell"])
             record = Record(**content)
+            if not all(_fits(value, _TYPES[name]) for name, value in content.items()):
+                raise TypeError("a field of another type")
         except (ValueError, KeyError, TypeError) as error:
             raise _damaged(path, "no record of this version") from error
         if not unchanged:
@@ -102,10 +135,18 @@ class Store:
         if len(found) != 1 or not name:
             said = f"{len(found)} cells whose id begins with" if found else "no cell"
             raise UserError(f"{self.folder} has {said} '{name}'; ids are the names of the files under records/")
+        return self.cell_at(found[0])
+
+    def cell_at(self, path: Path) -> Cell:
+        """The cell of the record in that file. Raises ``UserError`` where there is none, or one of another place."""
         try:
-            return Cell.of(json.loads(found[0].read_text(encoding="utf-8"))["cell"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise _damaged(found[0], "cut short or no record") from error
+            cell = Cell.of(json.loads(path.read_text(encoding="utf-8"))["cell"])
+            belongs = self.path(cell)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _damaged(path, "cut short or no record") from error
+        if belongs != path:
+            raise _damaged(path, "not where its cell belongs")
+        return cell
 
     def samples(self, cell: Cell, record: Record) -> np.ndarray:
         """The final samples, ``[n, d]`` float32 in original units; ``UserError`` if they are not the record's."""
@@ -144,25 +185,34 @@ class Store:
         frames: np.ndarray | None = None,
         weights: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
-        """Write samples and weights (rounded to 16 bits), then the record; each appears whole or not at all."""
+        """Write samples and weights (rounded to 16 bits), then the record; each appears whole or not at all.
+
+        A record that other files belonged to goes before they do: who is killed between leaves a cell without a
+        record, which is trained again, and never one with samples that are not its own.
+        """
         path = self.path(cell)
         content = asdict(record)
         if samples is not None and samples.dtype != np.uint8:
             samples = samples.astype(np.float32)
         if frames is not None and frames.dtype != np.uint8:
             frames = frames.astype(np.float16)
-        files: dict[str, tuple[str, bytes]] = {}
+        files: dict[str, tuple[str, bytes | None]] = {}
         for key, suffix, array in (("samples", ".npy", samples), ("frames", ".frames.npy", frames)):
-            if array is not None:
-                buffer = io.BytesIO()
-                np.save(buffer, array, allow_pickle=False)
-                files[key] = suffix, buffer.getvalue()
-        if weights is not None:
-            rounded = {name: value.half().contiguous() for name, value in weights.items()}
-            files["weights"] = ".safetensors", safetensors.torch.save(rounded)
-        for key, (suffix, written) in files.items():
-            content[key] = hashlib.sha256(written).hexdigest()
-            write_atomically(path.with_suffix(suffix), written)
+            files[key] = suffix, None if array is None else _as_bytes(array)
+        rounded = {name: value.half().contiguous() for name, value in (weights or {}).items()}
+        files["weights"] = ".safetensors", safetensors.torch.save(rounded) if rounded else None
+        for key, (suffix, new) in files.items():
+            beside = path.with_suffix(suffix)
+            if new is not None:
+                content[key] = hashlib.sha256(new).hexdigest()
+            with writing(path):
+                if new == _content_of(beside):
+                    continue
+                path.unlink(missing_ok=True)
+                if new is None:
+                    beside.unlink()
+                    continue
+            write_atomically(beside, new)
         self._write_json(path, content)
 
     def replace(self, cell: Cell, record: Record) -> None:
@@ -186,16 +236,48 @@ class Store:
         write_atomically(path, (_one_line_per_list(text) + "\n").encode())
         return value
 
+    @property
+    def unfinished(self) -> Path:
+        return self.folder / "unfinished"
+
     def checkpoint(self, block_id: str) -> Path:
         """Where an unfinished block keeps its checkpoint."""
-        return self.folder / "unfinished" / f"{block_id}.ckpt"
+        return self.unfinished / f"{block_id}.ckpt"
+
+    def claim(self, block: Block) -> Path:
+        """What whoever trains a block holds meanwhile."""
+        return self.unfinished / f"{block.place}.claim"
+
+    @contextlib.contextmanager
+    def claimed(self, block: Block) -> Iterator[bool]:
+        """Whether the block is this process's to train, until the end of the ``with`` block."""
+        path = self.claim(block)
+        with contextlib.ExitStack() as stack:
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    ours = stack.enter_context(claimed(path))
+                except NoLocks:
+                    _say_that_nothing_is_claimed(self.folder)
+                    ours = True
+            yield ours
+
+    def sweep(self, block: Block) -> None:
+        """Remove what processes that were killed while they wrote have left of a block that is claimed."""
+        checkpoint = self.checkpoint(block.id)
+        left = list(checkpoint.parent.glob(f"{checkpoint.stem}.part*"))
+        for cell in block.pending:
+            path = self.path(cell)
+            left += path.parent.glob(f".{path.stem}.*")
+        for path in left:
+            with writing(path):
+                path.unlink(missing_ok=True)
 
     def prepare(self) -> None:
         """Make the folder, and find out now rather than after an hour whether it can be written."""
-        unfinished = self.folder / "unfinished"
-        with writing(unfinished):
-            unfinished.mkdir(parents=True, exist_ok=True)
-            write_atomically(unfinished / ".gitignore", b"*\n")
+        with writing(self.unfinished):
+            self.unfinished.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.unfinished / ".gitignore", b"*\n")
 
 
 @contextlib.contextmanager
@@ -228,6 +310,30 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def _gone(path: Path, what: str) -> UserError:
     return UserError(f"the {what} of a record are missing: {path}; delete {path.with_suffix('.json')} and run again")
+
+
+@cache
+def _say_that_nothing_is_claimed(folder: Path) -> None:
+    said = f"the file system of {folder} has no locks: give each process that shares it a --shard of its own"
+    print(said, file=sys.stderr)
+
+
+def _as_bytes(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _content_of(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _as_name(text: str) -> str:
+    """A name of a data set or a method as the name of a folder, which cannot be a way out of the results."""
+    return text.replace(":", ".").replace("/", "_").lstrip(".") or "_"
 
 
 def _damaged(path: Path, what: str, delete: Path | None = None) -> UserError:

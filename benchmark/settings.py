@@ -19,6 +19,11 @@ from modules.convolutions import families
 
 #: Names that a cell is picked by, and what is fixed for now, are no fields to set.
 _FIXED = {"profile", "reading"}
+#: Fields for which 0 means something; all other numbers are greater.
+_MAY_BE_ZERO = {"fresh_iterations", "inverted", "beta1", "beta2", "instance_noise"}
+#: Larger values are slips that no machine has room or time for.
+_MOST = {"width": 1_024}
+_MOST_OF_ALL = 10**9
 
 
 def method_fields(method: type[AdversarialModule]) -> dict[str, inspect.Parameter]:
@@ -98,26 +103,16 @@ def _typed(owner: type[Any], name: str, text: str) -> Setting:
 
 def _check_protocol(fields: Mapping[str, Setting]) -> None:
     """Refuse values of the right type that no training can have."""
-    positive = {
-        "epochs",
-        "width",
-        "samples",
-        "batch_size",
-        "latent_dim",
-        "lr_decay_every",
-        "lr",
-        "lr_decay",
-        "mode_radius",
-        "mode_min_points",
-    }
     for name, value in fields.items():
         if name == "networks" and value not in (known := families()):
             raise unknown("networks", str(value), known)
-        if name in positive and not (isinstance(value, (int, float)) and 0 < value < math.inf):
-            raise UserError(f"--set protocol.{name}={value}: must be greater than 0, and finite")
-        if name == "instance_noise" and not (isinstance(value, (int, float)) and 0 <= value < math.inf):
-            raise UserError(f"--set protocol.{name}={value}: must be 0 or greater, and finite")
         if name == "frames" and not re.fullmatch(r"([1-9]\d*(,[1-9]\d*)*)?", str(value)):
             raise UserError(f"--set protocol.{name}={value}: write epochs from 1 on with commas between, as in 1,10")
-        if name in ("beta1", "beta2") and not (isinstance(value, (int, float)) and 0 <= value < 1):
+        if isinstance(value, (str, bool)):
+            continue
+        if value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
+            raise UserError(f"--set protocol.{name}={value}: must be greater than 0")
+        if value > (most := _MOST.get(name, _MOST_OF_ALL)):
+            raise UserError(f"--set protocol.{name}={value}: must be at most {most}")
+        if name in ("beta1", "beta2") and value >= 1:
             raise UserError(f"--set protocol.{name}={value}: must be at least 0 and below 1")

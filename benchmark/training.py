@@ -222,6 +222,8 @@ class Evaluation(Callback):
         with writing(checkpoint):
             try:
                 trainer.save_checkpoint(part)
+                with part.open("rb+") as file:
+                    os.fsync(file.fileno())
                 part.replace(checkpoint)
             finally:
                 part.unlink(missing_ok=True)
@@ -231,6 +233,7 @@ class Evaluation(Callback):
         return {
             "format": CHECKPOINT_FORMAT,
             "block": self.block.id,
+            "cells": [cell.identity() for cell in self.block.pending],
             "sources": self.sources,
             "curves": self.curves,
             "frames": [torch.from_numpy(frame) for frame in self.frames],
@@ -243,6 +246,10 @@ class Evaluation(Callback):
         self.frames = [frame.numpy() for frame in state_dict["frames"]]
         self.diverged_at = state_dict["diverged_at"]
         self.seconds_before = state_dict["seconds"]
+
+
+#: Where Lightning keeps that state in a checkpoint.
+_STATE = Evaluation.__qualname__
 
 
 def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto") -> None:
@@ -344,21 +351,35 @@ def write_failures(block: Block, store: Store, reason: str) -> None:
             )
 
 
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What the evaluation keeps in a checkpoint. Raises ``FileNotFoundError``, and ``UserError`` for a damaged one."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)["callbacks"][_STATE]
+        version = state["format"]
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise UserError(f"{path} is damaged or no checkpoint of this version; {_way_out(path)}") from error
+    if version != CHECKPOINT_FORMAT:
+        said = f"has checkpoint format {version}, this version reads {CHECKPOINT_FORMAT}"
+        raise UserError(f"{path} {said}; {_way_out(path)}")
+    return state
+
+
 def check_checkpoint(block: Block, store: Store) -> None:
     """Refuse a checkpoint that is damaged, of another format, of another block or of other sources."""
     path = store.checkpoint(block.id)
-    if not path.exists():
-        return
-    way_out = f"delete {path} to start this block again"
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["callbacks"][Evaluation.__qualname__]
-        found = (state["format"], state["block"], state["sources"])
-    except Exception as error:
-        raise UserError(f"{path} is damaged or no checkpoint of this version; {way_out}") from error
-    if found[0] != CHECKPOINT_FORMAT:
-        raise UserError(f"{path} has checkpoint format {found[0]}, this version reads {CHECKPOINT_FORMAT}; {way_out}")
-    if found[1:] != (block.id, sources_of_cell(block.first)):
-        raise UserError(f"{path} was written by other sources than these, its numbers would mix two codes; {way_out}")
+        state = read_checkpoint(path)
+    except FileNotFoundError:
+        return
+    if (state.get("block"), state.get("sources")) != (block.id, sources_of_cell(block.first)):
+        said = "was written by other sources than these, its numbers would mix two codes"
+        raise UserError(f"{path} {said}; {_way_out(path)}")
+
+
+def _way_out(checkpoint: Path) -> str:
+    return f"delete {checkpoint} to start this block again"
 
 
 def finished_iterations(checkpoint: Path) -> int:

@@ -1,20 +1,26 @@
-"""Does today's code still give what is stored? The first epochs are trained again and compared number by number."""
+"""Does today's code still give what is stored? The first epochs of many models, or all of one, are trained again and
+compared number by number."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from benchmark.cells import Block, Cell, lay_out, leave_out
 from benchmark.environment import environment, processor
+from benchmark.errors import UserError
 from benchmark.evaluation import measure
 from benchmark.records import Record, Store
+from benchmark.runner import settle
 from benchmark.training import (
     Evaluation,
+    Watch,
     make_data,
     make_module,
     make_trainer,
@@ -93,13 +99,78 @@ def _verify_block(
         yield Finding(pending, difference, stale, record.environment.get("processor") != processor())
 
 
-def _first_difference(record: Record, again: dict[str, list[float]]) -> str:
+@dataclass(frozen=True)
+class Reproduction:
+    """What became of training one stored model again, to its end.
+
+    differences: every number that is another one, as sentences; none where the records are equal.
+    elsewhere: what is different here from where the record was made, and can be why.
+    """
+
+    differences: tuple[str, ...]
+    elsewhere: tuple[str, ...]
+
+
+def scratch(cell: Cell, store: Store) -> Store:
+    """Where a model is trained again, until it is compared: with a checkpoint, as that may take hours."""
+    return Store(store.unfinished / f"reproduce-{cell.id}")
+
+
+def reproduce(cell: Cell, store: Store, watch: Watch, accelerator: str = "auto") -> Reproduction:
+    """Train a stored model again and compare status, curves, measures, samples and frames bit for bit.
+
+    Raises ``UserError`` for a cell that is not stored or has failed.
+    """
+    record = store.read(cell)
+    if record is None or record.status == "failed":
+        why = "failed" if record else "is not stored"
+        raise UserError(f"{cell.id} {why}; there is nothing to reproduce")
+    beside = scratch(cell, store)
+    beside.prepare()
+    block = Block((cell,), (cell,))
+    result = settle(block, beside, watch, accelerator)
+    if result.status == "held":
+        raise UserError(f"{cell.id} is being reproduced by {result.reason}")
+    again = beside.read(cell)
+    if again is None or again.status == "failed":
+        differences = [f"it fails now: {result.reason}"]
+    else:
+        differences = list(_differences(record, again))
+    shutil.rmtree(beside.folder, ignore_errors=True)
+    here = environment() | {"threads": torch.get_num_threads()} | (again.environment if again else {})
+    return Reproduction(tuple(differences), tuple(_elsewhere(record, here | {"sources": sources_of_cell(cell)})))
+
+
+def _differences(record: Record, again: Record) -> Iterator[str]:
+    if (record.status, record.diverged_at) != (again.status, again.diverged_at):
+        yield f"it {again.status} at {again.diverged_at}, and {record.status} at {record.diverged_at} then"
+    if difference := _first_difference(record, again.curves):
+        yield difference
+    for name in sorted(record.measures.keys() | again.measures.keys()):
+        now, then = again.measures.get(name), record.measures.get(name)
+        if now != then:
+            yield f"{name}: {now!r} instead of {then!r}"
+    for what in ("samples", "frames"):
+        if getattr(record, what) != getattr(again, what):
+            yield f"the {what} are other ones"
+
+
+def _elsewhere(record: Record, here: dict[str, Any]) -> Iterator[str]:
+    if record.sources != here["sources"]:
+        yield "made by older code"
+    for name in ("processor", "threads", "device", "torch", "pytorch-lightning", "numpy", "system"):
+        then = record.environment.get(name)
+        if then != here.get(name):
+            yield f"made with {name} {then}, here {here.get(name)}"
+
+
+def _first_difference(record: Record, again: Mapping[str, Sequence[float | None]]) -> str:
     for name, values in again.items():
         stored = record.curves.get(name)
         if stored is None:
             return f"the record has no curve {name}"
         for epoch, (now, then) in enumerate(zip(values, stored, strict=False), 1):
-            if now != then and not (then is None and not math.isfinite(now)):
+            if now != then and not (then is None and not math.isfinite(now or math.nan)):
                 return f"{name} after epoch {epoch}: {now!r} instead of {then!r}"
     return ""
 

@@ -156,6 +156,13 @@ def read_images(base: str, part: Part) -> tuple[Array, Array]:
     return _read(base, part, _folder_of(base))
 
 
+def is_decoded(base: str) -> bool:
+    """Whether a named set's arrays are kept here, so that it is read at once."""
+    kept = data_folder() / ".modecov"
+    parts = [f"{base}-{part}-{kind}.npy" for part in ("train", "test") for kind in ("images", "labels")]
+    return base == "digits" or all((kept / name).exists() for name in parts)
+
+
 def _folder_of(base: str) -> Path:
     return Path(base.removeprefix("folder:")) if base.startswith("folder:") else data_folder()
 

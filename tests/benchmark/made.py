@@ -45,6 +45,12 @@ def fill_store(store: Store, selection: Selection, status: Mapping[tuple[str, in
             store.write(cell, record, samples if record.status == "done" else None)
 
 
+def numbers(record: Record | None) -> tuple[object, ...]:
+    """What must be equal for records to be equal."""
+    assert record is not None
+    return record.measures, record.curves, record.samples, record.frames, record.status
+
+
 def change(store: Store, cell: Cell, **fields: object) -> None:
     """Replace fields of a stored record."""
     record = store.read(cell)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import registry, verification
+from benchmark import registry, training, verification
 from benchmark.cells import Cell, Protocol
+from benchmark.cli import main
 from benchmark.records import Record, Store
 from benchmark.runner import run_blocks, to_do
-from benchmark.verification import Finding, verify
+from benchmark.verification import Finding, reproduce, verify
 from datamodules.synthetic import RING8
 from modules.gan import GAN
 
@@ -120,3 +121,48 @@ def test_a_cell_is_found_again_by_its_identity() -> None:
     for cell in CELLS:
         assert Cell.of(cell.identity()) == cell
     assert registry.dataset("ring8") == RING8
+
+
+def test_a_model_is_reproduced_to_its_end(store: Store, cells: list[Cell], capsys: pytest.CaptureFixture[str]) -> None:
+    for cell in cells[1:3]:
+        assert main(["reproduce", cell.id[:10], "--results", str(store.folder)]) == 0
+        assert "reproduced to the last bit" in capsys.readouterr().out
+    assert [path.name for path in store.unfinished.iterdir()] == [".gitignore"]
+
+
+def test_what_is_not_reproduced_is_named(store: Store, cells: list[Cell]) -> None:
+    record = store.read(cells[0])
+    assert record
+    curve = record.curves["jsd"]
+    changed = {"jsd": [*curve[:2], 0.25]}
+    facts = record.environment | {"processor": "another", "threads": 64}
+    change(store, cells[0], curves=record.curves | changed, measures=record.measures | {"jsd": 0.25}, environment=facts)
+    before = store.read(cells[0])
+    found = reproduce(cells[0], store, lambda progress: None, "cpu")
+    assert found.differences == (
+        f"jsd after epoch 3: {curve[2]!r} instead of 0.25",
+        f"jsd: {record.measures['jsd']!r} instead of 0.25",
+    )
+    assert any(fact.startswith("made with processor another, here ") for fact in found.elsewhere)
+    assert any(fact.startswith("made with threads 64, here ") for fact in found.elsewhere)
+    assert store.read(cells[0]) == before
+
+
+def test_other_samples_are_not_reproduced(store: Store, cells: list[Cell]) -> None:
+    record = store.read(cells[0])
+    assert record
+    store.write(cells[0], record, store.samples(cells[0], record) + 1, store.frames(cells[0], record))
+    assert reproduce(cells[0], store, lambda progress: None, "cpu").differences == ("the samples are other ones",)
+
+
+def test_a_model_that_fails_today_is_not_reproduced(
+    store: Store, cells: list[Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "make_module", lambda *_: 1 / 0)
+    (found,) = reproduce(cells[0], store, lambda progress: None, "cpu").differences
+    assert found.startswith("it fails now: ZeroDivisionError")
+
+
+def test_only_what_is_stored_can_be_reproduced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "0123", "--results", str(tmp_path)]) == 2
+    assert "no cell" in capsys.readouterr().err

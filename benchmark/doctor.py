@@ -1,0 +1,231 @@
+"""What is wrong with a results folder, the data, the devices or the libraries here, and what to do about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+import tempfile
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import torch
+from packaging.requirements import Requirement
+
+from benchmark.cells import Block, Cell
+from benchmark.claims import NoLocks, claimed, holder, is_claimed
+from benchmark.environment import processor
+from benchmark.errors import UserError
+from benchmark.records import Record, Store
+from benchmark.sheet import seeds_text
+from benchmark.training import check_checkpoint, read_checkpoint, sources_of_cell
+from datamodules.images import READERS, MissingData, data_folder, is_decoded, read_images
+
+#: Below so much a table with its checkpoints may not fit.
+_ENOUGH_BYTES = 2**30
+#: As many files are named where many have the same trouble.
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. ``wrong`` is what a command refuses or numbers cannot be had for, ``note`` what may stay
+    as it is."""
+
+    level: Literal["ok", "note", "wrong"]
+    said: str
+
+
+def examine(store: Store) -> Iterator[Finding]:
+    """All that can be checked without training."""
+    yield from libraries()
+    yield from devices()
+    yield from data()
+    yield from space([store.folder, data_folder()])
+    yield from results(store)
+
+
+# The machine ----------------------------------------------------------------------------------------------------------
+
+
+def libraries() -> Iterator[Finding]:
+    """Installed versions against the ranges that the project declares; extras count where they are installed."""
+    wanted = requirements()
+    good = 0
+    for requirement, extra in wanted:
+        try:
+            version = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            if not extra:
+                yield Finding("wrong", f"{requirement.name} is not installed; pip install '{requirement}'")
+            continue
+        if requirement.specifier.contains(version, prereleases=True):
+            good += 1
+        else:
+            said = f"{requirement.name} {version} is outside {requirement.specifier}; pip install '{requirement}'"
+            yield Finding("wrong", said)
+    yield Finding("ok", f"{good} libraries are within their ranges (torch {torch.__version__})")
+
+
+def requirements() -> list[tuple[Requirement, bool]]:
+    """What the project needs, and whether only an extra needs it: by its checkout, or as it was installed."""
+    checkout = Path(__file__).resolve().parents[1] / "pyproject.toml"
+    if checkout.exists():
+        project = tomllib.loads(checkout.read_text(encoding="utf-8"))["project"]
+        extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+        lines = [(line, False) for line in project["dependencies"]] + [(line, True) for line in extras]
+    else:
+        lines = [(line, "extra ==" in line) for line in metadata.requires("modecov") or []]
+    return [(Requirement(line.partition(";")[0]), extra) for line, extra in lines]
+
+
+def devices() -> Iterator[Finding]:
+    yield Finding("ok", f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads")
+    if not torch.cuda.is_available():
+        if shutil.which("nvidia-smi"):
+            yield Finding(
+                "note",
+                "nvidia-smi is here, but this PyTorch sees no GPU: it is a build for CPUs, or the driver is too old",
+            )
+        return
+    for index in range(torch.cuda.device_count()):
+        name = torch.cuda.get_device_name(index)
+        try:
+            free, total = torch.cuda.mem_get_info(index)
+            assert torch.ones(8, device=f"cuda:{index}").sum().item() == 8
+        except (RuntimeError, AssertionError) as error:
+            said = " ".join(str(error).split())
+            yield Finding("wrong", f"GPU {index}, {name}, cannot compute: {said}; CUDA_VISIBLE_DEVICES leaves it out")
+            continue
+        yield Finding("ok", f"GPU {index}: {name}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free")
+
+
+def data() -> Iterator[Finding]:
+    """Image sets that were decoded here; those that were not are decoded, or missed, when they are asked for."""
+    folder = data_folder()
+    for name in READERS:
+        if not is_decoded(name):
+            there = "is not decoded yet" if folder.exists() else f"is not here, as there is no folder {folder}"
+            yield Finding("note", f"{name} {there}; python -m benchmark data {name} --data {folder} sees to it")
+            continue
+        try:
+            counts = [len(read_images(name, part)[0]) for part in ("train", "test")]
+        except MissingData as error:
+            yield Finding("wrong", str(error))
+        else:
+            yield Finding("ok", f"{name}: {counts[0]} training and {counts[1]} test images in {folder}")
+
+
+def space(folders: Iterable[Path]) -> Iterator[Finding]:
+    for folder in folders:
+        there = next((parent for parent in (folder, *folder.resolve().parents) if parent.is_dir()), None)
+        if there is None:
+            continue
+        free = shutil.disk_usage(there).free
+        said = f"{free / 2**30:.1f} GiB free for {folder}"
+        yield Finding("ok", said) if free >= _ENOUGH_BYTES else Finding("wrong", f"{said}; free some before a run")
+
+
+# The results ----------------------------------------------------------------------------------------------------------
+
+
+def results(store: Store) -> Iterator[Finding]:
+    if not store.folder.is_dir():
+        yield Finding("note", f"{store.folder} is no folder yet; run makes it")
+        return
+    yield from _access(store)
+    records: dict[Cell, Record] = {}
+    left: dict[str, list[Path]] = {}
+    for path in sorted(p for p in (store.folder / "records").rglob("*") if p.is_file()):
+        if path.name.startswith("."):
+            left.setdefault("left by writers that were killed", []).append(path)
+        elif path.suffix == ".json":
+            try:
+                cell = store.cell_at(path)
+                record = store.read(cell)
+                assert record is not None
+                if record.samples:
+                    store.samples(cell, record)
+                store.frames(cell, record)
+            except UserError as error:
+                yield Finding("wrong", str(error))
+            else:
+                records[cell] = record
+        elif not path.with_name(path.name.partition(".")[0] + ".json").exists():
+            left.setdefault("samples without a record", []).append(path)
+    yield from _records(records, store)
+    yield from _unfinished(store, records, left)
+    for what, paths in left.items():
+        names = ", ".join(str(path) for path in paths[:_NAMED]) + (" and more" if len(paths) > _NAMED else "")
+        yield Finding("note", f"{len(paths)} files {what}, which can be deleted: {names}")
+
+
+def _access(store: Store) -> Iterator[Finding]:
+    try:
+        with tempfile.TemporaryDirectory(dir=store.folder, prefix=".doctor-") as probe, claimed(Path(probe) / "claim"):
+            pass
+    except NoLocks:
+        yield Finding("note", f"the file system of {store.folder} has no locks: processes that share it need --shard")
+    except OSError as error:
+        yield Finding("wrong", f"{store.folder} cannot be written: {error.strerror or error}; choose another --results")
+
+
+def _records(records: dict[Cell, Record], store: Store) -> Iterator[Finding]:
+    counts = Counter(record.status for record in records.values())
+    yield Finding("ok", f"{store.folder} has {counts['done']} finished and {counts['diverged']} diverged models")
+    if counts["failed"]:
+        yield Finding("note", f"{counts['failed']} models failed; run tries them again, show says why")
+    stale, unknown = 0, set()
+    today: dict[Cell, str] = {}
+    for cell, record in records.items():
+        family = dataclasses.replace(cell, seed=0)
+        try:
+            today[family] = today.get(family) or sources_of_cell(cell)
+        except (UserError, MissingData):
+            unknown.add(cell.method)
+        else:
+            stale += record.sources != today[family]
+    if stale:
+        yield Finding("note", f"{stale} records are older than their code; verify --renew, or run --redo-stale")
+    if unknown:
+        yield Finding(
+            "note", f"records of {', '.join(sorted(unknown))} cannot be compared with code, which is not here"
+        )
+
+
+def _unfinished(store: Store, records: dict[Cell, Record], left: dict[str, list[Path]]) -> Iterator[Finding]:
+    for path in sorted(store.unfinished.glob("*")) if store.unfinished.is_dir() else []:
+        if path.suffix == ".claim" and is_claimed(path):
+            yield Finding("note", f"a block is being trained by {holder(path)}")
+        elif path.suffix == ".ckpt":
+            yield from _checkpoint(path, store, records, left)
+        elif path.is_dir():
+            yield Finding("note", f"{path} is an unfinished reproduce; the same command goes on, or delete it")
+        elif path.suffix == ".claim" or re.fullmatch(r"\.part\d+|\.ray", path.suffix):
+            left.setdefault("left by processes that were killed", []).append(path)
+
+
+def _checkpoint(
+    path: Path, store: Store, records: dict[Cell, Record], left: dict[str, list[Path]]
+) -> Iterator[Finding]:
+    try:
+        state = read_checkpoint(path)
+        cells = tuple(Cell.of(identity) for identity in state["cells"])
+        block = Block(cells, cells)
+        if all(cell in records and records[cell].status != "failed" for cell in cells):
+            left.setdefault("of blocks that are done", []).append(path)
+            return
+        check_checkpoint(block, store)
+    except UserError as error:
+        yield Finding("wrong", str(error))
+    except KeyError:
+        yield Finding("note", f"{path} does not say what it is of; a run that it fits goes on from it")
+    else:
+        name = f"{block.label} on {cells[0].dataset}, seeds {seeds_text([cell.seed for cell in cells])}"
+        yield Finding("note", f"unfinished: {name}; the command that began it goes on")

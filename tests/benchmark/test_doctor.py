@@ -1,0 +1,215 @@
+"""The doctor finds what is wrong, says what to do, and leaves everything as it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import namedtuple
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark import doctor, training
+from benchmark.cells import Cell, Protocol
+from benchmark.cli import main
+from benchmark.doctor import results
+from benchmark.records import Store
+from benchmark.runner import run_blocks, to_do
+from benchmark.training import Progress
+from datamodules.images import DATA_VARIABLE
+
+PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
+CELLS = [Cell("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """One finished block."""
+    store = Store(tmp_path / "results")
+    store.prepare()
+    run_blocks(to_do(store, CELLS[:2]), store, lambda progress: None, "cpu")
+    return store
+
+
+def said(store: Store, level: str) -> list[str]:
+    return [finding.said for finding in results(store) if finding.level == level]
+
+
+def snapshot(store: Store) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in store.folder.rglob("*") if path.is_file()}
+
+
+def test_a_sound_folder(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    before = snapshot(store)
+    assert main(["doctor", "--results", str(store.folder)]) == 0
+    out = capsys.readouterr().out
+    assert "2 finished and 0 diverged models" in out
+    assert "nothing is wrong" in out
+    assert "libraries are within their ranges" in out
+    assert (said(store, "wrong"), said(store, "note")) == ([], [])
+    assert snapshot(store) == before
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def _edit(path: Path) -> None:
+    path.write_text(path.read_text().replace('"captured_modes": ', '"captured_modes": 1', 1))
+
+
+def _newer(path: Path) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
+
+
+def _move(path: Path) -> None:
+    elsewhere = path.parent.parent / "ali" / path.name
+    elsewhere.parent.mkdir()
+    path.rename(elsewhere)
+
+
+def _other_samples(path: Path) -> None:
+    np.save(path.with_suffix(".npy"), np.zeros((200, 2), np.float32))
+
+
+def _no_frames(path: Path) -> None:
+    path.with_suffix(".frames.npy").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "line"),
+    [
+        (_cut, "cut short"),
+        (_edit, "edited after it was written"),
+        (_newer, "record format 99"),
+        (_move, "not where its cell belongs"),
+        (_other_samples, "not the samples that the record names"),
+        (_no_frames, "missing"),
+    ],
+)
+def test_a_bad_record(
+    store: Store, damage: Callable[[Path], None], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(store.path(CELLS[0]))
+    before = snapshot(store)
+    (found,) = said(store, "wrong")
+    assert line in found
+    assert "delete " in found or "use another --results" in found
+    assert main(["doctor", "--results", str(store.folder)]) == 1
+    assert "1 things are wrong" in capsys.readouterr().out
+    assert snapshot(store) == before
+
+
+def test_what_is_left_over(store: Store) -> None:
+    record = store.path(CELLS[0])
+    record.unlink()
+    (record.parent / f".{record.name}.x1").write_text("{")
+    (store.unfinished / "0123.part77").write_text("")
+    (store.unfinished / "0123.claim").write_text("process 1 on nowhere")
+    notes = said(store, "note")
+    assert any("samples without a record" in note and f"{record.stem}.npy" in note for note in notes)
+    assert any("1 files left by writers" in note for note in notes)
+    assert any("2 files left by processes" in note for note in notes)
+    assert not said(store, "wrong")
+
+
+def test_records_of_other_code(store: Store) -> None:
+    record = store.read(CELLS[0])
+    assert record
+    store.replace(CELLS[0], dataclasses.replace(record, sources="yesterday's"))
+    assert any("1 records are older than their code" in note for note in said(store, "note"))
+
+
+def test_checkpoints(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+
+    def stop(progress: Progress) -> None:
+        if progress.iteration > 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(BaseException):  # noqa: B017, PT011
+        run_blocks(to_do(store, CELLS[2:]), store, stop, "cpu")
+    (path,) = store.unfinished.glob("*.ckpt")
+    assert any("unfinished: gan on ring8, seeds 2-3" in note for note in said(store, "note"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000])
+    assert any("damaged" in line and f"delete {path}" in line for line in said(store, "wrong"))
+    path.write_bytes(whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "sources_of", lambda *_: "tomorrow's")
+        assert any("other sources" in line for line in said(store, "wrong"))
+    path.rename(path.with_suffix(".kept"))
+    run_blocks(to_do(store, CELLS[2:]), store, lambda progress: None, "cpu")
+    path.with_suffix(".kept").rename(path)
+    assert any("of blocks that are done" in note for note in said(store, "note"))
+
+
+def test_who_trains_now(store: Store) -> None:
+    (block,) = to_do(store, CELLS[2:])
+    with store.claimed(block) as ours:
+        assert ours
+        assert any("a block is being trained by process" in note for note in said(store, "note"))
+
+
+def test_libraries_out_of_their_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning 2.6.3 was a compromised release."""
+    version = metadata.version
+    monkeypatch.setattr(
+        doctor.metadata, "version", lambda name: "2.6.3" if name == "pytorch-lightning" else version(name)
+    )
+    (found,) = [finding.said for finding in doctor.libraries() if finding.level == "wrong"]
+    assert "pytorch-lightning 2.6.3 is outside >=2.6.4; pip install 'pytorch-lightning>=2.6.4'" in found
+
+
+def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor.metadata, "version", version)
+    wrong = [finding.said for finding in doctor.libraries() if finding.level == "wrong"]
+    assert any(line.startswith("torch is not installed; pip install") for line in wrong)
+    assert not any("ray" in line.split()[0] for line in wrong), "nobody needs an extra"
+
+
+def test_little_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage(2**28))
+    (found,) = doctor.space([tmp_path / "not" / "yet"])
+    assert (found.level, found.said[:14]) == ("wrong", "0.2 GiB free f")
+
+
+def test_a_folder_that_cannot_be_written(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(doctor.tempfile, "TemporaryDirectory", refuse)
+    assert any("cannot be written: Permission denied" in line for line in said(store, "wrong"))
+
+
+def test_image_data_that_are_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    assert {finding.level for finding in doctor.data()} == {"ok", "note"}
+    for part in ("train", "test"):
+        (tmp_path / ".modecov").mkdir(exist_ok=True)
+        np.save(tmp_path / ".modecov" / f"cifar10-{part}-images.npy", np.zeros((4, 3, 32, 32), np.uint8))
+        np.save(tmp_path / ".modecov" / f"cifar10-{part}-labels.npy", np.zeros(4, np.int64))
+    path = tmp_path / ".modecov" / "cifar10-train-images.npy"
+    path.write_bytes(path.read_bytes()[:300])
+    (found,) = [finding.said for finding in doctor.data() if finding.level == "wrong"]
+    assert "damaged" in found and "delete it" in found
+
+
+def test_a_gpu_that_does_not_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(index: int) -> None:
+        raise RuntimeError("uncorrectable ECC error")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "H100")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", broken)
+    (found,) = [finding.said for finding in doctor.devices() if finding.level == "wrong"]
+    assert "GPU 0, H100, cannot compute: uncorrectable ECC error" in found

@@ -1,0 +1,137 @@
+"""Full disks, folders that cannot be written or are gone, clocks that go back: one line, and the rest intact."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark import records, training
+from benchmark.cells import Cell, Protocol
+from benchmark.cli import main
+from benchmark.errors import UserError
+from benchmark.records import Store
+from benchmark.runner import run_blocks, to_do
+from benchmark.training import Progress, Watch
+from tests.processes import CONTEXT, start
+
+from .made import numbers, run
+
+PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
+CELLS = [Cell("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
+WORDS = ["run", "--table", "veegan-1", "--profile", "smoke", "--methods", "gan", "--datasets", "ring8", "--seeds", "2"]
+for setting in ("epochs=3", "fresh_iterations=5", "samples=300"):
+    WORDS += ["--set", f"protocol.{setting}"]
+
+
+@pytest.fixture(autouse=True)
+def a_checkpoint_after_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+
+
+def train(store: Store, watch: Watch = lambda progress: None) -> None:
+    store.prepare()
+    assert not run_blocks(to_do(store, CELLS), store, watch, "cpu").failed
+
+
+def _run_with_little_room(folder: Path, log: Any, size: int) -> None:
+    """The command where no file may be longer than ``size`` bytes, which the system treats like a full disk."""
+    training.CHECKPOINT_SECONDS = 0.0
+    sys.stderr = os.fdopen(log.fileno(), "w", closefd=False)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    raise SystemExit(main([*WORDS, "--results", str(folder)]))
+
+
+@pytest.mark.parametrize("size", [2, 1_000, 20_000])
+def test_a_disk_that_is_full_while_files_are_written(size: int, tmp_path: Path) -> None:
+    here, there = CONTEXT.Pipe(duplex=False)
+    process = start(_run_with_little_room, tmp_path / "results", there, size)
+    there.close()
+    process.join(60)
+    said = os.read(here.fileno(), 100_000).decode()
+    assert process.exitcode == 2, said
+    assert "File too large; free or choose another folder with --results DIR" in said.splitlines()[-1]
+    assert "Traceback" not in said
+    left = [path.name for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "tables"]
+    assert not [name for name in left if name.endswith((".json", ".ckpt")) or ".part" in name]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT])
+def test_a_write_that_the_system_refuses_leaves_what_is_finished(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    flush = os.fsync
+
+    def refuse_late(handle: int) -> None:
+        if store.read(CELLS[1]):
+            raise OSError(number, os.strerror(number))
+        flush(handle)
+
+    monkeypatch.setattr(records.os, "fsync", refuse_late)
+    with pytest.raises(UserError, match=f"{os.strerror(number)}; free or choose another folder"):
+        train(store)
+    monkeypatch.setattr(records.os, "fsync", flush)
+    before = [store.stamp(cell) for cell in CELLS]
+    assert all(before[:2]) and not any(before[2:])
+    train(store)
+    assert [store.stamp(cell) for cell in CELLS[:2]] == before[:2]
+    straight = run(tmp_path / "straight", CELLS)
+    assert [numbers(store.read(cell)) for cell in CELLS] == [numbers(record) for record in straight]
+
+
+def test_a_folder_that_is_removed_while_it_is_trained_in(tmp_path: Path) -> None:
+    store, straight = Store(tmp_path / "results"), run(tmp_path / "straight", CELLS)
+
+    def remove(progress: Progress) -> None:
+        if progress.iteration == 12:
+            shutil.rmtree(store.folder)
+
+    train(store, remove)
+    assert numbers(store.read(CELLS[0])) == numbers(straight[0]), "what was trained is written all the same"
+
+
+def test_a_clock_that_was_set_back_changes_nothing(tmp_path: Path) -> None:
+    store, straight = Store(tmp_path / "results"), run(tmp_path / "straight", CELLS)
+
+    def kill(progress: Progress) -> None:
+        if progress.block.first.seed == 2 and progress.iteration > 7:
+            raise KeyError("killed")
+
+    with pytest.raises(AssertionError):
+        train(store, kill)
+    for path in [path for path in store.folder.rglob("*") if path.is_file()]:
+        os.utime(path, (time.time() + 1e8, time.time() + 1e8))
+    train(store)
+    assert [numbers(store.read(cell)) for cell in CELLS] == [numbers(record) for record in straight]
+
+
+@pytest.mark.parametrize("verb", ["plan", "run", "show", "verify"])
+def test_results_of_a_newer_version(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [verb, *WORDS[1:], "--results", str(tmp_path)]
+    assert main(["run", *options[1:]]) == 0
+    path = next(tmp_path.glob("records/*/*/*.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
+    before = path.read_bytes()
+    capsys.readouterr()
+    assert main(options) == 2
+    out, err = capsys.readouterr()
+    assert "has record format 99, this version reads 1" in err
+    assert (out, len(err.strip().splitlines()), path.read_bytes()) == ("", 1, before)
+
+
+def test_a_claim_that_was_left_by_a_killed_process_binds_nobody(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.prepare()
+    for block in to_do(store, CELLS):
+        store.claim(block).write_text("process 1 on a machine that is gone")
+    train(store)
+    assert all(store.stamp(cell) for cell in CELLS)
