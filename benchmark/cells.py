@@ -88,6 +88,11 @@ class Cell:
     def id(self) -> str:
         return digest(self.identity())
 
+    @property
+    def place(self) -> str:
+        """Folder of its record."""
+        return f"{self.dataset}/{self.method.replace(':', '.').replace('/', '_')}"
+
     @staticmethod
     def of(identity: Mapping[str, Any]) -> Cell:
         """The cell of that ``identity()``."""

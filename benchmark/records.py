@@ -1,4 +1,4 @@
-"""Records: one immutable JSON file per cell, with the samples of the trained model beside it."""
+"""Records: one immutable JSON file per cell or experiment, with the samples of a trained model beside it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -22,13 +22,30 @@ FORMAT = 1
 Status = Literal["done", "diverged", "failed"]
 
 
+class Subject(Protocol):
+    """What a record is of: a cell of a table, or the experiment of a demonstration."""
+
+    @property
+    def id(self) -> str:
+        """Hash of ``identity()``."""
+
+    @property
+    def place(self) -> str:
+        """Folder of the record under ``records/``."""
+
+    def identity(self) -> dict[str, Any]:
+        """All that the numbers depend on besides code and hardware."""
+
+
 @dataclass(frozen=True)
 class Record:
-    """What one cell gave.
+    """What one cell or one experiment gave.
 
+    cell: the ``identity()`` of the subject.
     status: ``done``; ``diverged`` with the iteration of the first loss that was not finite; ``failed`` with a reason.
     measures: final value of every measure, None where it has none.
-    curves: one list per name, an entry per epoch: measures, and ``loss.NAME`` for each update.
+    curves: one list per name. Of a cell an entry per epoch: measures, and ``loss.NAME`` for each update. Of an
+        experiment as its demonstration says, nested where it has several axes.
     cost: seconds of the block and this cell's share of them, milliseconds per iteration and seed, iterations, and the
         peak memory of the process so far, earlier blocks included.
     environment: commit, versions, processor, device, threads.
@@ -44,7 +61,7 @@ class Record:
     status: Status
     sources: str
     measures: dict[str, float | None] = field(default_factory=dict)
-    curves: dict[str, list[float | None]] = field(default_factory=dict)
+    curves: dict[str, list[Any]] = field(default_factory=dict)
     diverged_at: int | None = None
     reason: str | None = None
     cost: dict[str, float] = field(default_factory=dict)
@@ -55,19 +72,18 @@ class Record:
 
 
 class Store:
-    """A results folder. ``records/DATASET/METHOD/ID.json``, its samples ``ID.npy`` and its samples along the training
-    ``ID.frames.npy``; ``unfinished/`` holds checkpoints."""
+    """A results folder. ``records/DATASET/METHOD/ID.json`` of a cell, its samples ``ID.npy`` and its samples along the
+    training ``ID.frames.npy``; ``records/DEMONSTRATION/ID.json``; ``unfinished/`` holds checkpoints."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def path(self, cell: Cell) -> Path:
-        method = cell.method.replace(":", ".").replace("/", "_")
-        return self.folder / "records" / cell.dataset / method / f"{cell.id}.json"
+    def path(self, subject: Subject) -> Path:
+        return self.folder / "records" / subject.place / f"{subject.id}.json"
 
-    def read(self, cell: Cell) -> Record | None:
-        """The cell's record, or None. Raises ``UserError`` for one that was cut short or edited."""
-        path = self.path(cell)
+    def read(self, subject: Subject) -> Record | None:
+        """The subject's record, or None. Raises ``UserError`` for one that was cut short or edited."""
+        path = self.path(subject)
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -83,7 +99,7 @@ class Store:
         if version != FORMAT:
             raise UserError(f"{path} has record format {version}, this version reads {FORMAT}; use another --results")
         try:
-            unchanged = checksum == digest(content) and content["id"] == cell.id
+            unchanged = checksum == digest(content) and content["id"] == subject.id
             record = Record(**content)
         except (ValueError, KeyError, TypeError) as error:
             raise _damaged(path, "no record of this version") from error
@@ -126,13 +142,13 @@ class Store:
 
     def write(
         self,
-        cell: Cell,
+        subject: Subject,
         record: Record,
         samples: np.ndarray | None = None,
         frames: np.ndarray | None = None,
     ) -> None:
         """Write samples, then the record; each appears whole or not at all."""
-        path = self.path(cell)
+        path = self.path(subject)
         content = asdict(record)
         if samples is not None and samples.dtype != np.uint8:
             samples = samples.astype(np.float32)
