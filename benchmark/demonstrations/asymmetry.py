@@ -1,10 +1,13 @@
-"""What KL(g, r) - 2 JS(g, r) punishes (Arjovsky and Bottou 2017, after Theorem 2.5; the lecture's account of collapse).
+"""What KL(g, r) - 2 JS(g, r) punishes (Arjovsky and Bottou 2017, after Theorem 2.5; the lecture's account of
+collapse).
 
 KL(g, r) costs much where g puts mass and r has none (fakes), and little where g leaves a mode out: at most -log of the
-share that is kept. The account is right in this; "-2 JS rewards missing modes" is right of the term alone. Together they
-are 2 KL((g + r) / 2, r), never negative: leaving modes out stays a cost, of which the JS term takes off about two thirds.
+share that is kept. The account is right in this; "-2 JS rewards missing modes" is right of the term alone. Together
+they are 2 KL((g + r) / 2, r), never negative: leaving modes out stays a cost, of which the JS term takes off about two
+thirds.
 
-For k of K modes, with q = k / K: KL(g, r) = -log q, and 2 JS = log(2 / (1 + q)) + q log(2 q / (1 + q)) + (1 - q) log 2.
+For k of K modes, with q = k / K: KL(g, r) = -log q, and 2 JS = log(2 / (1 + q)) + q log(2 q / (1 + q)) + (1 - q) log
+2.
 """
 
 from __future__ import annotations
@@ -105,9 +108,9 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
         ax.set_yscale("log")
         tidy(ax, "mass that is wrong", "cost (nats)", title)
     parts = (("kl", "KL(g, r)", 4, "-"), ("twice_js", "2 JS", 3, "--"), ("cost", "KL − 2 JS", 0, "-"))
-    for name, label, colour, style in parts:
+    for name, label, index, style in parts:
         axes[2].plot(
-            series["mass"], series[f"missing_{name}"], style, color=COLOURS[colour], marker="o", ms=3, label=label
+            series["mass"], series[f"missing_{name}"], style, color=COLOURS[index], marker="o", ms=3, label=label
         )
     axes[2].axhline(0, color="0.6", linewidth=0.6)
     tidy(axes[2], "share of the modes that are missing", "cost (nats)", "missing modes: what −2 JS takes off")

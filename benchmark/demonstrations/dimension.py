@@ -2,8 +2,8 @@
 
 A network of affine maps and pointwise nonlinearities takes Z to a countable union of manifolds of dimension at most
 dim Z; so that with fewer latents than data coordinates its samples fill nothing. Two measurements: the rank of the
-Jacobian, which a matrix of that shape cannot exceed, and the rank of a cloud of samples from a tiny ball of latents, which
-nothing but the lemma keeps below the dimension of the data. A hidden layer narrower than Z lowers both.
+Jacobian, which a matrix of that shape cannot exceed, and the rank of a cloud of samples from a tiny ball of latents,
+which nothing but the lemma keeps below the dimension of the data. A hidden layer narrower than Z lowers both.
 """
 
 from __future__ import annotations

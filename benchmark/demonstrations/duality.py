@@ -1,7 +1,7 @@
 """Kantorovich-Rubinstein: the distance is a maximum over functions of slope 1 (Arjovsky et al. 2017, Eq. 2 and 3).
 
-W(r, g) = 1/K max over |f|_L <= K of E_r f - E_g f. A critic of unknown K finds K times the distance, which is why the 1/K
-must not be dropped where values of critics are compared.
+W(r, g) = 1/K max over |f|_L <= K of E_r f - E_g f. A critic of unknown K finds K times the distance, which is why the
+1/K must not be dropped where values of critics are compared.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def best_critic(points: Array, difference: Array, slope: float) -> tuple[float, 
     limits = slope * cdist(points, points)[i, j]
     bounds = [(0.0, 0.0)] + [(None, None)] * (n - 1)
     solved = linprog(-difference, A_ub=rows, b_ub=limits, bounds=bounds, method="highs")
-    return float(-solved.fun), solved.x
+    assert solved.x is not None, solved.message
+    return float(difference @ solved.x), solved.x
 
 
 def measure(seeds: Sequence[int], *, points: int, dims: tuple[int, ...], slopes: tuple[float, ...]) -> Findings:
@@ -96,8 +97,8 @@ DUALITY = Demonstration(
     title="Kantorovich-Rubinstein duality: plans and critics give one distance (each dot: a pair of distributions)",
     claim="W(r, g) is 1/K times the largest E f over r minus E f over g among functions f with Lipschitz constant K.",
     citation="Arjovsky et al. 2017 (arXiv:1701.07875), Eq. 2 and 3; Villani 2009, Theorem 5.10",
-    setting="Random weights on random places, both sides solved exactly by linear programming. Where K is not known, the "
-    "value of a critic is no distance: without the 1/K it is off as the last number says.",
+    setting="Random weights on random places, both sides solved exactly by linear programming. Where K is not "
+    "known, the value of a critic is no distance: without the 1/K it is off as the last number says.",
     profiles={
         "short": {"points": 20, "dims": (1, 2, 5), "slopes": (0.5, 1.0, 2.0, 10.0)},
         "smoke": {"points": 6, "dims": (1, 2), "slopes": (1.0, 2.0)},

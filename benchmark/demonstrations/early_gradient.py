@@ -1,11 +1,11 @@
 """-log D gives the generator the stronger gradient early (Goodfellow et al. 2014, section 3).
 
 Both losses have the same fixed point and no more: "equivalent" holds of nothing else. By the discriminator's logit a,
-d/da log(1 - D) = -D and d/da (-log D) = -(1 - D), so that the first is D / (1 - D) times the second: they are equal where
-D = 1/2, and the first vanishes where the discriminator is sure that a sample is fake, as it soon is.
+d/da log(1 - D) = -D and d/da (-log D) = -(1 - D), so that the first is D / (1 - D) times the second: they are equal
+where D = 1/2, and the first vanishes where the discriminator is sure that a sample is fake, as it soon is.
 
-Both losses are played from one initialisation with one order of batches and latents, on scikit-learn's digits. Along each
-game both gradients are measured at the same point.
+Both losses are played from one initialisation with one order of batches and latents, on scikit-learn's digits. Along
+each game both gradients are measured at the same point.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ LOSSES = ("non-saturating", "minimax")
 
 
 def measure(seeds: Sequence[int], *, steps: int, held: int) -> Findings:
-    """Series ``[G, S, T]``, a row per game: ``non-saturating`` and ``minimax``, gradient norms before each step; ``fake``,
-    mean D(G(z)); ``gap``, how far the two gradients by the logits are from the ratio D / (1 - D)."""
+    """Series ``[G, S, T]``, a row per game: ``non-saturating`` and ``minimax``, gradient norms before each step;
+    ``fake``, mean D(G(z)); ``gap``, how far the two gradients by the logits are from the ratio D / (1 - D)."""
     points = digits()
     games = []
     for played in LOSSES:

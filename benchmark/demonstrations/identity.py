@@ -2,10 +2,10 @@
 
 With D* = r / (r + g):  E_g[-log D*] = KL(g, r) - 2 JS(g, r) + 2 log 2 + E_r[log D*].
 
-The lecture drops the logarithms in the step to KL, and calls the last two terms constant in G. They are only where D* is
-held fixed while G moves, which is how Theorem 2.5 states it: for gradients at one point. A loss whose D* follows G
-(``drift``) is another one, so that "equivalent to minimising" is said of a step, not of the training. And
-KL(g, r) - 2 JS(g, r) = 2 KL((g + r) / 2, r), which makes it a divergence itself: never negative, 0 only at g = r.
+The lecture drops the logarithms in the step to KL, and calls the last two terms constant in G. They are only where D*
+is held fixed while G moves, which is how Theorem 2.5 states it: for gradients at one point. A loss whose D* follows G
+(``drift``) is another one, so that "equivalent to minimising" is said of a step, not of the training. And KL(g, r) - 2
+JS(g, r) = 2 KL((g + r) / 2, r), which makes it a divergence itself: never negative, 0 only at g = r.
 """
 
 from __future__ import annotations

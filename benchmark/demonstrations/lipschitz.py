@@ -1,9 +1,9 @@
 """Lipschitz constants multiply under composition (the lecture's reason why clipped weights bound a critic's slope).
 
 Lip(f o g) <= Lip(f) Lip(g). For a network with ReLU, whose own constant is 1, the product of the spectral norms of its
-layers bounds its slope. The product is an upper bound and no more: it is reached where the layers' singular vectors line
-up. Weights within [-c, c] bound a layer from n to m units by c (n m)^(1/2), hence a critic of several layers of 128 units
-by a K that is 128 c per layer: huge for the lecture's c = 1, and growing or vanishing with depth for others.
+layers bounds its slope. The product is an upper bound and no more: it is reached where the layers' singular vectors
+line up. Weights within [-c, c] bound a layer from n to m units by c (n m)^(1/2), hence a critic of several layers of
+128 units by a K that is 128 c per layer: huge for the lecture's c = 1, and growing or vanishing with depth for others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmark.demonstration import Demonstration, Findings, Verdict, verdict
 from benchmark.demonstrations.dimension import jacobians
 from benchmark.demonstrations.tools import band, tidy
 from benchmark.page import COLOURS, blank
-from modules.networks import MLP
+from modules.networks import MLP, SeedLinear
 
 Array = np.ndarray
 #: A product that rounding alone exceeds is not exceeded.
@@ -28,9 +28,14 @@ ROUNDING = 1e-9
 CLIPS = {"c = 1": 1.0, "c = 0.01": 0.01}
 
 
+def layers_of(network: MLP) -> list[SeedLinear]:
+    """Its affine maps."""
+    return [layer for layer in network.layers if isinstance(layer, SeedLinear)]
+
+
 def steepest(network: MLP, rng: np.random.Generator, points: int, inputs: int) -> Array:
     """Largest slope found ``[S]``: norms of Jacobians at random points, and slopes between pairs of points."""
-    seeds = network.layers[0].weight.shape[0]
+    seeds = len(layers_of(network)[0].weight)
     x, y = torch.from_numpy(rng.standard_normal((2, seeds, points, inputs)))
     slopes = torch.linalg.matrix_norm(jacobians(network, x), 2).amax(-1)
     with torch.no_grad():
@@ -40,7 +45,7 @@ def steepest(network: MLP, rng: np.random.Generator, points: int, inputs: int) -
 
 def product(network: MLP) -> Array:
     """Product of the layers' spectral norms, ``[S]``."""
-    norms = [torch.linalg.matrix_norm(layer.weight.detach(), 2) for layer in network.layers]
+    norms = [torch.linalg.matrix_norm(layer.weight.detach(), 2) for layer in layers_of(network)]
     return torch.stack(norms).prod(0).numpy()
 
 
@@ -49,7 +54,7 @@ def line_up(network: MLP) -> None:
     nothing: W = u v^T with v the last layer's u."""
     with torch.no_grad():
         last: Tensor | None = None
-        for layer in network.layers:
+        for layer in layers_of(network):
             _, inputs, outputs = layer.weight.shape
             first = torch.ones(inputs, dtype=layer.weight.dtype) / inputs**0.5 if last is None else last
             last = torch.arange(1, outputs + 1, dtype=layer.weight.dtype)
@@ -73,7 +78,7 @@ def measure(seeds: Sequence[int], *, depths: tuple[int, ...], width: int, inputs
         for kind, clip in enumerate((None, *CLIPS.values())):
             network = MLP("critic", inputs, 1, seeds=seeds, hidden=depth, width=width).double()
             if clip:
-                for layer in network.layers:
+                for layer in layers_of(network):
                     draws = [
                         np.random.default_rng((*b"clipped", seed, depth)).uniform(-clip, clip, w.shape)
                         for seed, w in zip(seeds, layer.weight, strict=True)
@@ -138,10 +143,12 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 LIPSCHITZ = Demonstration(
     id="theory-lipschitz",
     title="Lipschitz constants multiply: slopes of networks against the product of their layers' norms",
-    claim="A composition has at most the product of the Lipschitz constants, so that weights in [−c, c] bound a network.",
+    claim="A composition has at most the product of the Lipschitz constants, so that weights in [−c, c] bound a "
+    "network.",
     citation='Lecture "Understanding GANs", weight clipping; Arjovsky et al. 2017 (arXiv:1701.07875), section 3',
-    setting="Networks with ReLU, whose weights are as they are made or uniform on [−c, c]; bands: seeds, from minimum to "
-    "maximum. The bound by c alone is c (n m)^(1/2) per layer from n to m units; it grows or vanishes with the depth.",
+    setting="Networks with ReLU, whose weights are as they are made or uniform on [−c, c]; bands: seeds, from "
+    "minimum to maximum. The bound by c alone is c (n m)^(1/2) per layer from n to m units; it grows or "
+    "vanishes with the depth.",
     profiles={
         "short": {"depths": (1, 2, 3, 4, 5, 6), "width": 128, "inputs": 2, "points": 500},
         "smoke": {"depths": (1, 3), "width": 16, "inputs": 2, "points": 50},

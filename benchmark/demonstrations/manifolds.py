@@ -1,13 +1,14 @@
-"""Manifolds that are moved a little at random do not perfectly align (Arjovsky and Bottou 2017, Definition 2.2, Lemma 2).
+"""Manifolds that are moved a little at random do not perfectly align (Arjovsky and Bottou 2017, Definition 2.2, Lemma
+2).
 
-Two manifolds perfectly align if they meet somewhere without crossing there: their tangent spaces together do not span the
-space. In the plane, curves that meet with an angle of 0. A curve aligns with itself everywhere; with any independent
-random shifts of the two, the lemma says, the probability of aligning is 0. A probability of 0 cannot be counted. What can
-be is the probability of a crossing under a small angle: it must go to 0 with the angle, and for two unit circles, D apart,
-whose angle is 2 asin(D / 2), it is known.
+Two manifolds perfectly align if they meet somewhere without crossing there: their tangent spaces together do not span
+the space. In the plane, curves that meet with an angle of 0. A curve aligns with itself everywhere; with any
+independent random shifts of the two, the lemma says, the probability of aligning is 0. A probability of 0 cannot be
+counted. What can be is the probability of a crossing under a small angle: it must go to 0 with the angle, and for two
+unit circles, D apart, whose angle is 2 asin(D / 2), it is known.
 
-Near a tangency two crossings lie close together. None is missed here, as the curve is cut at every point where it stops
-approaching the other one.
+Near a tangency two crossings lie close together. None is missed here, as the curve is cut at every point where it
+stops approaching the other one.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def bisect(function: Callable[[Array], Array], low: Array, high: Array) -> Array
 
 
 def crossings(shape: tuple[int, float, float], shifts: Array, grid: int) -> tuple[Array, Array]:
-    """Where a curve and the same curve shifted by ``shifts [n, 2]`` cross: index of the shift, and sine of the angle."""
+    """Where a curve and the same curve shifted by ``shifts [n, 2]`` cross: index of the shift, sine of the angle."""
     t = np.linspace(0, 2 * np.pi, grid + 1)
 
     def approach(t: Array, shift: Array) -> tuple[Array, Array]:
@@ -174,8 +175,9 @@ MANIFOLDS = Demonstration(
     title="Two equal curves, aligned until both are shifted at random (bands from minimum to maximum over seeds)",
     claim="Two manifolds of less than full dimension, each perturbed at random, almost surely do not perfectly align.",
     citation="Arjovsky and Bottou 2017 (arXiv:1701.04862), Definition 2.2 and Lemma 2",
-    setting="Closed curves in the plane and random shifts, the lemma's perturbation. Aligned means meeting under an angle "
-    "of 0. A probability of 0 shows as a share of nearly aligned pairs that goes to 0 with the angle.",
+    setting="Closed curves in the plane and random shifts, the lemma's perturbation. Aligned means meeting under "
+    "an angle of 0. A probability of 0 shows as a share of nearly aligned pairs that goes to 0 with the "
+    "angle.",
     profiles={
         "short": {"shifts": 4000, "std": 0.3, "grid": 256},
         "smoke": {"shifts": 200, "std": 0.3, "grid": 128},

@@ -1,12 +1,12 @@
 """Noise makes the Jensen-Shannon divergence informative (Arjovsky and Bottou 2017, section 3 and Theorem 3.3).
 
-With noise e of mean 0 and variance V = E|e|^2 on both sides, and both noisy supports within a ball of diameter C:
-W(r, g) <= 2 V^(1/2) + 2 C (JS(r + e, g + e))^(1/2). The theorem needs a bounded support, which Gaussian noise has not: it
+With noise e of mean 0 and variance V = E|e|^2 on both sides, and both noisy supports within a ball of diameter C: W(r,
+g) <= 2 V^(1/2) + 2 C (JS(r + e, g + e))^(1/2). The theorem needs a bounded support, which Gaussian noise has not: it
 is truncated to a ball of three standard deviations here.
 
-r and g are the parallel lines of ``theory-parallel-lines``, whose noisy densities are known: with the chord
-h(x) = (R^2 - x^2)^(1/2) of the ball, p(x, y) = c phi(x) (Phi(min(y, h)) - Phi(max(y - 1, -h))), coordinates in units of
-the noise. JS is a sum over a fine grid of it.
+r and g are the parallel lines of ``theory-parallel-lines``, whose noisy densities are known: with the chord h(x) =
+(R^2 - x^2)^(1/2) of the ball, p(x, y) = c phi(x) (Phi(min(y, h)) - Phi(max(y - 1, -h))), coordinates in units of the
+noise. JS is a sum over a fine grid of it.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@ At the optimal D the gradient of -log D is that of KL(g, r) - 2 JS(g, r): one pu
 lecture takes their conflict for the cause of oscillation. Two experiments keep the cause apart from what else moves:
 
 - The pulls alone. g and r are distributions on 20 outcomes, D* is exact and taken anew at every step. The pulls can be
-  measured one by one, and the sum followed by gradient descent. As KL - 2 JS = 2 KL((g + r) / 2, r), a divergence, the sum
-  has no reason to turn back, however much its parts conflict.
-- The game. Three GANs on ``ring8`` from one initialisation, with -log D, with log(1 - D), and with a Wasserstein critic,
-  which has no such parts. How often the generator's gradient (on latents that stay the same) turns by more than a right
-  angle from one step to the next.
+  measured one by one, and the sum followed by gradient descent. As KL - 2 JS = 2 KL((g + r) / 2, r), a divergence, the
+  sum has no reason to turn back, however much its parts conflict.
+- The game. Three GANs on ``ring8`` from one initialisation, with -log D, with log(1 - D), and with a Wasserstein
+  critic, which has no such parts. How often the generator's gradient (on latents that stay the same) turns by more
+  than a right angle from one step to the next.
 
 If the pulls were the cause, the first would oscillate.
 """
@@ -40,8 +40,9 @@ GAMES = ("non-saturating", "minimax", "wasserstein")
 
 def measure(seeds: Sequence[int], *, starts: int, flow_steps: int, steps: int, held: int) -> Findings:
     """Series: ``pulls [N]``, cosine between the gradients of KL and of -2 JS at random (r, g); ``flow [T]`` and
-    ``flow_turn [T]``, mean KL - 2 JS and least cosine of successive gradients over all starts; ``turn [G, S, T]``, cosine
-    of successive generator gradients in the games; ``radius [G, S, T]``, mean distance of samples from the origin."""
+    ``flow_turn [T]``, mean KL - 2 JS and least cosine of successive gradients over all starts; ``turn [G, S, T]``,
+    cosine of successive generator gradients in the games; ``radius [G, S, T]``, mean distance of samples from
+    the origin."""
     pulls, flow, flow_turn = _flow(seeds, starts, flow_steps)
     played = [_play(kind, seeds, steps, held) for kind in GAMES]
     turn, radius = (np.array(parts) for parts in zip(*played, strict=True))
@@ -137,7 +138,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
     axes[1].plot(x[1:], series["flow_turn"][1:], color=COLOURS[6], label="least cosine to the gradient before")
     axes[1].axhline(0, color="0.5", linewidth=0.7)
     axes[1].set_ylim(-1.05, 1.08)
-    tidy(axes[1], "steps with exact D*", "", "the pulls alone: no turning back", legend=False)
+    tidy(axes[1], "steps with exact D*", "cost (nats); cosine", "the pulls alone: no turning back", legend=False)
     axes[1].legend(frameon=False, fontsize=7, loc="lower right")
     names = {"non-saturating": "−log D", "minimax": "log(1 − D)", "wasserstein": "Wasserstein critic"}
     for kind, turn, colour in zip(GAMES, series["turn"], (COLOURS[4], COLOURS[6], COLOURS[3]), strict=True):
@@ -155,11 +156,12 @@ OSCILLATION = Demonstration(
     title="Do the two pulls in −log D make the gradient oscillate? (bands: seeds, from minimum to maximum)",
     claim="The opposite pulls of KL and −2 JS make the gradient of the generator oscillate.",
     citation='Lecture "Understanding GANs"; Arjovsky and Bottou 2017 (arXiv:1701.04862), after Theorem 2.5',
-    setting="The pulls alone: random distributions on 20 outcomes, gradient descent through −log D* with D* exact and "
-    "renewed at every step. The games: ring8, networks 2 x 128, Adam 5e-4, gradients on the same latents at every step; "
-    "a step turns back where its gradient has a negative cosine with the one before.",
+    setting="The pulls alone: random distributions on 20 outcomes, gradient descent through −log D* with D* exact "
+    "and renewed at every step. The games: ring8, networks 2 x 128, Adam 5e-4, gradients on the same "
+    "latents at every step; a step turns back where its gradient has a negative cosine with the one "
+    "before.",
     profiles={
-        "short": {"starts": 200, "flow_steps": 2000, "steps": 2000, "held": 256},
+        "short": {"starts": 200, "flow_steps": 1000, "steps": 1000, "held": 256},
         "smoke": {"starts": 10, "flow_steps": 100, "steps": 40, "held": 64},
     },
     seeds=3,

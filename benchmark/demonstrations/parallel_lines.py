@@ -1,12 +1,12 @@
 """Two parallel lines (Arjovsky et al. 2017, arXiv:1701.07875, Example 1).
 
-r is uniform on {0} x [0, 1], g on {theta} x [0, 1]. W = |theta|; JS = log 2 and KL = infinity wherever theta is not 0, and
-all three are 0 there: only W says how far the lines are apart.
+r is uniform on {0} x [0, 1], g on {theta} x [0, 1]. W = |theta|; JS = log 2 and KL = infinity wherever theta is not 0,
+and all three are 0 there: only W says how far the lines are apart.
 
 Each closed form is met by a measurement. W: the exact distance of samples lies between |theta|, which every pair of
 points is apart, and |theta| plus the distance of their ordinates. JS and KL: a trained discriminator bounds them from
-below by its held-out loss (Goodfellow et al. 2014, Theorem 1), JS = log 2 - its logistic loss, KL >= E_g log((1 - D) / D)
-as far as D is the optimal one; the first stops at log 2, the second grows as long as it is trained.
+below by its held-out loss (Goodfellow et al. 2014, Theorem 1), JS = log 2 - its logistic loss, KL >= E_g log((1 - D) /
+D) as far as D is the optimal one; the first stops at log 2, the second grows as long as it is trained.
 """
 
 from __future__ import annotations
@@ -134,8 +134,9 @@ PARALLEL_LINES = Demonstration(
     title="Two parallel lines at a distance θ: W is |θ|, JS is log 2, KL has no bound",
     claim="Between parallel lines KL is infinite and JS is log 2 however near they are, while W is |θ|.",
     citation="Arjovsky et al. 2017 (arXiv:1701.07875), Example 1",
-    setting="Dots: seeds; bands from minimum to maximum. W of samples is exact (Hungarian algorithm) and lies between |θ| "
-    "and |θ| + the distance of the ordinates. JS and KL are held-out estimates of one network (2 x 64) per θ and seed.",
+    setting="Dots: seeds; bands from minimum to maximum. W of samples is exact (Hungarian algorithm) and lies "
+    "between |θ| and |θ| + the distance of the ordinates. JS and KL are held-out estimates of one network "
+    "(2 x 64) per θ and seed.",
     profiles={
         "short": {
             "thetas": (-1.0, -0.5, -0.25, -0.1, 0.0, 0.1, 0.25, 0.5, 1.0),

@@ -101,6 +101,12 @@ def step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.step()
 
 
+def anneal(optimizer: torch.optim.Optimizer, rate: float, done: float) -> None:
+    """The rate for a share ``done`` of a training to convergence: it falls to 0 over the second half."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * min(1.0, 2 * (1 - done))
+
+
 def gradients(loss: Tensor, network: nn.Module, keep: bool = False) -> Tensor:
     """Gradient of each seed's loss ``[S]`` by the network's parameters, ``[S, P]``."""
     parts = torch.autograd.grad(loss.sum(), list(network.parameters()), retain_graph=keep)

@@ -1,8 +1,8 @@
 """Moving boxes: what a plan costs, and which is the cheapest (the lecture's introduction of the Wasserstein distance).
 
-Two boxes stand at 4 and two at 6; they are wanted at 3, 4, 6 and 7. The first plan of the lecture keeps one box at 4 and
-one at 6 (1 + 1 = 2), the second swaps the ends (3 + 3 = 6). The distance is the least cost over all plans, here 2 for
-four boxes, or 0.5 for a mass of one.
+Two boxes stand at 4 and two at 6; they are wanted at 3, 4, 6 and 7. The first plan of the lecture keeps one box at 4
+and one at 6 (1 + 1 = 2), the second swaps the ends (3 + 3 = 6). The distance is the least cost over all plans, here 2
+for four boxes, or 0.5 for a mass of one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def best_plan(costs: Array, supply: Array, demand: Array) -> tuple[float, Array,
     solved = linprog(
         costs.ravel(), A_eq=np.vstack([rows, columns]), b_eq=np.concatenate([supply, demand]), method="highs"
     )
-    return float(solved.fun), solved.x.reshape(n, m), np.asarray(solved.eqlin.marginals)
+    assert solved.x is not None, solved.message
+    return float(costs.ravel() @ solved.x), solved.x.reshape(n, m), np.asarray(solved.eqlin.marginals)
 
 
 def measure(seeds: Sequence[int]) -> Findings:
@@ -91,9 +92,9 @@ def _draw_plan(ax: Axes, plan: Array) -> None:
             words = {"arrowstyle": "-|>", "color": "0.2", "linewidth": 1.0}
             ax.annotate("", (TO[column], 2.55), (FROM[row], 1.05), arrowprops=words)
             # Near the start, where arrows have not crossed yet.
-            middle = (0.7 * FROM[row] + 0.3 * TO[column], 0.7 * 1.05 + 0.3 * 2.55)
+            x, y = 0.7 * FROM[row] + 0.3 * TO[column], 0.7 * 1.05 + 0.3 * 2.55
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-            ax.text(*middle, f"{COSTS[row, column]:.0f}", ha="center", va="center", fontsize=8, bbox=box)
+            ax.text(float(x), y, f"{COSTS[row, column]:.0f}", ha="center", va="center", fontsize=8, bbox=box)
     ax.set(xlim=(2.3, 7.7), ylim=(0, 3.2), xticks=range(3, 8), yticks=(0.5, 2.8), yticklabels=("before", "after"))
     ax.set_xlabel("place")
 
@@ -103,8 +104,8 @@ TRANSPORT_PLAN = Demonstration(
     title="Moving boxes: the cost of a plan (numbers at the arrows: distance that a box is moved)",
     claim="Of two plans that move the boxes one costs 2 and the other 6, and the distance is the cost of the cheapest.",
     citation='Lecture "Understanding GANs", Wasserstein distance; Arjovsky et al. 2017 (arXiv:1701.07875), section 2',
-    setting="Two boxes at 4 and two at 6 are moved to 3, 4, 6 and 7. The least cost is a linear program, and the prices "
-    "of its dual prove it. Divided by the four boxes it is the distance W1.",
+    setting="Two boxes at 4 and two at 6 are moved to 3, 4, 6 and 7. The least cost is a linear program, and the "
+    "prices of its dual prove it. Divided by the four boxes it is the distance W1.",
     profiles={"short": {}, "smoke": {}},
     seeds=0,
     measure=measure,
