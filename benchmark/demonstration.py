@@ -85,7 +85,7 @@ class Experiment:
 
     def identity(self) -> dict[str, Any]:
         """What the id is a hash of: profiles with equal settings share their record."""
-        settings = dict(self.settings)
+        settings = {name: list(v) if isinstance(v, tuple) else v for name, v in self.settings.items()}
         return {"demonstration": self.demonstration.id, "settings": settings, "seeds": list(self.seeds)}
 
     @property

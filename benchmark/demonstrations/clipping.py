@@ -137,7 +137,7 @@ CLIPPING = Demonstration(
     setting="Dots: ring8 against its first k modes, k = 1 to 7, for each seed; samples are frozen, critics (3 x 64, "
     "without batch norm) are trained on all of them until the rate has fallen to 0, RMSProp at c/200 (5e-5 for the "
     "paper's c = 0.01), Adam 1e-3 with the penalty (weight 10). W of the same samples is exact. The lecture's c is 1.",
-    profiles={"short": {"points": 256, "steps": 1000}, "smoke": {"points": 48, "steps": 60}},
+    profiles={"short": {"points": 256, "steps": 2000}, "smoke": {"points": 48, "steps": 60}},
     seeds=3,
     measure=measure,
     numbers={

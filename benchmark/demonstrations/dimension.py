@@ -110,6 +110,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
             )
     largest = series["latent"].max()
     right.plot([0, largest], [0, largest], color="0.5", linewidth=0.8, label="dim Z")
+    right.set_xticks(np.unique(series["latent"]))
     tidy(right, "dim Z", "largest rank of a local cloud", "never above dim Z")
     return picture
 

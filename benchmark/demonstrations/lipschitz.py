@@ -127,9 +127,10 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
     for name, slope, whole, colour in zip(names, series["slope"], series["product"], COLOURS[1:], strict=False):
         band(left, series["depth"], slope.T, colour, f"{name}: steepest slope")
         left.plot(series["depth"], whole.mean(1), ":", color=colour, label=f"{name}: product of norms")
-        band(right, series["depth"], (slope / whole).T, colour, name)
+        # The two with clipped weights are one network but for a factor, and lie on each other.
+        band(right, series["depth"], (slope / whole).T, colour, name, "--" if name == "c = 0.01" else "-")
     right.plot(series["depth"], series["aligned"].mean(1), "--", color="0.2", label="layers that line up")
-    left.set(yscale="log")
+    left.set(yscale="log", ylim=(1e-16, None))
     right.set(ylim=(0, 1.08))
     for ax in (left, right):
         ax.set_xticks(series["depth"])

@@ -143,31 +143,29 @@ def judge(numbers: Mapping[str, float]) -> Verdict:
 
 
 def draw(found: Findings) -> matplotlib.figure.Figure:
-    picture = blank(9, 3.2)
-    axes = picture.subplots(1, 3)
+    picture = blank(9, 3.4)
+    left, right = picture.subplots(1, 2)
     t = np.linspace(0, 2 * np.pi, 400)
     rng = np.random.default_rng(1)
-    for ax, moved in zip(axes[:2], (False, True), strict=True):
-        for place, (name, shape) in zip((-2.6, 1.4, 4.6), (("ellipse", CURVES["ellipse"]), *_others()), strict=True):
+    for height, moved in ((0.0, False), (-3.6, True)):
+        for place, (name, shape) in zip((-2.9, 0.3, 3.0), sorted(CURVES.items(), reverse=True), strict=True):
             for colour, style in ((COLOURS[4], "-"), (COLOURS[6], "--")):
                 shift = rng.normal(0, 0.25, 2) if moved else np.zeros(2)
                 xy = point(shape, t)[0] + shift
-                ax.plot(xy[:, 0] + place, xy[:, 1], color=colour, linestyle=style, linewidth=1.2)
-            ax.text(place, -1.9, name, ha="center", fontsize=7)
-        ax.set(aspect="equal", xlim=(-4.6, 6.2), ylim=(-2.3, 2.0))
-        ax.set_axis_off()
-        ax.set_title("shifted at random: they cross" if moved else "unmoved: aligned everywhere")
+                left.plot(xy[:, 0] + place, xy[:, 1] + height, color=colour, linestyle=style, linewidth=1.2)
+            if not moved:
+                left.text(place, 1.3, name, ha="center", fontsize=7)
+        said = "shifted at random: they cross" if moved else "unmoved: aligned everywhere"
+        left.text(0, height - 1.85, said, ha="center", fontsize=8)
+    left.set(aspect="equal", xlim=(-4.4, 4.6), ylim=(-5.7, 1.9))
+    left.set_axis_off()
     series = found.series
     for name, share, colour in zip(CURVES, series["share"], COLOURS[1:], strict=False):
-        band(axes[2], series["sine"], np.maximum(share, 1e-6), colour, name)
+        band(right, series["sine"], np.maximum(share, 1e-6), colour, name)
     lowest = max(1e-6, float(series["share"][series["share"] > 0].min()) / 3)
-    axes[2].set(xscale="log", yscale="log", ylim=(lowest, 1.5))
-    tidy(axes[2], "sine of the angle", "share of pairs with a flatter crossing", "nearly aligned pairs")
+    right.set(xscale="log", yscale="log", ylim=(lowest, 1.5))
+    tidy(right, "sine of the angle", "share of pairs with a flatter crossing", "nearly aligned pairs")
     return picture
-
-
-def _others() -> list[tuple[str, tuple[int, float, float]]]:
-    return [(name, shape) for name, shape in CURVES.items() if name != "ellipse"]
 
 
 MANIFOLDS = Demonstration(

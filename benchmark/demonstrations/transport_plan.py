@@ -91,8 +91,8 @@ def _draw_plan(ax: Axes, plan: Array) -> None:
         if boxes:
             words = {"arrowstyle": "-|>", "color": "0.2", "linewidth": 1.0}
             ax.annotate("", (TO[column], 2.55), (FROM[row], 1.05), arrowprops=words)
-            # Near the start, where arrows have not crossed yet.
-            x, y = 0.7 * FROM[row] + 0.3 * TO[column], 0.7 * 1.05 + 0.3 * 2.55
+            # Beyond where arrows cross.
+            x, y = 0.55 * FROM[row] + 0.45 * TO[column], 0.55 * 1.05 + 0.45 * 2.55
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
             ax.text(float(x), y, f"{COSTS[row, column]:.0f}", ha="center", va="center", fontsize=8, bbox=box)
     ax.set(xlim=(2.3, 7.7), ylim=(0, 3.2), xticks=range(3, 8), yticks=(0.5, 2.8), yticklabels=("before", "after"))
