@@ -86,11 +86,11 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
     for ax, game, norms in zip(axes, LOSSES, zip(*(series[name] for name in LOSSES), strict=True), strict=False):
         for name, values, colour in zip(LOSSES, norms, (COLOURS[4], COLOURS[6]), strict=True):
             band(ax, x, values, colour, f"gradient of {names[name]}")
-        ax.set_yscale("log")
+        ax.set_ylim(0, None)
         tidy(ax, "steps", "norm of the generator's gradient", f"G lowers {names[game]}")
     for game, values, colour in zip(LOSSES, series["fake"], (COLOURS[4], COLOURS[6]), strict=True):
         band(axes[2], x, values, colour, f"G lowers {names[game]}")
-    axes[2].set_yscale("log")
+    axes[2].set_ylim(0, 1)
     tidy(axes[2], "steps", "mean D(G(z))", "how real samples seem to D")
     return picture
 

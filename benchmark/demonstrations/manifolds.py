@@ -148,7 +148,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
     t = np.linspace(0, 2 * np.pi, 400)
     rng = np.random.default_rng(1)
     for height, moved in ((0.0, False), (-3.6, True)):
-        for place, (name, shape) in zip((-2.9, 0.3, 3.0), sorted(CURVES.items(), reverse=True), strict=True):
+        for place, (name, shape) in zip((-3.4, 0.0, 3.4), sorted(CURVES.items(), reverse=True), strict=True):
             for colour, style in ((COLOURS[4], "-"), (COLOURS[6], "--")):
                 shift = rng.normal(0, 0.25, 2) if moved else np.zeros(2)
                 xy = point(shape, t)[0] + shift
@@ -157,7 +157,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
                 left.text(place, 1.3, name, ha="center", fontsize=7)
         said = "shifted at random: they cross" if moved else "unmoved: aligned everywhere"
         left.text(0, height - 1.85, said, ha="center", fontsize=8)
-    left.set(aspect="equal", xlim=(-4.4, 4.6), ylim=(-5.7, 1.9))
+    left.set(aspect="equal", xlim=(-5.0, 5.0), ylim=(-5.7, 1.9))
     left.set_axis_off()
     series = found.series
     for name, share, colour in zip(CURVES, series["share"], COLOURS[1:], strict=False):
