@@ -67,6 +67,11 @@ class Protocol(Training):
         return [epoch for epoch in map(int, filter(None, self.frames.split(","))) if epoch <= self.epochs]
 
 
+def _as_name(text: str) -> str:
+    """A name of a data set or a method as the name of a folder, which cannot be a way out of the results."""
+    return text.replace(":", ".").replace("/", "_").lstrip(".") or "_"
+
+
 def as_dict(value: Any) -> dict[str, Any]:
     """Fields of a dataclass that differ from their defaults, so that a field added later leaves old ids alone."""
     pairs = ((f, getattr(value, f.name)) for f in dataclasses.fields(value))
@@ -100,6 +105,11 @@ class Cell:
     @property
     def id(self) -> str:
         return digest(self.identity())
+
+    @property
+    def place(self) -> str:
+        """Folder of its record."""
+        return f"{_as_name(self.dataset)}/{_as_name(self.method)}"
 
     @staticmethod
     def of(identity: Mapping[str, Any]) -> Cell:

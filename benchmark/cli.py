@@ -33,6 +33,7 @@ from modules.base import AdversarialModule
 from modules.convolutions import families
 
 if TYPE_CHECKING:
+    from benchmark.demonstration import Experiment
     from benchmark.runner import Engine
 
 VERBS = {
@@ -164,7 +165,7 @@ def make_parser() -> Parser:
 
 def _add_selection(parser: Parser) -> None:
     add = parser.add_argument
-    add("--profile", default="paper", help="how much is trained: paper (default), short, smoke")
+    add("--profile", help="how much is trained: paper (default; demonstrations: short), short, smoke")
     add("--reading", help="of the paper; default: the table's, see list")
     add("--datasets", metavar="A,B", help="of a table with several; default: all")
     add("--methods", metavar="A,B", help="rows of the table; default: all")
@@ -232,7 +233,7 @@ def _one_line(text: str) -> str:
 
 def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
     """What ``--table`` or ``--figure`` and the options beside them choose; image data must be there."""
-    from benchmark.figure import find_figure
+    from benchmark.figure import Figure, find_figure
 
     _set_data(args)
     name = getattr(args, "table", None)
@@ -245,6 +246,7 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
         options = "--table 2" + (" or --figure gaan-fig5" if args.verb in ("run", "plan") else "")
         raise UserError(f"{args.verb} what? for example {options}; all names: python -m benchmark list")
     drawn = find_figure(figure) if figure else None
+    assert drawn is None or isinstance(drawn, Figure), "an experiment has its own way"
     table = find_table(drawn.table if drawn else str(name))
     text = getattr(args, "seeds", None)
     seeds = parse_seeds(text) if text is not None else None
@@ -254,11 +256,11 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
     if isinstance(table, NetworkTable):
         if methods or datasets or args.method or args.set or text:
             raise UserError(f"table {table.id} trains nothing: --methods, --method, --set and --seeds do not apply")
-        select(table.of, profile=args.profile, reading=args.reading)
+        select(table.of, profile=args.profile or "paper", reading=args.reading)
         return table
     chosen = select(
         table,
-        profile=args.profile,
+        profile=args.profile or "paper",
         reading=args.reading,
         methods=methods,
         own=args.method,
@@ -274,6 +276,29 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
             if compares and args.verb in ("run", "verify"):
                 load_extractor(chosen.features)
     return chosen
+
+
+#: Options that say something to a demonstration.
+_OF_EXPERIMENTS = {"verb", "table", "figure", "profile", "seeds", "results", "redo_stale", "threads"}
+
+
+def _experiment(args: argparse.Namespace) -> Experiment | None:
+    """What ``--figure`` chooses where it names a demonstration, which trains no cells of a table."""
+    from benchmark.demonstration import USUAL_PROFILE, Demonstration, choose
+    from benchmark.figure import find_figure
+
+    if not args.figure or args.figure == "movie" or getattr(args, "table", None):
+        return None
+    found = find_figure(args.figure)
+    if not isinstance(found, Demonstration):
+        return None
+    usual = make_parser().verbs[args.verb].get_default
+    for name, value in vars(args).items():
+        if name not in _OF_EXPERIMENTS and value != usual(name):
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option} means nothing to {found.id}, which is no table; it takes --profile and --seeds")
+    seeds = parse_seeds(args.seeds) if args.seeds is not None else None
+    return choose(found, args.profile or USUAL_PROFILE, seeds)
 
 
 def _switches(args: argparse.Namespace) -> list[str]:
@@ -308,7 +333,7 @@ def _set_threads(args: argparse.Namespace) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from benchmark.figure import all_figures
+    from benchmark.figure import Figure, all_figures
 
     console = Console()
 
@@ -321,8 +346,11 @@ def _list(args: argparse.Namespace) -> int:
     trained = {name: table for name, table in found.items() if not isinstance(table, NetworkTable)}
     short = {name: f" (--table {table.number})" for name, table in found.items() if table.number}
     section("tables", {name: table.title + short.get(name, "") for name, table in sorted(found.items())})
-    drawn = {name: f"{f.title} (from {f.table})" for name, f in sorted(all_figures().items())}
-    section("figures", drawn | {"movie": "The training of any stored model on a mixture (--cell ID)"})
+    drawn = {name: f for name, f in sorted(all_figures().items())}
+    of_cells = {name: f"{f.title} (from {f.table})" for name, f in drawn.items() if isinstance(f, Figure)}
+    section("figures", of_cells | {"movie": "The training of any stored model on a mixture (--cell ID)"})
+    claims = {name: f.claim for name, f in drawn.items() if not isinstance(f, Figure)}
+    section("demonstrations (--figure)", claims)
     section("methods", {name: _summary(method) for name, method in sorted(registry.methods().items())})
     section("networks", {name: family.source for name, family in families().items()})
     section("data sets", {name: mixture.source for name, mixture in sorted(registry.datasets().items())})
@@ -372,6 +400,8 @@ def _plan(args: argparse.Namespace) -> int:
     from benchmark.progress import duration
     from benchmark.runner import read_records
 
+    if experiment := _experiment(args):
+        return _plan_experiment(experiment, args)
     chosen = _selection(args)
     if isinstance(chosen, NetworkTable):
         print(f"table {chosen.id}: nothing to train")
@@ -403,8 +433,10 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from benchmark.figure import draw, find_figure
+    from benchmark.figure import Figure, draw, find_figure
 
+    if experiment := _experiment(args):
+        return _run_experiment(experiment, args)
     chosen = _selection(args)
     _check_engine(args)
     _shard(args)
@@ -421,7 +453,9 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     _finish(sheets.fill(chosen, store), store, args, chosen)
     if args.figure:
-        for path in draw(find_figure(args.figure), chosen, store):
+        figure = find_figure(args.figure)
+        assert isinstance(figure, Figure)
+        for path in draw(figure, chosen, store):
             console.print(f"drawn: {path}", highlight=False)
     for line in report:
         console.print(line, highlight=False)
@@ -602,7 +636,8 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def _figure(args: argparse.Namespace) -> int:
-    from benchmark.figure import draw, find_figure
+    from benchmark import demonstration
+    from benchmark.figure import Figure, draw, find_figure
 
     if args.figure == "movie":
         from benchmark.movie import make_movie
@@ -613,10 +648,45 @@ def _figure(args: argparse.Namespace) -> int:
         return 0
     if args.cell:
         raise UserError("--cell belongs to figure movie; a figure of a table has --methods and --seeds")
-    chosen = _selection(args)
-    assert isinstance(chosen, Selection)
-    for path in draw(find_figure(args.figure), chosen, Store(args.results)):
+    if experiment := _experiment(args):
+        paths = demonstration.draw(experiment, Store(args.results))
+    else:
+        chosen, figure = _selection(args), find_figure(args.figure)
+        assert isinstance(chosen, Selection) and isinstance(figure, Figure)
+        paths = draw(figure, chosen, Store(args.results))
+    for path in paths:
         print(path)
+    return 0
+
+
+def _plan_experiment(experiment: Experiment, args: argparse.Namespace) -> int:
+    from benchmark.demonstration import is_stale
+
+    record = Store(args.results).read(experiment)
+    stale = record is not None and is_stale(experiment, record)
+    done = record is not None and not (stale and args.redo_stale)
+    said = ("done" if done else "to do") + (", stale" if stale else "")
+    print(f"{experiment.demonstration.id}: {said} ({experiment.header})")
+    return 0
+
+
+def _run_experiment(experiment: Experiment, args: argparse.Namespace) -> int:
+    """Measure, unless that is done; then show claim, numbers and verdict, and draw."""
+    from benchmark import demonstration
+    from benchmark.progress import duration
+
+    store = Store(args.results)
+    store.prepare()
+    record = store.read(experiment)
+    if record is None or (args.redo_stale and demonstration.is_stale(experiment, record)):
+        _set_threads(args)
+        record = demonstration.perform(experiment, store)
+        print(f"measured for {duration(record.cost['seconds'])}: {store.path(experiment)}", file=sys.stderr)
+    else:
+        print("everything was done already", file=sys.stderr)
+    _print("\n".join(demonstration.report(experiment, record)) + "\n")
+    for path in demonstration.draw(experiment, store):
+        print(f"drawn: {path}", file=sys.stderr)
     return 0
 
 

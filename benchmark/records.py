@@ -1,4 +1,4 @@
-"""Records: one immutable JSON file per cell, with the samples of the trained model beside it."""
+"""Records: one immutable JSON file per cell or experiment, with the samples of a trained model beside it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 import numpy as np
 import safetensors.torch
@@ -27,14 +27,31 @@ FORMAT = 1
 Status = Literal["done", "diverged", "failed"]
 
 
+class Subject(Protocol):
+    """What a record is of: a cell of a table, or the experiment of a demonstration."""
+
+    @property
+    def id(self) -> str:
+        """Hash of ``identity()``."""
+
+    @property
+    def place(self) -> str:
+        """Folder of the record under ``records/``."""
+
+    def identity(self) -> dict[str, Any]:
+        """All that the numbers depend on besides code and hardware."""
+
+
 @dataclass(frozen=True)
 class Record:
-    """What one cell gave.
+    """What one cell or one experiment gave.
 
+    cell: the ``identity()`` of the subject.
     status: ``done``; ``diverged`` with the iteration of the first loss that was not finite; ``failed`` with a reason.
     measures: final value of every measure, None where it has none.
-    curves: one list per name, an entry per epoch: measures, ``loss.NAME`` for each update, and ``trace.NAME`` for what
-        else a method keeps of its training; these two are means over the epoch.
+    curves: one list per name. Of a cell an entry per epoch: measures, ``loss.NAME`` for each update, and ``trace.NAME``
+        for what else a method keeps of its training; these two are means over the epoch. Of an experiment as its
+        demonstration says, nested where it has several axes.
     cost: seconds of the block and this cell's share of them, milliseconds per iteration and seed, iterations, and the
         peak memory of the process so far, earlier blocks included.
     environment: commit, versions, processor, device, threads.
@@ -51,7 +68,7 @@ class Record:
     status: Status
     sources: str
     measures: dict[str, float | None] = field(default_factory=dict)
-    curves: dict[str, list[float | None]] = field(default_factory=dict)
+    curves: dict[str, list[Any]] = field(default_factory=dict)
     diverged_at: int | None = None
     reason: str | None = None
     cost: dict[str, float] = field(default_factory=dict)
@@ -82,28 +99,29 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 class Store:
-    """A results folder. ``records/DATASET/METHOD/ID.json``, its samples ``ID.npy``, its samples along the training
-    ``ID.frames.npy`` and its weights ``ID.safetensors``; ``unfinished/`` holds checkpoints and claims.
+    """A results folder. ``records/DATASET/METHOD/ID.json`` of a cell, its samples ``ID.npy``, its samples along the
+    training ``ID.frames.npy`` and its weights ``ID.safetensors``; ``records/DEMONSTRATION/ID.json``; ``unfinished/``
+    holds checkpoints and claims.
 
     Any number of processes may share one: every file appears whole or not at all, and who trains a block claims it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def path(self, cell: Cell) -> Path:
-        return self.folder / "records" / _as_name(cell.dataset) / _as_name(cell.method) / f"{cell.id}.json"
+    def path(self, subject: Subject) -> Path:
+        return self.folder / "records" / subject.place / f"{subject.id}.json"
 
-    def stamp(self, cell: Cell) -> Stamp | None:
-        """What the cell's record has in common with no other version of it; None where there is none."""
+    def stamp(self, subject: Subject) -> Stamp | None:
+        """What the subject's record has in common with no other version of it; None where there is none."""
         try:
-            found = self.path(cell).stat()
+            found = self.path(subject).stat()
         except FileNotFoundError:
             return None
         return found.st_mtime_ns, found.st_ino
 
-    def read(self, cell: Cell) -> Record | None:
-        """The cell's record, or None. Raises ``UserError`` for one that was cut short or edited."""
-        path = self.path(cell)
+    def read(self, subject: Subject) -> Record | None:
+        """The subject's record, or None. Raises ``UserError`` for one that was cut short or edited."""
+        path = self.path(subject)
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -119,7 +137,7 @@ class Store:
         if version != FORMAT:
             raise UserError(f"{path} has record format {version}, this version reads {FORMAT}; use another --results")
         try:
-            unchanged = checksum == digest(content) and content["id"] == cell.id == digest(content["cell"])
+            unchanged = checksum == digest(content) and content["id"] == subject.id == digest(content["cell"])
             record = Record(**content)
             if not all(_fits(value, _TYPES[name]) for name, value in content.items()):
                 raise TypeError("a field of another type")
@@ -179,7 +197,7 @@ class Store:
 
     def write(
         self,
-        cell: Cell,
+        subject: Subject,
         record: Record,
         samples: np.ndarray | None = None,
         frames: np.ndarray | None = None,
@@ -190,7 +208,7 @@ class Store:
         A record that other files belonged to goes before they do: who is killed between leaves a cell without a
         record, which is trained again, and never one with samples that are not its own.
         """
-        path = self.path(cell)
+        path = self.path(subject)
         content = asdict(record)
         if samples is not None and samples.dtype != np.uint8:
             samples = samples.astype(np.float32)
@@ -329,11 +347,6 @@ def _content_of(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
-
-
-def _as_name(text: str) -> str:
-    """A name of a data set or a method as the name of a folder, which cannot be a way out of the results."""
-    return text.replace(":", ".").replace("/", "_").lstrip(".") or "_"
 
 
 def _damaged(path: Path, what: str, delete: Path | None = None) -> UserError:

@@ -11,6 +11,7 @@ import ast
 import dataclasses
 import importlib.util
 from collections import defaultdict
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,6 +53,13 @@ def sources_of(method: type[AdversarialModule], target: Target, networks: str) -
         _follow(root.__module__, root.__name__, house, found)
     found |= _facts(target)
     found["networks"] = repr(dataclasses.replace(find_family(networks), source=""))
+    return digest(found)
+
+
+def sources_of_function(function: Callable[..., Any]) -> str:
+    """Hash of the code of a function, what it uses of ``benchmark`` included."""
+    found: dict[str, Shape] = {}
+    _follow(function.__module__, function.__name__, _HOUSE | {"benchmark"}, found)
     return digest(found)
 
 

@@ -16,7 +16,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from benchmark import registry
 from benchmark.cells import Cell, Protocol
 from benchmark.evaluation import inside_share, measure
-from benchmark.figure import Figure, Records, blank, line_style
+from benchmark.figure import Figure, Records, line_style
+from benchmark.page import blank
 from benchmark.records import Record, Store
 from benchmark.table import Row, Selection
 from benchmark.tables.gaan import CITATION, TABLE_2

@@ -18,8 +18,9 @@ from matplotlib.axes import Axes
 from benchmark import registry
 from benchmark.cells import Cell
 from benchmark.errors import UserError
-from benchmark.figure import Figure, Records, blank, line_style
+from benchmark.figure import Figure, Records, line_style
 from benchmark.figures.synthetic import updates
+from benchmark.page import blank
 from benchmark.records import Record, Store
 from benchmark.table import Row, Selection
 from benchmark.tables import gan_ae

@@ -18,8 +18,9 @@ from benchmark import registry
 from benchmark.cells import Cell, Protocol
 from benchmark.errors import UserError
 from benchmark.evaluation import draw_samples, evaluation_generators, reference_intensities, unit_images
-from benchmark.figure import Figure, Records, blank, line_style
+from benchmark.figure import Figure, Records, line_style
 from benchmark.figures.synthetic import latents_of
+from benchmark.page import blank
 from benchmark.records import Record, Store
 from benchmark.table import Row, Selection
 from benchmark.tables import aeis, gaan, gaan_images, veegan, veegan_images

@@ -15,7 +15,8 @@ from benchmark import registry
 from benchmark.cells import Cell
 from benchmark.errors import UserError
 from benchmark.evaluation import evaluation_generators
-from benchmark.figure import Figure, Records, blank, line_style
+from benchmark.figure import Figure, Records, line_style
+from benchmark.page import blank
 from benchmark.records import Record, Store
 from benchmark.table import Row, Selection
 from benchmark.tables import aeis, veegan

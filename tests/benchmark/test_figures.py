@@ -26,12 +26,12 @@ from benchmark.figure import (
     draw,
     find_figure,
     line_style,
-    own_style,
     read,
     small_print,
     with_status,
 )
 from benchmark.figures.gaan import mode_shares
+from benchmark.page import own_style
 from benchmark.records import Record, Status, Store
 from benchmark.sheet import file_name
 from benchmark.table import Selection, Table, find_table, select
@@ -114,7 +114,7 @@ def test_draws_png_and_svg_and_the_same_bytes_again(figure: Figure, mixed: Store
 def test_no_text_is_cut_off_or_lies_on_another(figure: Figure, rows: tuple[str, ...] | None, store: Store) -> None:
     selection = choose(figure.id, seeds=(0,), methods=rows or ())
     fill(store, [cell for row in selection.rows for cell in selection.cells(row)])
-    with own_style(figure):
+    with own_style(figure.id):
         picture = compose(figure, selection, store)
         FigureCanvasAgg(picture).draw()
         boxes = {text: text.get_window_extent() for text in _shown_texts(picture)}

@@ -14,9 +14,10 @@ from benchmark import registry
 from benchmark.cells import Cell, Protocol
 from benchmark.errors import UserError
 from benchmark.evaluation import draw_samples, measure
-from benchmark.figure import draw, find_figure, own_style, read, with_status
+from benchmark.figure import draw, find_figure, read, with_status
 from benchmark.figures.synthetic import density, flat, latents_of, reconstruct
 from benchmark.movie import make_movie
+from benchmark.page import own_style
 from benchmark.records import Record, Store
 from benchmark.table import Selection, Table, find_table, select
 from benchmark.training import frame_epochs, make_module
@@ -58,7 +59,7 @@ def store(tmp_path: Path) -> Store:
 
 def panels(name: str, selection: Selection, store: Store) -> list[Axes]:
     figure = find_figure(name)
-    with own_style(figure):
+    with own_style(figure.id):
         return figure.draw(selection, with_status(read(selection, store), "done"), store).axes
 
 

@@ -1,0 +1,1 @@
+"""Demonstrations of what a text claims: one file per claim."""
