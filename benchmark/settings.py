@@ -111,7 +111,8 @@ def _check_protocol(fields: Mapping[str, Setting]) -> None:
         if isinstance(value, (str, bool)):
             continue
         if value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
-            raise UserError(f"--set protocol.{name}={value}: must be greater than 0")
+            least = "0 or greater" if name in _MAY_BE_ZERO else "greater than 0"
+            raise UserError(f"--set protocol.{name}={value}: must be {least}")
         if value > (most := _MOST.get(name, _MOST_OF_ALL)):
             raise UserError(f"--set protocol.{name}={value}: must be at most {most}")
         if name in ("beta1", "beta2") and value >= 1:

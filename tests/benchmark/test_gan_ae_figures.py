@@ -14,7 +14,7 @@ from benchmark import registry, training
 from benchmark.cells import Cell, Protocol
 from benchmark.cli import main
 from benchmark.errors import UserError
-from benchmark.figure import draw, find_figure, own_style, read, with_status
+from benchmark.figure import draw, find_figure, read, with_status
 from benchmark.figures.gan_ae import (
     compare_costs,
     matching_distance,
@@ -23,6 +23,7 @@ from benchmark.figures.gan_ae import (
     reconstruction_distance,
     trained_again,
 )
+from benchmark.page import own_style
 from benchmark.records import Record, Store
 from benchmark.table import Selection, Table, find_table, select
 from benchmark.training import Progress, frame_epochs
@@ -58,7 +59,7 @@ def store(tmp_path: Path) -> Store:
 
 def panels(name: str, store: Store, **options: object) -> list[Axes]:
     figure, chosen = find_figure(name), choose(name, **options)
-    with own_style(figure):
+    with own_style(figure.id):
         return figure.draw(chosen, with_status(read(chosen, store), "done"), store).axes
 
 

@@ -12,8 +12,9 @@ import torch
 
 from benchmark.errors import UserError
 from benchmark.evaluation import draw_samples
-from benchmark.figure import Figure, compose, draw, find_figure, own_style, read
+from benchmark.figure import Figure, compose, draw, find_figure, read
 from benchmark.figures import images
+from benchmark.page import own_style
 from benchmark.records import Store
 from benchmark.sheet import file_name
 from benchmark.table import Selection, Table, find_table, select
@@ -44,7 +45,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def drawn(name: str, store: Store, rows: tuple[str, ...] = ROWS) -> matplotlib.figure.Figure:
     figure = find_figure(name)
     assert isinstance(figure, Figure)
-    with own_style(figure):
+    with own_style(figure.id):
         return compose(figure, choose(rows), store)
 
 
