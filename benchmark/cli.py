@@ -50,6 +50,10 @@ VERBS = {
     "evaluate": "every measure of a data set on samples from a file",
     "throughput": "what training costs on this machine, against its limits",
 }
+ENGINES = {
+    "inline": "one block after another, in this process",
+    "ray": "every block a task of Ray, on this machine or on a cluster (--address)",
+}
 #: Exit status of a process that Ctrl-C ended.
 INTERRUPTED = 130
 
@@ -130,7 +134,7 @@ def make_parser() -> Parser:
         made[verb].add_argument("--threads", type=_positive, metavar="N", help="threads of one process; default: all")
     for verb in ("run", "tune"):
         add = made[verb].add_argument
-        add("--engine", choices=("inline", "ray"), help="one block after another (default), or each a task of Ray")
+        add("--engine", choices=list(ENGINES), help="one block after another (default), or each a task of Ray")
         add("--devices", type=_positive, metavar="N", help="train on N GPUs of this machine, or N cores; by Ray")
         add("--address", metavar="ADDRESS", help="of a Ray cluster that runs, as 10.0.0.1:6379, or auto")
         add("--gpus-per-block", type=_share, metavar="X", help="with Ray, 0.25 for four blocks on a GPU; default: 1")
@@ -320,6 +324,7 @@ def _list(args: argparse.Namespace) -> int:
     section("tables", {name: table.title + short.get(name, "") for name, table in sorted(found.items())})
     drawn = {name: f"{f.title} (from {f.table})" for name, f in sorted(all_figures().items())}
     section("figures", drawn | {"movie": "The training of any stored model on a mixture (--cell ID)"})
+    section("engines (--engine)", ENGINES)
     section("methods", {name: _summary(method) for name, method in sorted(registry.methods().items())})
     section("networks", {name: family.source for name, family in families().items()})
     section("data sets", {name: mixture.source for name, mixture in sorted(registry.datasets().items())})
