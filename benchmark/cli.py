@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import difflib
 import importlib
-import inspect
 import io
 import json
 import os
@@ -25,12 +24,11 @@ from benchmark.cells import Block, Cell, Shard, lay_out
 from benchmark.errors import Stopped, UserError, unknown
 from benchmark.records import Store, write_atomically
 from benchmark.render import FORMATS, render
+from benchmark.runner import ENGINES
 from benchmark.table import NetworkTable, Selection, all_tables, find_table, select
 from datamodules.image_sets import MNIST
 from datamodules.images import DATA_VARIABLE, READERS, ImageSet, MissingData, download, read_images
 from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE, MissingWeights, load_extractor
-from modules.base import AdversarialModule
-from modules.convolutions import families
 
 if TYPE_CHECKING:
     from benchmark.demonstration import Experiment
@@ -51,6 +49,18 @@ VERBS = {
     "evaluate": "every measure of a data set on samples from a file",
     "throughput": "what training costs on this machine, against its limits",
 }
+#: What ``list`` tells, in this order.
+SECTIONS = (
+    "tables",
+    "figures",
+    "demonstrations",
+    "methods",
+    "networks",
+    "datasets",
+    "measures",
+    "engines",
+    "protocols",
+)
 #: Exit status of a process that Ctrl-C ended.
 INTERRUPTED = 130
 
@@ -109,6 +119,7 @@ def make_parser() -> Parser:
     parser.verbs = made
     for verb in ("plan", "run", "show", "verify", "throughput"):
         made[verb].add_argument("--table", metavar="TABLE", help="2 or gaan-2; see list")
+    made["list"].add_argument("section", nargs="?", metavar="SECTION", help=f"{', '.join(SECTIONS)}; default: all")
     made["tune"].add_argument("--table", metavar="TABLE", help="veegan-1 or aeis-1; see list")
     made["tune"].add_argument("--datasets", metavar="A,B", help="of a table with several; default: all")
     made["tune"].add_argument("--results", default="results", type=Path, metavar="DIR", help="default: results")
@@ -131,7 +142,7 @@ def make_parser() -> Parser:
         made[verb].add_argument("--threads", type=_positive, metavar="N", help="threads of one process; default: all")
     for verb in ("run", "tune"):
         add = made[verb].add_argument
-        add("--engine", choices=("inline", "ray"), help="one block after another (default), or each a task of Ray")
+        add("--engine", choices=list(ENGINES), help="one block after another (default), or each a task of Ray")
         add("--devices", type=_positive, metavar="N", help="train on N GPUs of this machine, or N cores; by Ray")
         add("--address", metavar="ADDRESS", help="of a Ray cluster that runs, as 10.0.0.1:6379, or auto")
         add("--gpus-per-block", type=_share, metavar="X", help="with Ray, 0.25 for four blocks on a GPU; default: 1")
@@ -333,52 +344,17 @@ def _set_threads(args: argparse.Namespace) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from benchmark.figure import Figure, all_figures
+    from benchmark.listing import entries
 
+    if args.section and args.section not in SECTIONS:
+        raise unknown("section", args.section, SECTIONS)
     console = Console()
-
-    def section(title: str, lines: dict[str, str]) -> None:
-        console.print(f"[bold]{title}[/bold]")
-        for name, text in lines.items():
-            console.print(f"  {name:<31}{text}".rstrip(), highlight=False, markup=False, soft_wrap=True)
-
-    found = all_tables()
-    trained = {name: table for name, table in found.items() if not isinstance(table, NetworkTable)}
-    short = {name: f" (--table {table.number})" for name, table in found.items() if table.number}
-    section("tables", {name: table.title + short.get(name, "") for name, table in sorted(found.items())})
-    drawn = {name: f for name, f in sorted(all_figures().items())}
-    of_cells = {name: f"{f.title} (from {f.table})" for name, f in drawn.items() if isinstance(f, Figure)}
-    section("figures", of_cells | {"movie": "The training of any stored model on a mixture (--cell ID)"})
-    claims = {name: f.claim for name, f in drawn.items() if not isinstance(f, Figure)}
-    section("demonstrations (--figure)", claims)
-    section("methods", {name: _summary(method) for name, method in sorted(registry.methods().items())})
-    section("networks", {name: family.source for name, family in families().items()})
-    section("data sets", {name: mixture.source for name, mixture in sorted(registry.datasets().items())})
-    measures = {c.measure: c.printed_title for t in reversed(trained.values()) for c in t.columns}
-    section("measures", {name: f"beside {title}" if title else "" for name, title in measures.items()})
-    for table in trained.values():
-        section(f"rows of {table.id} (--methods)", {row.id: row.title for row in table.rows})
-        protocols = {
-            name: f"{_budgets(select(table, profile=name))} of the paper's training, {profile.seeds} seeds"
-            for name, profile in table.profiles.items()
-        }
-        section(f"profiles of {table.id}", protocols)
-        section(f"readings of {table.id}", {name: reading.title for name, reading in table.readings.items()})
+    for name in [args.section] if args.section else SECTIONS:
+        for title, lines in entries(name):
+            console.print(f"[bold]{title}[/bold]")
+            for word, text in lines.items():
+                console.print(f"  {word:<31}{text}".rstrip(), highlight=False, markup=False, soft_wrap=True)
     return 0
-
-
-def _budgets(selection: Selection) -> str:
-    try:
-        shares = {name: f"{selection.budget(name) * 100:.3g} %" for name in selection.datasets}
-    except MissingData:
-        return "unknown share (the data are not here)"
-    return ", ".join(dict.fromkeys(shares.values())) if len(shares) == 1 else str(shares).strip("{}").replace("'", "")
-
-
-def _summary(method: type[AdversarialModule]) -> str:
-    """What a method is, by its docstring."""
-    text = " ".join((inspect.getdoc(method) or "").split("\n\n")[0].split())
-    return text.partition(": ")[0].rstrip(".")
 
 
 def _shard(args: argparse.Namespace) -> Shard:

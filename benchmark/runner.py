@@ -46,6 +46,13 @@ class Outcome:
     elsewhere: int = 0
 
 
+#: Where blocks are trained.
+ENGINES = {
+    "inline": "one block after another, in this process",
+    "ray": "every block a task of Ray, on this machine or on a cluster (--address)",
+}
+
+
 class Engine(Protocol):
     """Where blocks are trained, and how many at a time."""
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmark import registry
-from benchmark.cli import main, parse_seeds
+from benchmark.cli import SECTIONS, main, parse_seeds
 from benchmark.errors import UserError
 from benchmark.records import Store
 from benchmark.table import Table, all_tables, find_table, select
@@ -114,7 +114,7 @@ def test_a_damaged_record_is_named_and_kept(short: Path, capsys: pytest.CaptureF
 
 
 def test_a_closed_pipe_is_no_interrupt() -> None:
-    command = "import sys; from benchmark.cli import main; sys.exit(main(['list']))"
+    command = "import sys; from benchmark.cli import SECTIONS, main; sys.exit(main(['list']))"
     with subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout and process.stderr
         process.stdout.close()
@@ -129,6 +129,17 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     names += "registered_modes cv tv_true paper short smoke corrected printed released"
     for name in names.split():
         assert f"  {name} " in out or f"  {name}\n" in out, name
+
+
+def test_list_names_one_section(capsys: pytest.CaptureFixture[str]) -> None:
+    parts = {}
+    for name in SECTIONS:
+        status, parts[name], _ = run(capsys, "list", name)
+        assert status == 0
+        assert len(parts[name].splitlines()) > 2
+    assert "".join(parts.values()) == run(capsys, "list")[1]
+    assert "metz-k4" in parts["networks"] and "metz-k4" not in parts["methods"]
+    assert "did you mean 'networks'?" in refused(capsys, "list", "netwroks")
 
 
 def test_every_method_in_the_house_stands_in_a_table() -> None:

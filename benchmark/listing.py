@@ -1,0 +1,66 @@
+"""What there is, by name: what ``list`` prints."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+
+from benchmark import registry
+from benchmark.figure import Figure, all_figures
+from benchmark.runner import ENGINES
+from benchmark.table import Selection, Table, all_tables, select
+from datamodules.images import MissingData
+from modules.base import AdversarialModule
+from modules.convolutions import families
+
+
+def entries(section: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """A section's headings, and below each what there is with a word on it."""
+    trained = [table for table in all_tables().values() if isinstance(table, Table)]
+    figures = dict(sorted(all_figures().items()))
+    if section == "tables":
+        short = {name: f" (--table {table.number})" for name, table in all_tables().items() if table.number}
+        yield section, {name: table.title + short.get(name, "") for name, table in sorted(all_tables().items())}
+    elif section == "figures":
+        drawn = {name: f"{f.title} (from {f.table})" for name, f in figures.items() if isinstance(f, Figure)}
+        yield section, drawn | {"movie": "The training of any stored model on a mixture (--cell ID)"}
+    elif section == "demonstrations":
+        yield "demonstrations (--figure)", {k: f.claim for k, f in figures.items() if not isinstance(f, Figure)}
+    elif section == "methods":
+        yield section, {name: _summary(method) for name, method in sorted(registry.methods().items())}
+    elif section == "networks":
+        yield section, {name: family.source for name, family in families().items()}
+    elif section == "datasets":
+        yield "data sets", {name: target.source for name, target in sorted(registry.datasets().items())}
+    elif section == "measures":
+        printed = {c.measure: c.printed_title for table in reversed(trained) for c in table.columns}
+        yield section, {name: f"beside {title}" if title else "" for name, title in printed.items()}
+    elif section == "engines":
+        yield "engines (--engine)", ENGINES
+    else:
+        for table in trained:
+            yield from _protocols(table)
+
+
+def _protocols(table: Table) -> Iterator[tuple[str, Mapping[str, str]]]:
+    yield f"rows of {table.id} (--methods)", {row.id: row.title for row in table.rows}
+    profiles = {
+        name: f"{_budgets(select(table, profile=name))} of the paper's training, {profile.seeds} seeds"
+        for name, profile in table.profiles.items()
+    }
+    yield f"profiles of {table.id}", profiles
+    yield f"readings of {table.id}", {name: reading.title for name, reading in table.readings.items()}
+
+
+def _budgets(selection: Selection) -> str:
+    try:
+        shares = {name: f"{selection.budget(name) * 100:.3g} %" for name in selection.datasets}
+    except MissingData:
+        return "unknown share (the data are not here)"
+    return ", ".join(dict.fromkeys(shares.values())) if len(shares) == 1 else str(shares).strip("{}").replace("'", "")
+
+
+def _summary(method: type[AdversarialModule]) -> str:
+    """What a method is, by its docstring."""
+    text = " ".join((inspect.getdoc(method) or "").split("\n\n")[0].split())
+    return text.partition(": ")[0].rstrip(".")
