@@ -114,7 +114,7 @@ def test_a_damaged_record_is_named_and_kept(short: Path, capsys: pytest.CaptureF
 
 
 def test_a_closed_pipe_is_no_interrupt() -> None:
-    command = "import sys; from benchmark.cli import SECTIONS, main; sys.exit(main(['list']))"
+    command = "import sys; from benchmark.cli import main; sys.exit(main(['list']))"
     with subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout and process.stderr
         process.stdout.close()
