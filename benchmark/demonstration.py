@@ -16,6 +16,7 @@ from typing import Any, Literal
 import matplotlib.figure
 import numpy as np
 
+from benchmark import demonstrations, registry
 from benchmark.cells import digest
 from benchmark.environment import environment
 from benchmark.errors import UserError, unknown
@@ -87,6 +88,16 @@ class Experiment:
         """What the id is a hash of: profiles with equal settings share their record."""
         settings = {name: list(v) if isinstance(v, tuple) else v for name, v in self.settings.items()}
         return {"demonstration": self.demonstration.id, "settings": settings, "seeds": list(self.seeds)}
+
+    @staticmethod
+    def of(identity: Mapping[str, Any]) -> Experiment:
+        """The experiment of that ``identity()``. ``ValueError`` where no profile of today has these settings."""
+        known = {d.id: d for d in registry.values_in(demonstrations) if isinstance(d, Demonstration)}
+        demonstration, seeds = known[identity["demonstration"]], tuple(identity["seeds"])
+        for profile in demonstration.profiles:
+            if (found := Experiment(demonstration, profile, seeds)).identity() == identity:
+                return found
+        raise ValueError(f"no profile of {demonstration.id} has these settings")
 
     @property
     def id(self) -> str:

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +20,8 @@ from packaging.requirements import Requirement
 
 from benchmark.cells import Block, Cell
 from benchmark.claims import NoLocks, claimed, holder, is_claimed
+from benchmark.demonstration import Experiment, is_stale
+from benchmark.demonstration import read as read_experiment
 from benchmark.environment import processor
 from benchmark.errors import UserError
 from benchmark.records import Record, Store
@@ -141,29 +143,49 @@ def results(store: Store) -> Iterator[Finding]:
         return
     yield from _access(store)
     records: dict[Cell, Record] = {}
+    experiments: list[tuple[Experiment, Record]] = []
     left: dict[str, list[Path]] = {}
     for path in sorted(p for p in (store.folder / "records").rglob("*") if p.is_file()):
         if path.name.startswith("."):
             left.setdefault("left by writers that were killed", []).append(path)
         elif path.suffix == ".json":
             try:
-                cell = store.cell_at(path)
-                record = store.read(cell)
-                assert record is not None
-                if record.samples:
-                    store.samples(cell, record)
-                store.frames(cell, record)
+                if path.parents[1] == store.folder / "records":
+                    experiment = store.subject_at(path, Experiment.of)
+                    experiments.append((experiment, read_experiment(experiment, store)))
+                else:
+                    cell = store.cell_at(path)
+                    records[cell] = _sound(cell, store)
             except UserError as error:
                 yield Finding("wrong", str(error))
-            else:
-                records[cell] = record
         elif not path.with_name(path.name.partition(".")[0] + ".json").exists():
             left.setdefault("samples without a record", []).append(path)
     yield from _records(records, store)
+    yield from _experiments(experiments, store)
     yield from _unfinished(store, records, left)
     for what, paths in left.items():
         names = ", ".join(str(path) for path in paths[:_NAMED]) + (" and more" if len(paths) > _NAMED else "")
         yield Finding("note", f"{len(paths)} files {what}, which can be deleted: {names}")
+
+
+def _sound(cell: Cell, store: Store) -> Record:
+    """A cell's record, if the files beside it are the record's. Weights may be elsewhere, as no repository has them."""
+    record = store.read(cell)
+    assert record is not None
+    if record.samples:
+        store.samples(cell, record)
+    store.frames(cell, record)
+    if record.weights and store.path(cell).with_suffix(".safetensors").exists():
+        store.weights(cell, record)
+    return record
+
+
+def _experiments(experiments: Sequence[tuple[Experiment, Record]], store: Store) -> Iterator[Finding]:
+    if experiments:
+        yield Finding("ok", f"{len(experiments)} demonstrations")
+    for experiment, record in experiments:
+        if is_stale(experiment, record):
+            yield Finding("note", f"{experiment.name} is older than its code; {experiment.command(store)} --redo-stale")
 
 
 def _access(store: Store) -> Iterator[Finding]:

@@ -44,12 +44,13 @@ _LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Kept:
-    """A record with its samples, as a value."""
+    """A record with its samples and weights, as a value."""
 
     cell: Cell
     record: Record
     samples: np.ndarray | None
     frames: np.ndarray | None
+    weights: dict[str, torch.Tensor] | None
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class RayEngine:
         still = still_left(block, store).pending
         for kept in answer.kept:
             if kept.cell in still:
-                store.write(kept.cell, kept.record, kept.samples, kept.frames)
+                store.write(kept.cell, kept.record, kept.samples, kept.frames, kept.weights)
         assert answer.result is not None
         return answer.result
 
@@ -242,7 +243,8 @@ def _kept(store: Store, block: Block) -> Iterator[Kept]:
         record = store.read(cell)
         if record:
             samples = store.samples(cell, record) if record.samples else None
-            yield Kept(cell, record, samples, store.frames(cell, record))
+            weights = store.weights(cell, record) if record.weights else None
+            yield Kept(cell, record, samples, store.frames(cell, record), weights)
 
 
 def _steps(board: Any) -> list[Progress]:

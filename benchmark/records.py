@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 import safetensors.torch
@@ -40,6 +40,9 @@ class Subject(Protocol):
 
     def identity(self) -> dict[str, Any]:
         """All that the numbers depend on besides code and hardware."""
+
+
+S = TypeVar("S", bound=Subject)
 
 
 @dataclass(frozen=True)
@@ -157,14 +160,18 @@ class Store:
 
     def cell_at(self, path: Path) -> Cell:
         """The cell of the record in that file. Raises ``UserError`` where there is none, or one of another place."""
+        return self.subject_at(path, Cell.of)
+
+    def subject_at(self, path: Path, of: Callable[[Mapping[str, Any]], S]) -> S:
+        """What the record in that file is of, as ``of`` makes it from its identity."""
         try:
-            cell = Cell.of(json.loads(path.read_text(encoding="utf-8"))["cell"])
-            belongs = self.path(cell)
+            subject = of(json.loads(path.read_text(encoding="utf-8"))["cell"])
+            belongs = self.path(subject)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _damaged(path, "cut short or no record") from error
         if belongs != path:
             raise _damaged(path, "not where its cell belongs")
-        return cell
+        return subject
 
     def samples(self, cell: Cell, record: Record) -> np.ndarray:
         """The final samples, ``[n, d]`` float32 in original units; ``UserError`` if they are not the record's."""

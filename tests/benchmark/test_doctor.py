@@ -43,6 +43,30 @@ def snapshot(store: Store) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in store.folder.rglob("*") if path.is_file()}
 
 
+def test_demonstrations_are_looked_at_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["run", "--figure", "theory-transport-plan", "--results", str(store.folder)]) == 0
+    assert "1 demonstrations" in said(store, "ok")
+    (path,) = store.folder.glob("records/theory-*/*.json")
+    monkeypatch.setattr(doctor, "is_stale", lambda experiment, record: True)
+    assert any(line.startswith("theory-transport-plan-short is older than its code; ") for line in said(store, "note"))
+    path.write_text(path.read_text().replace("2.0", "3.0"))
+    assert any("edited after it was written" in line for line in said(store, "wrong"))
+    path.write_text(path.read_text().replace("theory-transport-plan", "theory-of-everything"))
+    assert any("no record" in line for line in said(store, "wrong"))
+
+
+def test_weights_that_are_elsewhere_are_no_trouble_and_other_ones_are(store: Store) -> None:
+    protocol = dataclasses.replace(PROTOCOL, networks="metz-k4", epochs=1, samples=20, width=1, batch_size=8)
+    cell = Cell("digits", "gan", protocol, 0)
+    run_blocks(to_do(store, [cell]), store, lambda progress: None, "cpu")
+    weights = store.path(cell).with_suffix(".safetensors")
+    content = weights.read_bytes()
+    weights.unlink()
+    assert not said(store, "wrong")
+    weights.write_bytes(content[:-1] + b"x")
+    assert any("not the weights that the record names" in line for line in said(store, "wrong"))
+
+
 def test_a_sound_folder(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     before = snapshot(store)
     assert main(["doctor", "--results", str(store.folder)]) == 0
