@@ -267,11 +267,11 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
     if isinstance(table, NetworkTable):
         if methods or datasets or args.method or args.set or text:
             raise UserError(f"table {table.id} trains nothing: --methods, --method, --set and --seeds do not apply")
-        select(table.of, profile=args.profile or "paper", reading=args.reading)
+        select(table.of, profile="paper" if args.profile is None else args.profile, reading=args.reading)
         return table
     chosen = select(
         table,
-        profile=args.profile or "paper",
+        profile="paper" if args.profile is None else args.profile,
         reading=args.reading,
         methods=methods,
         own=args.method,
@@ -309,7 +309,7 @@ def _experiment(args: argparse.Namespace) -> Experiment | None:
             option = f"--{name.replace('_', '-')}"
             raise UserError(f"{option} means nothing to {found.id}, which is no table; it takes --profile and --seeds")
     seeds = parse_seeds(args.seeds) if args.seeds is not None else None
-    return choose(found, args.profile or USUAL_PROFILE, seeds)
+    return choose(found, USUAL_PROFILE if args.profile is None else args.profile, seeds)
 
 
 def _switches(args: argparse.Namespace) -> list[str]:

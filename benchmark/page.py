@@ -58,6 +58,7 @@ def finish(picture: matplotlib.figure.Figure, title: str, small_print: Sequence[
 
 def save(picture: matplotlib.figure.Figure, folder: Path, name: str) -> list[Path]:
     """Write ``NAME.png`` and ``NAME.svg``; the same picture gives the same bytes."""
+    _settle(picture)
     contents = {f"{name}.png": _as_png(picture), f"{name}.svg": _as_svg(picture)}
     for file, content in contents.items():
         write_atomically(folder / file, content)
@@ -94,6 +95,19 @@ def _add_small_print(picture: matplotlib.figure.Figure, lines: Sequence[str]) ->
         va="bottom",
         parse_math=False,
     )
+
+
+def _settle(picture: matplotlib.figure.Figure) -> None:
+    """Lay the page out once and round where things stand: the last bits of the solver's answer change from run to run,
+    and with them ids in an SVG file."""
+    picture.draw_without_rendering()
+    picture.set_layout_engine("none")
+    for ax in picture.axes:
+        left, bottom, width, height = (round(value, 6) for value in ax.get_position(original=True).bounds)
+        ax.set_position((left, bottom, width, height))
+    for text in picture.texts:
+        x, y = text.get_position()
+        text.set_position((round(x, 6), round(y, 6)))
 
 
 def _as_png(picture: matplotlib.figure.Figure) -> bytes:

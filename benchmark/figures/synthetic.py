@@ -192,14 +192,15 @@ def latents_of(cell: Cell) -> Array:
 def reconstruct(samples: Array, latents: Array, points: Array) -> Array:
     """``F(points)`` for a small network fitted to ``samples -> latents`` by least squares."""
     network = MLP("figure", samples.shape[1], latents.shape[1], seeds=(0,), hidden=2, width=_FIT_WIDTH)
-    x, z = torch.from_numpy(samples).unsqueeze(0), torch.from_numpy(latents).unsqueeze(0)
+    # In PyTorch's own memory: products of NumPy's, which begins anywhere, differ in their last bits.
+    x, z = torch.tensor(samples).unsqueeze(0), torch.tensor(latents).unsqueeze(0)
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
     for _ in range(_FIT_STEPS):
         optimizer.zero_grad()
         squared_distance(network(x), z).sum().backward()
         optimizer.step()
     with torch.no_grad():
-        return network(torch.from_numpy(points).unsqueeze(0))[0].numpy()
+        return network(torch.tensor(points).unsqueeze(0))[0].numpy()
 
 
 def draw_steps(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
