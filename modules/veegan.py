@@ -23,6 +23,8 @@ class VEEGAN(AdversarialModule):
     reconstruction_weight: of the likelihood, 1 in the notebook.
     likelihood: its squares are summed over the noise's coordinates (``sum``, the Gaussian's) or averaged (``mean``).
     extra_noise: normal inputs of the generator that nobody reconstructs, 1 in the notebook.
+    codes: the reconstructor's distribution N(F(x), I) is what the discriminator sees of data, as in the notebook
+        (``sampled``), or its ``mean``, which no noise hides from a discriminator.
     """
 
     name = "veegan"
@@ -37,6 +39,7 @@ class VEEGAN(AdversarialModule):
         reconstruction_weight: float = 1.0,
         likelihood: Literal["sum", "mean"] = "sum",
         extra_noise: int = 1,
+        codes: Literal["sampled", "mean"] = "sampled",
     ) -> None:
         super().__init__(training, data_shape, seeds)
         latent = training.latent_dim
@@ -44,7 +47,7 @@ class VEEGAN(AdversarialModule):
         self.reconstructor = self.build_reader("reconstructor", latent)
         self.discriminator = self.build_reader("discriminator", 1, extra=latent)
         self.reconstruction_weight, self.likelihood = reconstruction_weight, likelihood
-        self.extra_noise = extra_noise
+        self.extra_noise, self.codes = extra_noise, codes
 
     @property
     def noise_dim(self) -> int:
@@ -59,9 +62,13 @@ class VEEGAN(AdversarialModule):
         return self.generator(torch.cat([z, self.random("extra", z, "normal", self.extra_noise)], 2))
 
     def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
-        """-log D(z, G(z)) - log(1 - D(F(x), x)): the generated pair is labelled 1 (Eq. 6 and Alg. 1, line 7)."""
+        """-log D(z, G(z)) - log(1 - D(f, x)), f from N(F(x), I): the generated pair is labelled 1 (Eq. 6 and Alg. 1,
+        line 7)."""
         with torch.no_grad():
-            pairs = (self.made(z), z), (x, self.reconstructor(x))
+            code = self.reconstructor(x)
+            if self.codes == "sampled":
+                code = code + self.random("code", x, "normal", z.shape[2])
+            pairs = (self.made(z), z), (x, code)
         generated, inferred = together(self.discriminator.logits, *pairs)
         return says_real(generated) + says_fake(inferred)
 

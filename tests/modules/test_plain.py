@@ -205,7 +205,8 @@ def plain_veegan(module: VEEGAN, data: list[torch.Tensor]) -> list[list[float]]:
     for i, x in enumerate(data):
         z, extra = latents("z", i), latents("extra", i, distribution="normal", dim=1)
         made = g(torch.cat([z, extra], 1)).sigmoid()
-        pair, data_pair = torch.cat([made, z], 1), torch.cat([x, f(x)], 1)
+        code = torch.distributions.Normal(f(x), 1.0).mean + latents("code", i, distribution="normal", dim=z.shape[1])
+        pair, data_pair = torch.cat([made, z], 1), torch.cat([x, code], 1)
         loss_d = bce(d(pair.detach()), 1) + bce(d(data_pair.detach()), 0)
         # Constants of the Gaussian's likelihood have no gradient: it is 0.5 |z - F(G(z))|^2 that is reported.
         likelihood = torch.distributions.Normal(f(made), 1.0).log_prob(z).sum(1).mean() + math.log(2 * math.pi)
