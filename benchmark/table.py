@@ -188,8 +188,9 @@ class Selection:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Those of the chosen data sets and features."""
-        chosen = (c for c in self.table.columns if not c.dataset or c.dataset in self.datasets)
+        """Those of the features, and of the chosen data sets that a row is trained on."""
+        trained = {name for row in self.rows for name in self.datasets_of(row)}
+        chosen = (c for c in self.table.columns if not c.dataset or c.dataset in trained)
         return tuple(self._counted(c) for c in chosen if c.features in ("", self.features))
 
     @property

@@ -131,6 +131,14 @@ def test_a_row_that_is_not_trained_on_a_data_set_is_left_out_of_its_part(tmp_pat
     assert len(frame[(frame["row"] == "gan") & frame["column"].str.startswith("synth1200")]) == 7
 
 
+def test_a_row_alone_has_the_columns_of_the_data_sets_that_it_is_trained_on(tmp_path: Path) -> None:
+    chosen = choose(veegan.TABLE_1, methods=["gaan_2"])
+    store = Store(tmp_path)
+    fill_store(store, chosen)
+    assert {column.dataset for column in chosen.columns} == {"ring8", "grid25"}
+    assert {name.partition("/")[0] for name in fill(chosen, store).frame["column"]} == {"ring8", "grid25"}
+
+
 def test_jsd_stands_beside_the_print_without_a_verdict(tmp_path: Path) -> None:
     chosen = choose(aeis.TABLE_1, methods=["aeis"], seeds=[0, 1, 2])
     store = Store(tmp_path)
