@@ -452,7 +452,10 @@ def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, cons
     with _engine(args, console) as engine:
         estimates = estimate(blocks, store, args.accelerator)
         left = sum(e.seconds_left for e in estimates.values()) / min(len(blocks), engine.workers)
-        console.print(f"{cells} cells to train, about {duration(left)} {engine.where}", highlight=False, soft_wrap=True)
+        line = f"{cells} cells to train, about {duration(left)} {engine.where}"
+        if args.engine != "ray" and len(blocks) > 1 and (os.cpu_count() or 1) > 1:
+            line += ", one block after another; --engine ray trains one on each core or GPU"
+        console.print(line, highlight=False, soft_wrap=True)
         with watching(blocks, estimates, console, engine.workers) as watcher:
             outcome = run_blocks(blocks, store, watcher, args.accelerator, engine, watcher.settled)
     for block, reason in outcome.failed:
