@@ -144,6 +144,8 @@ def make_parser() -> Parser:
         add = made[verb].add_argument
         add("--engine", choices=list(ENGINES), help="one block after another (default), or each a task of Ray")
         add("--devices", type=_positive, metavar="N", help="train on N GPUs of this machine, or N cores; by Ray")
+        if verb == "run":
+            add("--strategy", choices=("ddp",), help="--devices share the batches of each block instead of the blocks")
         add("--address", metavar="ADDRESS", help="of a Ray cluster that runs, as 10.0.0.1:6379, or auto")
         add("--gpus-per-block", type=_share, metavar="X", help="with Ray, 0.25 for four blocks on a GPU; default: 1")
     made["verify"].add_argument("--epochs", type=_positive, default=1, metavar="N", help="to train again; default: 1")
@@ -413,6 +415,7 @@ def _run(args: argparse.Namespace) -> int:
 
     if experiment := _experiment(args):
         return _run_experiment(experiment, args)
+    _share_batches(args)
     chosen = _selection(args)
     _check_engine(args)
     _shard(args)
@@ -440,12 +443,17 @@ def _run(args: argparse.Namespace) -> int:
 
 def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, console: Console) -> tuple[bool, list[str]]:
     """Train blocks under a progress display: whether any failed, and what took how long."""
+    from benchmark.devices import check_devices
     from benchmark.estimate import estimate
     from benchmark.progress import duration, watching
     from benchmark.runner import run_blocks
 
     if not blocks:
         return False, ["everything was done already"]
+    for block in blocks:
+        check_devices(block.first, args.accelerator)
+        if args.engine == "ray" and block.first.protocol.world_size > 1:
+            raise UserError("Ray trains a block on one device; leave --engine ray or --strategy ddp out")
     _set_threads(args)
     began = time.monotonic()
     cells = sum(len(block.pending) for block in blocks)
@@ -464,6 +472,20 @@ def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, cons
     spent = [f"  {method}: {duration(taken)}" for method, taken in outcome.seconds.items() if taken]
     spent += [f"  {outcome.elsewhere} blocks were trained by other processes"] if outcome.elsewhere else []
     return bool(outcome.failed), [*spent, f"trained for {duration(time.monotonic() - began)}"]
+
+
+def _share_batches(args: argparse.Namespace) -> None:
+    """``--devices N --strategy ddp`` is a protocol of its own; on processors the devices share the cores."""
+    import torch
+
+    if not args.strategy:
+        return
+    if not args.devices:
+        raise UserError("--strategy ddp on how many devices? add --devices N")
+    args.set = [*args.set, f"protocol.world_size={args.devices}"]
+    if args.accelerator == "cpu" or not torch.cuda.is_available():
+        args.threads = args.threads or max(1, torch.get_num_threads() // args.devices)
+    args.devices = None
 
 
 def _check_engine(args: argparse.Namespace) -> None:

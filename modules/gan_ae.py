@@ -12,6 +12,7 @@ from torch import Tensor
 from modules.base import AdversarialModule, Training, Update
 from modules.losses import per_seed, says_fake, says_real
 from modules.networks import MLP, together
+from modules.ranks import across
 
 #: Summed logistic loss of a discriminator that cannot tell: D = 1/2 everywhere.
 EQUILIBRIUM = 2 * math.log(2)
@@ -47,6 +48,7 @@ class GANAE(AdversarialModule):
     """
 
     name = "gan-ae"
+    couples = ("discrimination",)
     samplers = ("generator", "encoder", "code_mean", "code_factor")
 
     code_mean: Tensor
@@ -99,7 +101,7 @@ class GANAE(AdversarialModule):
             rebuilt = self.generator(self.encoder(x))
         real, fake = together(self.discriminator.logits, x, rebuilt)
         loss = says_real(real) + says_fake(fake)
-        self.discriminator_loss.lerp_(loss.detach().float(), 1 - _MEMORY)
+        self.discriminator_loss.lerp_(across(loss.detach().float()), 1 - _MEMORY)
         return loss
 
     def code_criticism(self, x: Tensor, z: Tensor) -> Tensor:
