@@ -257,21 +257,30 @@ def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto") -
 
     Raises ``Stopped`` after Ctrl-C, ``UserError`` for a checkpoint that does not fit, and whatever the method raises.
     """
-    cell, seeds = block.first, block.seeds
     checkpoint = store.checkpoint(block.id)
     check_checkpoint(block, store)
+    evaluation = fit(block, checkpoint, watch, accelerator)
+    _write_records(store, evaluation)
+    checkpoint.unlink(missing_ok=True)
+    if evaluation.stop:
+        raise Stopped
+
+
+def fit(
+    block: Block, checkpoint: Path, watch: Watch, accelerator: str = "auto", callbacks: Sequence[Callback] = ()
+) -> Evaluation:
+    """Train a block to the end, from the checkpoint if there is one: what there is to record. Raises as ``train``
+    does."""
+    cell, seeds = block.first, block.seeds
     module = make_module(cell, seeds)
     data = make_data(cell, seeds, module)
     evaluation = Evaluation(block, module, data, checkpoint, sources_of_cell(cell), watch)
     with quiet(), stoppable(evaluation):
         epochs = module.pretraining_epochs + cell.protocol.epochs
-        trainer = make_trainer(cell, [evaluation], accelerator, max_epochs=epochs)
+        trainer = make_trainer(cell, [*callbacks, evaluation], accelerator, max_epochs=epochs)
         resume = checkpoint if checkpoint.exists() else None
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-    _write_records(store, evaluation)
-    checkpoint.unlink(missing_ok=True)
-    if evaluation.stop:
-        raise Stopped
+    return evaluation
 
 
 def sources_of_cell(cell: Cell) -> str:
