@@ -25,7 +25,7 @@ from benchmark.errors import Stopped, UserError, unknown
 from benchmark.records import Store, write_atomically
 from benchmark.render import FORMATS, render
 from benchmark.runner import ENGINES
-from benchmark.table import NetworkTable, Selection, all_tables, find_table, select
+from benchmark.table import NetworkTable, Selection, Table, all_tables, find_table, select
 from datamodules.image_sets import MNIST
 from datamodules.images import DATA_VARIABLE, READERS, ImageSet, MissingData, download, read_images
 from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE, MissingWeights, load_extractor
@@ -40,6 +40,7 @@ VERBS = {
     "run": "train what a table or figure needs, then show it; stops and resumes freely",
     "show": "a table from stored results",
     "tune": "try every reading of a table on seeds of its own: which fits the printed values best",
+    "check": "whether a method, ours or yours, keeps what every table relies on",
     "verify": "train the first epochs of stored models again and compare every number",
     "reproduce": "train one stored model again, to its end, and compare the records bit for bit",
     "doctor": "check a results folder, the data, the devices and the libraries, and say what to do",
@@ -136,6 +137,8 @@ def make_parser() -> Parser:
         made[verb].add_argument("--shard", metavar="I/N", help="the I-th of N parts of the blocks, for job arrays")
     for verb in ("reproduce", "doctor"):
         made[verb].add_argument("--results", default="results", type=Path, metavar="DIR", help="default: results")
+    made["check"].add_argument("method", metavar="METHOD", help="package.module:Class, or a name; see list")
+    made["check"].add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="as for run")
     made["reproduce"].add_argument("cell", metavar="CELL", help="the name of a file under records/, or its beginning")
     made["reproduce"].add_argument("--threads", type=_positive, metavar="N", help="default: as many as it had")
     for verb in ("plan", "run", "tune", "classifier", "throughput"):
@@ -166,9 +169,13 @@ def make_parser() -> Parser:
         made[verb].add_argument("--precision", choices=("32-true", "bf16-mixed"), help="of training; default: 32-true")
     for verb in ("plan", "run", "show", "verify", "figure", "evaluate"):
         made[verb].add_argument("--features", choices=list(EXTRACTORS), help="what compares images; default: inception")
+    for verb in ("run", "show", "evaluate"):
+        made[verb].add_argument(
+            "--measure", action="append", default=[], metavar="MODULE:FUNCTION", help="of yours, beside; repeatable"
+        )
     for verb in ("plan", "run", "show", "verify", "reproduce", "figure", "evaluate"):
         made[verb].add_argument("--fid-weights", metavar="FILE", help=f"default: ${WEIGHTS_VARIABLE}, or a download")
-    made["evaluate"].add_argument("--dataset", metavar="NAME", required=True, help="see list")
+    made["evaluate"].add_argument("--dataset", metavar="NAME", required=True, help="see list, or package.module:NAME")
     made["evaluate"].add_argument(
         "--samples", metavar="FILE", required=True, type=Path, help=".npy .npz .pt .csv, or a folder of images"
     )
@@ -180,7 +187,7 @@ def _add_selection(parser: Parser) -> None:
     add = parser.add_argument
     add("--profile", help="how much is trained: paper (default; demonstrations: short), short, smoke")
     add("--reading", help="of the paper; default: the table's, see list")
-    add("--datasets", metavar="A,B", help="of a table with several; default: all")
+    add("--datasets", metavar="A,B", help="of a table with several, or any other; default: all")
     add("--methods", metavar="A,B", help="rows of the table; default: all")
     add(
         "--method", action="append", default=[], metavar="MODULE:CLASS", help="a class of yours beside them; repeatable"
@@ -264,11 +271,14 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
     text = getattr(args, "seeds", None)
     seeds = parse_seeds(text) if text is not None else None
     methods, datasets = _words(args, "methods"), _words(args, "datasets")
+    if isinstance(table, Table) and (drawn or args.verb == "throughput"):
+        for other in (name for name in datasets if name not in table.datasets):
+            raise unknown(f"data set of {table.id}", other, table.datasets)
     if drawn:
         methods, datasets = methods or drawn.rows, datasets or drawn.datasets
     if isinstance(table, NetworkTable):
-        if methods or datasets or args.method or args.set or text:
-            raise UserError(f"table {table.id} trains nothing: --methods, --method, --set and --seeds do not apply")
+        if methods or datasets or args.method or args.set or text or getattr(args, "measure", None):
+            raise UserError(f"table {table.id} trains nothing: --methods, --method, --set and the like do not apply")
         select(table.of, profile="paper" if args.profile is None else args.profile, reading=args.reading)
         return table
     chosen = select(
@@ -280,6 +290,7 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
         seeds=seeds,
         datasets=datasets,
         assignments=args.set + _switches(args),
+        measures=getattr(args, "measure", ()),
     )
     _check_accelerator(args)
     for part in chosen.datasets:
@@ -624,6 +635,18 @@ def _reproduce(args: argparse.Namespace) -> int:
     return 1 if found.differences else 0
 
 
+def _check(args: argparse.Namespace) -> int:
+    from benchmark.conformance import CHECKS, Case, examine
+
+    found = 0
+    for check, wrong in examine(Case.of(args.method, args.set)):
+        said = " ".join((check.__doc__ or "").split()).rstrip(".")
+        print(f"{'failed' if wrong else 'ok':<8}{said}" + (f": {wrong}" if wrong else ""), flush=True)
+        found += bool(wrong)
+    print(f"{args.method} keeps {len(CHECKS) - found} of {len(CHECKS)} promises")
+    return 1 if found else 0
+
+
 def _doctor(args: argparse.Namespace) -> int:
     from benchmark.doctor import examine
 
@@ -730,7 +753,7 @@ def _data(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from benchmark.cells import Protocol
-    from benchmark.evaluation import floor, measure
+    from benchmark.evaluation import floor, measure, measure_own
     from benchmark.samples import read_image_samples, read_samples
 
     _set_data(args)
@@ -744,6 +767,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         raise UserError(f"{args.samples}: {error}") from error
     if isinstance(target, ImageSet) and target.measures == "images":
         values |= floor(target, protocol, len(samples))
+    values |= {name: measure_own(name, target, samples) for name in args.measure}
     counts = ("registered_modes", "registered_points", "captured_modes", "captured_modes_literal", "modes")
     result = {k: None if v != v else int(v) if k in counts else v for k, v in values.items()} | {"n": len(samples)}
     if isinstance(target, ImageSet) and target.measures == "images":
@@ -797,6 +821,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "show": _show,
     "tune": _tune,
+    "check": _check,
     "verify": _verify,
     "reproduce": _reproduce,
     "doctor": _doctor,

@@ -12,7 +12,9 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor
 
+from benchmark import registry
 from benchmark.cells import Protocol
+from benchmark.errors import UserError
 from benchmark.registry import Target
 from datamodules.images import ImageSet, data_folder
 from datamodules.mixture import GaussianMixture
@@ -34,6 +36,17 @@ def measure(target: Target, protocol: Protocol, samples: Array) -> dict[str, Arr
     """Every measure of the data set, ``[S]`` each, for ``samples``: ``[S, n, d]`` in original units, or uint8 images
     ``[S, n, C, H, W]``."""
     return MEASURES[target.measures](target, protocol, samples)
+
+
+def measure_own(name: str, target: Target, samples: Array) -> float:
+    """A user's measure ``package.module:function`` of samples ``[n, ...]``; NaN where it has no value. ``UserError``
+    where it raises or gives no number."""
+    function = registry.measure(name)
+    try:
+        return float(function(samples, target))
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise UserError(f"--measure {name} on {target.name}: {type(error).__name__}: {said}") from error
 
 
 def measure_registered(mixture: GaussianMixture, protocol: Protocol, samples: Array) -> dict[str, Array]:

@@ -28,18 +28,27 @@ def entries(section: str) -> Iterator[tuple[str, Mapping[str, str]]]:
         yield "demonstrations (--figure)", {k: f.claim for k, f in figures.items() if not isinstance(f, Figure)}
     elif section == "methods":
         yield section, {name: _summary(method) for name, method in sorted(registry.methods().items())}
+        yield from _installed("methods")
     elif section == "networks":
         yield section, {name: family.source for name, family in families().items()}
     elif section == "datasets":
         yield "data sets", {name: target.source for name, target in sorted(registry.datasets().items())}
+        yield from _installed("datasets")
     elif section == "measures":
         printed = {c.measure: c.printed_title for table in reversed(trained) for c in table.columns}
         yield section, {name: f"beside {title}" if title else "" for name, title in printed.items()}
+        yield from _installed("measures")
     elif section == "engines":
         yield "engines (--engine)", ENGINES
     else:
         for table in trained:
             yield from _protocols(table)
+
+
+def _installed(kind: registry.Kind) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """What installed packages bring, not loaded: one that is broken must not take the list with it."""
+    if found := registry.installed(kind):
+        yield f"{kind} of installed packages", found
 
 
 def _protocols(table: Table) -> Iterator[tuple[str, Mapping[str, str]]]:

@@ -1,4 +1,5 @@
-"""What exists, by name: methods and data sets, found by looking into their folders."""
+"""What exists, by name: methods and data sets of the house, found by looking into their folders, and methods, data sets
+and measures of others, found by ``package.module:NAME`` or by the entry points of installed packages."""
 
 from __future__ import annotations
 
@@ -6,10 +7,13 @@ import importlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_args
+
+import numpy as np
 
 import datamodules
 import modules
@@ -20,6 +24,12 @@ from modules.base import AdversarialModule
 
 #: What samples can stand for.
 Target = GaussianMixture | ImageSet
+#: A measure that is not the house's: of samples ``[n, ...]`` in original units, or uint8 images ``[n, C, H, W]``, and
+#: of the data set that they stand for.
+Measure = Callable[[np.ndarray, Any], float]
+#: What can come from elsewhere.
+Kind = Literal["methods", "datasets", "measures"]
+_KINDS: dict[Kind, str] = {"methods": "method", "datasets": "data set", "measures": "measure"}
 
 
 def values_in(package: ModuleType) -> Iterator[Any]:
@@ -39,24 +49,60 @@ def datasets() -> dict[str, Target]:
     return {value.name: value for value in values_in(datamodules) if isinstance(value, (GaussianMixture, ImageSet))}
 
 
+def installed(kind: Kind) -> dict[str, str]:
+    """What installed packages offer in their entry-point group ``modecov.KIND``: names, and the ``package.module:NAME``
+    that each stands for. Names of the house come first."""
+    return {point.name: point.value for point in sorted(entry_points(group=f"modecov.{kind}"))}
+
+
+def full_name(kind: Kind, name: str) -> str:
+    """What an installed name stands for, so that one model has one id however it was asked for; other names as they
+    are."""
+    return name if ":" in name or name in _house(kind) else installed(kind).get(name, name)
+
+
 def method(name: str) -> type[AdversarialModule]:
-    """The method of that name, or a user's class ``package.module:Class``, also from the working directory."""
-    if ":" not in name:
-        known = methods()
-        if name not in known:
-            raise unknown("method", name, known)
-        return known[name]
+    """The method of that name, in the house or installed, or a user's class ``package.module:Class``."""
+    value = _find("methods", name)
+    if not (inspect.isclass(value) and issubclass(value, AdversarialModule)):
+        raise UserError(f"--method {name} is no method: it must be a class derived from modules.base.AdversarialModule")
+    return value
+
+
+def measure(name: str) -> Measure:
+    """A user's measure, ``package.module:function`` or installed."""
+    value = _find("measures", name)
+    if not callable(value):
+        raise UserError(f"--measure {name} is no measure: it must be a function of samples and their data set")
+    return value
+
+
+def load(what: str, name: str) -> Any:
+    """The object ``package.module:NAME``, also from the working directory; ``what`` says in errors who asked."""
     path, _, attribute = name.partition(":")
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
-        value = getattr(importlib.import_module(path), attribute)
+        return getattr(importlib.import_module(path), attribute)
     except Exception as error:
         said = " ".join(str(error).split())
-        raise UserError(f"cannot load --method {name}: {type(error).__name__}: {said}") from error
-    if not (inspect.isclass(value) and issubclass(value, AdversarialModule)):
-        raise UserError(f"--method {name} is no method: it must be a class derived from modules.base.AdversarialModule")
-    return value
+        raise UserError(f"cannot load {what} {name}: {type(error).__name__}: {said}") from error
+
+
+def _house(kind: Kind) -> Mapping[str, Any]:
+    """What this repository has of a kind; its own measures belong to its data sets."""
+    return {} if kind == "measures" else methods() if kind == "methods" else datasets()
+
+
+def _find(kind: Kind, name: str) -> Any:
+    house, others = _house(kind), installed(kind)
+    if name in house:
+        return house[name]
+    if ":" not in name and name not in others:
+        if kind == "measures" and not others:
+            raise UserError(f"unknown measure '{name}'; name a function of yours as package.module:function")
+        raise unknown(_KINDS[kind], name, [*house, *others])
+    return load(f"--{_KINDS[kind].replace(' ', '')}", others.get(name, name))
 
 
 def mixture(name: str) -> GaussianMixture:
@@ -69,11 +115,13 @@ def mixture(name: str) -> GaussianMixture:
 
 
 def dataset(name: str) -> Target:
-    """The data set of that name, or any folder of images as ``folder:PATH``."""
+    """The data set of that name, in the house or installed, a user's ``package.module:NAME``, or any folder of images
+    as ``folder:PATH``."""
     if name.startswith("folder:"):
         channels, height, width = read_images(name, "train")[0].shape[1:]
         return ImageSet(name, name, (channels, height, width), "a folder of images", "images")
-    known = datasets()
-    if name not in known:
-        raise unknown("data set", name, known)
-    return known[name]
+    value = _find("datasets", name)
+    if type(value) not in get_args(Target):
+        kinds = "datamodules.mixture.GaussianMixture or datamodules.images.ImageSet"
+        raise UserError(f"--dataset {name} is no data set: it must be a {kinds}")
+    return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from benchmark.cells import Cell, Protocol, digest
 from benchmark.errors import UserError
-from benchmark.evaluation import measure, measure_nearest
+from benchmark.evaluation import measure, measure_nearest, measure_own
 from benchmark.records import Record, Store
 from benchmark.registry import Target
 from benchmark.sources import sources_of_measures
@@ -127,6 +127,8 @@ def run_command(what: str, selection: Selection, store: Store, usual: Selection 
         words += ["--methods", ",".join(chosen)] if chosen else []
     for row in selection.rows:
         words += ["--method", row.id] if row.id not in known else []
+    for name in selection.measures:
+        words += ["--measure", name]
     if selection.datasets != usual.datasets:
         words += ["--datasets", ",".join(selection.datasets)]
     if selection.seeds != usual.seeds:
@@ -146,14 +148,15 @@ def file_name(selection: Selection, stem: str, usual: Selection | None = None) -
     name = f"{stem}-{selection.profile}-{selection.reading}"
     if selection == (usual or usual_of(selection)):
         return name
-    return f"{name}-{digest([cell.id for row in selection.rows for cell in selection.cells(row)])[:6]}"
+    content = [cell.id for row in selection.rows for cell in selection.cells(row)]
+    return f"{name}-{digest([*content, *selection.measures])[:6]}"
 
 
 def whole(selection: Selection) -> Selection:
     """All rows and seeds of the table where the selection is a part of them, else the selection itself."""
     default = usual_of(selection)
     part = set(selection.seeds) <= set(default.seeds) and {r.id for r in selection.rows} <= {r.id for r in default.rows}
-    part = part and len(selection.datasets) <= len(default.datasets)
+    part = part and set(selection.datasets) <= set(default.datasets) and not selection.measures
     return default if part and selection.settings == default.settings else selection
 
 
@@ -164,9 +167,11 @@ def fill(selection: Selection, store: Store) -> Sheet:
     if not any(found.values()):
         command = run_command(f"--table {table.id}", selection, store)
         raise UserError(f"nothing is stored for this in {store.folder}; first: {command}")
-    entries = [e for row in selection.rows for e in _row_entries(selection, row, found[row.id])]
+    entries = [e for row in selection.rows for e in _row_entries(selection, row, found[row.id], store)]
     known = {
-        dataset: known_samples(table.target(dataset), _any_protocol(selection, dataset), selection.seeds, store)
+        dataset: known_samples(
+            table.target(dataset), _any_protocol(selection, dataset), selection.seeds, store, selection.measures
+        )
         for dataset in _trained_on(selection)
     }
     for name in KNOWN:
@@ -179,7 +184,7 @@ def fill(selection: Selection, store: Store) -> Sheet:
     titles |= {"real": "real", "collapsed": collapsed, "spread": "spread"}
     return Sheet(
         name=file_name(selection, table.id),
-        title=table.title,
+        title=_title(selection),
         citation=table.citation,
         header=header(selection),
         columns=selection.columns,
@@ -188,6 +193,14 @@ def fill(selection: Selection, store: Store) -> Sheet:
         frame=pd.DataFrame([asdict(entry) for entry in entries]),
         footer=tuple(_footer(selection, entries, found)),
     )
+
+
+def _title(selection: Selection) -> str:
+    """The table's, or where its methods are trained on other data, that."""
+    table = selection.table
+    if set(selection.datasets) <= set(table.datasets):
+        return table.title
+    return f"Methods of {table.id} by its protocol on {', '.join(selection.datasets)}"
 
 
 def _trained_on(selection: Selection) -> list[str]:
@@ -205,16 +218,21 @@ def _records(selection: Selection, row: Row, store: Store) -> dict[Cell, Record]
     return {cell: record for cell, record in found if record is not None}
 
 
-def _row_entries(selection: Selection, row: Row, records: Mapping[Cell, Record]) -> list[Entry]:
+def _row_entries(selection: Selection, row: Row, records: Mapping[Cell, Record], store: Store) -> list[Entry]:
     entries = []
     for column in selection.columns:
         dataset = selection.dataset_of(column)
         if dataset not in selection.datasets_of(row):
             continue
-        here = [record for cell in selection.cells(row, dataset) if (record := records.get(cell))]
-        done = [record for record in here if record.status == "done"]
-        counts = [sum(record.status == status for record in here) for status in ("diverged", "failed")]
-        values = [value for record in done if (value := record.measures.get(column.measure)) is not None]
+        here = {cell: records[cell] for cell in selection.cells(row, dataset) if cell in records}
+        counts = [sum(record.status == status for record in here.values()) for status in ("diverged", "failed")]
+        done = {cell: record for cell, record in here.items() if record.status == "done"}
+        if column.measure in selection.measures:
+            target = selection.table.target(dataset)
+            found = [measure_own(column.measure, target, store.samples(*pair)) for pair in done.items()]
+            values = [value for value in found if math.isfinite(value)]
+        else:
+            values = [value for record in done.values() if (value := record.measures.get(column.measure)) is not None]
         entries.append(_entry(selection, row.id, column, values, _printed(row, column), *counts))
     return entries
 
@@ -258,12 +276,19 @@ def _entry(
 
 
 def known_samples(
-    target: Target, protocol: Protocol, seeds: Sequence[int], store: Store
+    target: Target, protocol: Protocol, seeds: Sequence[int], store: Store, own: Sequence[str] = ()
 ) -> dict[str, dict[str, list[float]]]:
     """The measures on samples of known quality, a set per seed: what a perfect, a collapsed, a careless model get.
 
     Those of images take a while and are kept in the store.
+    own: measures of the user beside them.
     """
+    if own:
+        found = known_samples(target, protocol, seeds, store)
+        for name, samples in _known(target, protocol, seeds):
+            values = {key: [measure_own(key, target, part) for part in samples] for key in own}
+            found[name] = found[name] | {k: [v for v in part if math.isfinite(v)] for k, part in values.items()}
+        return found
     if isinstance(target, GaussianMixture):
         return _measure_known(target, protocol, seeds)
     key: list[object] = [target.name, protocol.samples, list(seeds), sources_of_measures(target)]
@@ -273,20 +298,25 @@ def known_samples(
 
 
 def _measure_known(target: Target, protocol: Protocol, seeds: Sequence[int]) -> dict[str, dict[str, list[float]]]:
-    samplers = (
-        lambda rng: target.real(protocol.samples, rng),
-        lambda rng: target.collapsed(protocol.samples, rng, collapsed_modes(target)),
-        lambda rng: target.spread(protocol.samples, rng),
-    )
     found = {}
-    for name, sampler in zip(KNOWN, samplers, strict=True):
-        generators = [np.random.default_rng((*f"known {name} {target.name} ".encode(), seed)) for seed in seeds]
-        samples = np.stack([_as_drawn(sampler(g)) for g in generators])
+    for name, samples in _known(target, protocol, seeds):
         values = measure(target, protocol, samples)
         if isinstance(target, ImageSet):
             values |= measure_nearest(target, protocol, samples)
         found[name] = {key: [float(v) for v in value if np.isfinite(v)] for key, value in values.items()}
     return found
+
+
+def _known(target: Target, protocol: Protocol, seeds: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
+    """Samples of known quality, ``[S, n, ...]``, by name."""
+    samplers = (
+        lambda rng: target.real(protocol.samples, rng),
+        lambda rng: target.collapsed(protocol.samples, rng, collapsed_modes(target)),
+        lambda rng: target.spread(protocol.samples, rng),
+    )
+    for name, sampler in zip(KNOWN, samplers, strict=True):
+        generators = [np.random.default_rng((*f"known {name} {target.name} ".encode(), seed)) for seed in seeds]
+        yield name, np.stack([_as_drawn(sampler(g)) for g in generators])
 
 
 def _as_drawn(samples: np.ndarray) -> np.ndarray:

@@ -176,7 +176,11 @@ class NetworkTable:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a user chose of a table: the same for ``run``, ``plan``, ``show``, ``figure`` and ``throughput``."""
+    """What a user chose of a table: the same for ``run``, ``plan``, ``show``, ``figure`` and ``throughput``.
+
+    datasets: of the table's, and others that its rows are trained on by the table's protocol.
+    measures: the user's own, ``package.module:function``, taken of stored samples.
+    """
 
     table: Table
     profile: str
@@ -185,13 +189,30 @@ class Selection:
     seeds: tuple[int, ...]
     settings: Settings
     datasets: tuple[str, ...]
+    measures: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Those of the features, and of the chosen data sets that a row is trained on."""
+        """Those of the features, and of the chosen data sets that a row is trained on; then those of the user's own
+        measures."""
         trained = {name for row in self.rows for name in self.datasets_of(row)}
-        chosen = (c for c in self.table.columns if not c.dataset or c.dataset in trained)
-        return tuple(self._counted(c) for c in chosen if c.features in ("", self.features))
+        columns = [c for c in self.table.columns if self.dataset_of(c) in trained]
+        columns += [c for name in self.datasets if name not in self.table.datasets for c in self._columns_like(name)]
+        titles = {name: name.rpartition(":")[2].replace("_", " ") for name in self.measures}
+        parts = dict.fromkeys(column.dataset for column in columns)
+        columns += [Column(name, titles[name], None, None, 3, dataset=part) for part in parts for name in titles]
+        return tuple(self._counted(c) for c in columns if c.features in ("", self.features))
+
+    def _columns_like(self, dataset: str) -> list[Column]:
+        """Of a data set that the table does not have: the columns of the first one that is measured in the same way."""
+        kind = registry.dataset(dataset).measures
+        others = [table for table in all_tables().values() if isinstance(table, Table)]
+        for table in [self.table, *others]:
+            for part in table.datasets:
+                if table.target(part).measures == kind:
+                    same = [c for c in table.columns if (c.dataset or table.datasets[0]) == part]
+                    return [dataclasses.replace(c, dataset=dataset, printed_title=None) for c in same]
+        raise UserError(f"no table measures data like {dataset}")
 
     @property
     def features(self) -> str:
@@ -214,8 +235,9 @@ class Selection:
         return column.dataset or self.table.datasets[0]
 
     def datasets_of(self, row: Row) -> tuple[str, ...]:
-        """Those of the chosen data sets that a row is trained on."""
-        return tuple(name for name in self.datasets if not row.datasets or name in row.datasets)
+        """Those of the chosen data sets that a row is trained on: of those that are not the table's, all."""
+        limited = set(self.table.datasets) if row.datasets else set()
+        return tuple(name for name in self.datasets if name not in limited or name in row.datasets)
 
     def budget(self, dataset: str) -> float:
         """Share of the paper's training on a data set, in generator updates: the least of the rows."""
@@ -297,6 +319,7 @@ def select(
     seeds: Sequence[int] | None = None,
     datasets: Sequence[str] = (),
     assignments: Sequence[str] = (),
+    measures: Sequence[str] = (),
 ) -> Selection:
     """What the options of the command line choose; ``own`` are classes ``package.module:Class`` beside the rows."""
     reading = table.reading if reading is None else reading
@@ -305,19 +328,23 @@ def select(
     if reading not in table.readings:
         raise unknown("reading", reading, table.readings)
     rows = [table.row(name) for name in methods] if methods else [row for row in table.rows if not row.optional]
-    for name in own:
+    for name in (registry.full_name("methods", name) for name in own):
         registry.method(name)
         rows.append(Row(id=name, title=name.rpartition(":")[2], method=name))
     if len({row.id for row in rows}) < len(rows):
         raise UserError("a method is named twice in --methods or --method; name it once")
-    for name in datasets:
-        if name not in table.datasets:
-            raise unknown(f"data set of table {table.id}", name, table.datasets)
+    others = [registry.full_name("datasets", name) for name in datasets if name not in table.datasets]
+    for name in others:
+        if type(registry.dataset(name)) is not type(table.target(table.datasets[0])):
+            raise UserError(f"table {table.id} has networks for other data than {name}: points and images differ")
+    for name in measures:
+        registry.measure(name)
     settings = Settings.parse(assignments, [registry.method(row.method) for row in rows])
     usual = table.profiles[profile]
     chosen = tuple(seeds) if seeds is not None else tuple(range(usual.first_seed, usual.first_seed + usual.seeds))
-    wanted = tuple(name for name in table.datasets if not datasets or name in datasets)
-    selection = Selection(table, profile, reading, tuple(rows), chosen, settings, wanted)
+    wanted = (*(name for name in table.datasets if not datasets or name in datasets), *dict.fromkeys(others))
+    taken = tuple(dict.fromkeys(registry.full_name("measures", name) for name in measures))
+    selection = Selection(table, profile, reading, tuple(rows), chosen, settings, wanted, taken)
     if idle := [row.id for row in rows if not selection.datasets_of(row)]:
         raise UserError(f"{idle[0]} is not trained on {', '.join(wanted)} in table {table.id}; leave it or them out")
     return selection

@@ -261,27 +261,42 @@ def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto") -
 
     Raises ``Stopped`` after Ctrl-C, ``UserError`` for a checkpoint that does not fit, and whatever the method raises.
     """
-    cell, seeds = block.first, block.seeds
     checkpoint = store.checkpoint(block.id)
     check_checkpoint(block, store)
-    module = make_module(cell, seeds)
-    data = make_data(cell, seeds, module)
-    evaluation = Evaluation(block, module, data, checkpoint, sources_of_cell(cell), watch)
-    fit(evaluation, accelerator, cell.protocol.epochs, checkpoint if checkpoint.exists() else None)
+    evaluation = fit(block, checkpoint, watch, accelerator)
     _write_records(store, evaluation)
     checkpoint.unlink(missing_ok=True)
     if evaluation.stop:
         raise Stopped
 
 
-def fit(evaluation: Evaluation, accelerator: str, epochs: int, checkpoint: Path | None = None) -> None:
+def fit(
+    block: Block, checkpoint: Path, watch: Watch, accelerator: str = "auto", callbacks: Sequence[Callback] = ()
+) -> Evaluation:
+    """Train a block to the end, from the checkpoint if there is one: what there is to record. Raises as ``train``
+    does."""
+    cell, seeds = block.first, block.seeds
+    module = make_module(cell, seeds)
+    data = make_data(cell, seeds, module)
+    evaluation = Evaluation(block, module, data, checkpoint, sources_of_cell(cell), watch)
+    advance(evaluation, accelerator, cell.protocol.epochs, checkpoint if checkpoint.exists() else None, callbacks)
+    return evaluation
+
+
+def advance(
+    evaluation: Evaluation,
+    accelerator: str,
+    epochs: int,
+    checkpoint: Path | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> None:
     """Train a block, from that checkpoint, until ``epochs`` of its protocol are done, on the protocol's devices."""
     block, module = evaluation.block, evaluation.module
     cell, epochs = block.first, module.pretraining_epochs + epochs
     check_devices(cell, accelerator)
     words = (cell, block.seeds, accelerator, epochs, checkpoint)
     with quiet(), stoppable(evaluation), companions(cell.protocol.world_size, accompany, *words) as strategy:
-        trainer = make_trainer(cell, [evaluation], accelerator, strategy, max_epochs=epochs)
+        trainer = make_trainer(cell, [*callbacks, evaluation], accelerator, strategy, max_epochs=epochs)
         trainer.fit(module, evaluation.data, ckpt_path=checkpoint, weights_only=True)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 
-from modules.aeis import AEIS
+from benchmark.conformance import descend, elsewhere, same, state
+from benchmark.conformance import iterate_alone as use
 from modules.base import AdversarialModule
-from modules.gan_hungarian import GANHungarian
+
+__all__ = ["EPS", "batches", "descend", "elsewhere", "run_iterations", "same", "state", "use"]
 
 #: A critic's last bias has gradient 0 up to rounding, which Adam's usual epsilon blows up to steps of full size.
 EPS = 1e-4
@@ -28,38 +27,7 @@ def run_iterations(module: AdversarialModule, data: list[Tensor]) -> np.ndarray:
     optimizers = module.configure_optimizers()
     for optimizer in optimizers:
         optimizer.param_groups[0]["eps"] = EPS
-    module.optimizers = lambda: optimizers
-    module.manual_backward = lambda loss, **words: loss.backward(**words)
+    use(module, optimizers)
     for draws in data:
         module.iterate(draws)
     return torch.stack(list(module.take_losses().values()), 1).numpy()
-
-
-def use(module: AdversarialModule, optimizers: list[torch.optim.Optimizer]) -> None:
-    """Iterate without a trainer."""
-    module.optimizers = lambda: optimizers
-    module.manual_backward = lambda loss, **words: loss.backward(**words)
-
-
-def descend(module: AdversarialModule, rate: float = 0.1) -> None:
-    """Plain gradient descent, whose steps are the gradients."""
-    module.training_setup = dataclasses.replace(module.training_setup, lr=rate)
-    steps = module.pretraining_steps + module.steps
-    use(module, [torch.optim.SGD(p, lr=rate, foreach=False) for _, p in steps])
-
-
-def go_elsewhere(module: AdversarialModule) -> FakeTensorMode:
-    """Put a module on a device that is told apart from the CPU; inside the mode that is returned, nothing is computed.
-
-    ``meta`` stands for ``cuda``, whose fake tensors go backward only where there is a driver.
-    """
-    if isinstance(module, AEIS):
-        # What goes through SciPy is left out.
-        module.prepare()
-        module.pairs = lambda real, fake: (torch.zeros_like(real[..., 0]).long(), torch.ones_like(real[..., 0]))
-    if isinstance(module, GANHungarian):
-        module.partners = lambda x, sample: torch.zeros_like(x[..., 0]).long()
-    module.to("meta")
-    module._steps = module._pretraining_steps = None
-    descend(module)
-    return FakeTensorMode(allow_non_fake_inputs=True)

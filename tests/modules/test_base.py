@@ -1,4 +1,5 @@
-"""The base class, on every registered method: seeds, updates, noise, learning rates, sampling, devices."""
+"""The base class: seeds, updates, noise, learning rates, sampling. What every method must keep is in
+``benchmark.conformance``."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import kstest
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmark.registry import methods
 from modules import noise
@@ -20,7 +21,7 @@ from modules.networks import NETWORKS, MLPFamily
 from modules.noise import Noise
 from modules.wgan_gp import WGANGP
 
-from .steps import batches, descend, go_elsewhere, run_iterations, use
+from .steps import batches, descend, run_iterations, same, state, use
 
 METHODS = methods()
 SIZE = 16
@@ -46,14 +47,6 @@ def build(
 
 def data(module: AdversarialModule, iterations: int = 3, size: int = SIZE) -> list[Tensor]:
     return batches(iterations, draws=module.draws_per_iteration, seeds=len(module.seeds), size=size)
-
-
-def state(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.named_parameters()}
-
-
-def same(a: dict[str, Tensor], b: dict[str, Tensor], slots: Any = slice(None)) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[name][slots], b[name][slots]) for name in a)
 
 
 class Event(NamedTuple):
@@ -97,33 +90,6 @@ def watch(module: AdversarialModule) -> list[Event]:
 # The seeds axis -----------------------------------------------------------------------------------------------------
 
 
-@every_method
-def test_parameters_of_one_seed_get_no_gradient_from_another(method: type[AdversarialModule]) -> None:
-    module = build(method, (0, 3, 5))
-    x = data(module, 1)[0][0]
-    parameters = list(module.parameters())
-    for update, moved in module.steps:
-        loss = update.loss(x, module._latents(x))
-        assert loss.shape == (3,)
-        gradients = torch.autograd.grad(loss[1], parameters, allow_unused=True)
-        for gradient in gradients:
-            assert gradient is None or not gradient[[0, 2]].any()
-        own = torch.autograd.grad(update.loss(x, module._latents(x))[1], moved)
-        assert all(gradient[1].any() for gradient in own[::2]), "every weight that is moved has a gradient"
-
-
-@every_method
-def test_initial_weights_of_a_seed_do_not_depend_on_neighbours_or_slot(method: type[AdversarialModule]) -> None:
-    pair, alone, three = (state(build(method, seeds)) for seeds in ((0, 3), (3,), (3, 7, 3)))
-    for name, value in alone.items():
-        assert torch.equal(pair[name][1], value[0])
-        assert torch.equal(three[name][0], value[0])
-        assert torch.equal(three[name][2], value[0])
-        if name.endswith("weight"):
-            assert (pair[name][0] != pair[name][1]).all()
-            assert (three[name][1] != value[0]).all()
-
-
 def test_networks_of_one_role_and_size_start_equal_in_every_method() -> None:
     built = [build(method) for method in METHODS.values()]
     generators = [state(module.generator) for module in built if module.noise_dim == 2]
@@ -153,35 +119,6 @@ def test_weights_start_with_the_std_of_he_and_biases_at_zero(inputs: int) -> Non
 
 
 @every_method
-def test_a_seed_whose_loss_is_nan_leaves_the_others_alone(method: type[AdversarialModule]) -> None:
-    sound, broken = build(method, (0, 3, 5)), build(method, (0, 3, 5))
-    clean = data(sound, 4)
-    dirty = [x.clone() for x in clean]
-    dirty[1][:, 1] = torch.nan
-    losses, expected = run_iterations(broken, dirty), run_iterations(sound, clean)
-    np.testing.assert_array_equal(losses[:, :, [0, 2]], expected[:, :, [0, 2]])
-    assert np.isfinite(losses[0]).all()
-    assert np.isnan(losses[1:, 0, 1]).all()
-    assert same(state(broken), state(sound), [0, 2])
-    assert all(value[[0, 2]].isfinite().all() for value in state(broken).values())
-    assert any(value[1].isnan().any() for value in state(broken).values())
-
-
-@every_method
-@pytest.mark.parametrize("width", [3, 4])
-def test_training_a_seed_is_the_same_beside_other_neighbours(method: type[AdversarialModule], width: int) -> None:
-    one, other = build(method, (0, 3, 5, 6)[:width]), build(method, (8, 3, 0, 0)[:width])
-    x = data(one)
-    changed = [draws.clone() for draws in x]
-    for draws in changed:
-        draws[:, 0], draws[:, 2:] = 0.1, 0.9
-    first, second = run_iterations(one, x), run_iterations(other, changed)
-    np.testing.assert_array_equal(first[:, :, 1], second[:, :, 1])
-    assert (first[:, :, 0] != second[:, :, 0]).any()
-    assert same(state(one), state(other), [1])
-
-
-@every_method
 @pytest.mark.parametrize("width", [2, 4, 8])
 def test_training_a_seed_is_the_same_in_any_slot(method: type[AdversarialModule], width: int) -> None:
     """At widths that are powers of two: at others, slots fall on different lanes of a processor's vectors."""
@@ -195,27 +132,6 @@ def test_training_a_seed_is_the_same_in_any_slot(method: type[AdversarialModule]
 
 
 # Updates ------------------------------------------------------------------------------------------------------------
-
-
-@every_method
-def test_each_update_moves_the_networks_that_it_names_and_no_others(method: type[AdversarialModule]) -> None:
-    module = build(method)
-    names = {id(p): name.partition(".")[0] for name, p in module.named_parameters()}
-    use(module, module.configure_optimizers())
-    step, seen = module._step, []
-
-    def stepped(optimizer: torch.optim.Optimizer, update: Update) -> None:
-        before = state(module)
-        step(optimizer, update)
-        after = state(module)
-        seen.append({name.partition(".")[0] for name in after if not torch.equal(before[name], after[name])})
-
-    module._step = stepped
-    module.iterate(data(module, 1)[0])
-    named = [{names[id(p)] for network in u.moves for p in network.parameters()} for u in module.updates()]
-    assert seen == [named[i] for i, u in enumerate(module.updates()) for _ in range(u.times)]
-    before = {names[id(p)] for _, parameters in module.pretraining_steps for p in parameters}
-    assert before.union(*named) == set(names.values()), "every network is moved by some update"
 
 
 @every_method
@@ -281,20 +197,6 @@ def test_the_second_loss_sees_the_first_step_unless_both_move_at_once(method: ty
 def test_ali_moves_both_sides_at_once() -> None:
     assert ALI.simultaneous
     assert not GAN.simultaneous
-
-
-@every_method
-def test_losses_are_recorded_once_per_update_and_handed_over_once(method: type[AdversarialModule]) -> None:
-    module = build(method, (0, 3, 5))
-    assert module.take_losses() == {}
-    use(module, module.configure_optimizers())
-    for draws in data(module, 4):
-        module.iterate(draws)
-    losses = module.take_losses()
-    assert list(losses) == [update.loss.__name__ for update in module.updates()]
-    assert all(values.shape == (4, 3) for values in losses.values())
-    assert module.take_losses() == {}
-    assert module.iteration == 4
 
 
 def test_of_a_repeated_update_the_last_loss_is_recorded() -> None:
@@ -537,30 +439,6 @@ def generators(*seeds: int) -> list[np.random.Generator]:
     return [np.random.default_rng(seed) for seed in seeds]
 
 
-@every_method
-def test_samples_have_one_row_of_n_points_per_seed(method: type[AdversarialModule]) -> None:
-    module = build(method, (0, 3, 5))
-    for n in (1, 33):
-        samples = module.sample(n, generators(1, 2, 3))
-        assert samples.shape == (3, n, 2)
-        assert samples.dtype == torch.float32
-        assert not samples.requires_grad
-        assert samples.isfinite().all()
-        assert 0 <= samples.min() <= samples.max() <= 1
-
-
-@every_method
-def test_samples_depend_on_their_generators_alone(method: type[AdversarialModule]) -> None:
-    module = build(method)
-    first, again = module.sample(20, generators(1, 2)), module.sample(20, generators(1, 2))
-    other = module.sample(20, generators(1, 9))
-    assert torch.equal(first, again)
-    assert torch.equal(first[0], other[0])
-    assert not torch.equal(first[1], other[1])
-    advancing = generators(1, 2)
-    assert not torch.equal(module.sample(20, advancing), module.sample(20, advancing))
-
-
 @pytest.mark.parametrize("prior", ["uniform", "normal"])
 def test_samples_are_images_of_the_prior(prior: str) -> None:
     module = build(GAN, prior=prior)
@@ -568,29 +446,6 @@ def test_samples_are_images_of_the_prior(prior: str) -> None:
     z = module.sample(3_000, generators(1, 2)).numpy().ravel()
     reference = ("uniform", (-1, 2)) if prior == "uniform" else ("norm", ())
     assert kstest(z, *reference).pvalue > 1e-3
-
-
-@every_method
-def test_sampling_between_iterations_changes_nothing(method: type[AdversarialModule]) -> None:
-    watched, alone = build(method), build(method)
-    x = data(watched, 3)
-    torch.manual_seed(5)
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    use(watched, watched.configure_optimizers())
-    for draws in x:
-        watched.sample(50, generators(1, 2))
-        kept = state(watched)
-        watched.sample(7, generators(3, 4))
-        assert same(state(watched), kept)
-        watched.iterate(draws)
-    use(alone, alone.configure_optimizers())
-    for draws in x:
-        alone.iterate(draws)
-    assert same(state(watched), state(alone))
-    assert same(watched.take_losses(), alone.take_losses())
-    assert watched.iteration == 3
-    assert torch.equal(torch.get_rng_state(), before[0])
-    np.testing.assert_array_equal(np.random.get_state()[1], before[1])
 
 
 def test_sampling_is_in_evaluation_mode_and_leaves_every_module_in_its_own() -> None:
@@ -619,36 +474,6 @@ def test_sampling_is_in_evaluation_mode_and_leaves_every_module_in_its_own() -> 
     with pytest.raises(ValueError, match="no such luck"):
         module.sample(3, generators(1, 2))
     assert [m.training for m in module.modules()] == modes
-
-
-# Devices ------------------------------------------------------------------------------------------------------------
-
-
-class Misplaced(GAN):
-    """A GAN that makes a tensor on the CPU, whatever the device."""
-
-    name = ""
-
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        return super().deception(x, z + torch.zeros(z.shape))
-
-
-@pytest.mark.parametrize("draws", ["iteration", "update"])
-@every_method
-def test_every_method_runs_where_its_data_is(method: type[AdversarialModule], draws: str) -> None:
-    module = build(method, draws=draws)
-    with go_elsewhere(module):
-        for size in (SIZE, 6):
-            module.iterate(torch.rand(module.draws_per_iteration, 2, size, 2, device="meta"))
-        assert {p.device.type for p in module.parameters()} == {"meta"}
-        assert {losses.device.type for losses in module.take_losses().values()} == {"meta"}
-        assert module.sample(5, generators(1, 2)).device.type == "meta"
-
-
-def test_a_tensor_on_the_wrong_device_is_found_out() -> None:
-    module = build(Misplaced)
-    with go_elsewhere(module), pytest.raises(RuntimeError, match="devices, meta and cpu"):
-        module.iterate(torch.rand(1, 2, SIZE, 2, device="meta"))
 
 
 # Networks -----------------------------------------------------------------------------------------------------------

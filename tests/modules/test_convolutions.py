@@ -41,7 +41,7 @@ from modules.veegan import VEEGAN
 from modules.wgan import WGAN
 from modules.wgan_gp import WGANGP
 
-from .steps import go_elsewhere, use
+from .steps import elsewhere, use
 
 METHODS = (
     GAN,
@@ -179,7 +179,7 @@ def test_methods_train_on_images_each_seed_by_itself(method: type[AdversarialMod
 @every_method
 def test_methods_train_where_their_images_are(method: type[AdversarialModule]) -> None:
     module = build(method, 0, 3)
-    with go_elsewhere(module):
+    with elsewhere(module):
         module.iterate(torch.rand(module.draws_per_iteration, 2, 6, *SHAPE, device="meta"))
         assert {losses.device.type for losses in module.take_losses().values()} == {"meta"}
         assert module.sample(5, generators(1, 2)).device.type == "meta"

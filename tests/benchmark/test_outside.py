@@ -1,0 +1,173 @@
+"""Methods, data sets and measures from elsewhere: by ``package.module:NAME``, and by the entry points of packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark import registry
+from benchmark.cells import Protocol
+from benchmark.cli import main
+from benchmark.conformance import CHECKS, Case, Check
+from benchmark.errors import UserError
+from benchmark.records import Store
+from benchmark.sheet import file_name, run_command, usual_of, whole
+from benchmark.table import Table, find_table, select
+from modules.losses import says_fake, says_real
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NAMES = {
+    "methods": ("pacgan", "pacgan.pacgan:PacGAN"),
+    "datasets": ("spiral", "spiral.spiral:SPIRAL"),
+    "measures": ("longest-gap", "spiral.gaps:longest_gap"),
+}
+TABLE = find_table("2")
+assert isinstance(TABLE, Table)
+
+
+@pytest.fixture(autouse=True)
+def examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example packages, not installed."""
+    for folder in ("pacgan", "spiral"):
+        monkeypatch.syspath_prepend(str(EXAMPLES / folder))
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pip writes beside an installed package."""
+    folder = tmp_path / "site" / "outside-1.0.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n")
+    points = [f"[modecov.{kind}]\n{name} = {value}\n" for kind, (name, value) in NAMES.items()]
+    (folder / "entry_points.txt").write_text(points[0] + "gan = nowhere:GAN\n" + "".join(points[1:]))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_pacgan_keeps_its_promises(check: Check) -> None:
+    check(Case.of("pacgan.pacgan:PacGAN", ["method.packing=3"]))
+
+
+def test_packs_hold_neighbours_of_a_batch_and_fill_up_from_its_start() -> None:
+    method = registry.method("pacgan.pacgan:PacGAN")
+    module = method(Protocol(batch_size=5), (2,), (0, 1), packing=2)
+    x = np.arange(20.0, dtype=np.float32).reshape(2, 5, 2)
+    packs = module.packs(torch.from_numpy(x)).numpy()
+    assert packs.shape == (2, 3, 4)
+    np.testing.assert_array_equal(packs[1], [[10, 11, 12, 13], [14, 15, 16, 17], [18, 19, 10, 11]])
+    z = torch.zeros(2, 5, 2)
+    d = module.discriminator.logits
+    expected = says_real(d(torch.from_numpy(packs))) + says_fake(d(module.packs(module.generator(z))))
+    assert torch.allclose(module.discrimination(torch.from_numpy(x), z), expected)
+
+
+def test_a_pack_of_one_is_the_gan() -> None:
+    pac, gan = (
+        registry.method(name)(Protocol(), (2,), (0, 1), **fields)
+        for name, fields in (("pacgan.pacgan:PacGAN", {"packing": 1}), ("gan", {}))
+    )
+    x = torch.rand(2, 8, 2)
+    for loss in ("discrimination", "deception"):
+        assert torch.equal(getattr(pac, loss)(x, x), getattr(gan, loss)(x, x))
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_installed_name_is_the_same_model_as_its_class() -> None:
+    short = select(TABLE, own=["pacgan"], datasets=["spiral"], measures=["longest-gap"])
+    long = select(TABLE, own=[NAMES["methods"][1]], datasets=[NAMES["datasets"][1]])
+    assert [row.id for row in short.rows] == [row.id for row in long.rows]
+    assert [c.id for r in short.rows for c in short.cells(r)] == [c.id for r in long.rows for c in long.cells(r)]
+    assert short.measures == (NAMES["measures"][1],)
+    assert registry.full_name("methods", "gan") == "gan", "the house's names come first"
+
+
+@pytest.mark.usefixtures("installed")
+def test_list_names_what_is_installed(capsys: pytest.CaptureFixture[str]) -> None:
+    for kind, (name, value) in NAMES.items():
+        assert main(["list", kind]) == 0
+        assert f"{name:<31}{value}" in capsys.readouterr().out
+
+
+def test_without_the_package_the_name_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--table", "2", "--method", "pacgann"]) == 2
+    assert "unknown method 'pacgann'" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"package\.module:function"):
+        registry.measure("longest-gap")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("evaluate --dataset spiral.spiral:NO --samples x.npy", "cannot load --dataset spiral.spiral:NO"),
+        ("evaluate --dataset spiral.gaps:longest_gap --samples x.npy", "is no data set"),
+        ("run --table 2 --measure spiral.spiral:SPIRAL", "is no measure"),
+        ("run --table 2 --datasets mnist", "points and images differ"),
+        ("run --table 2 --datasets ring9", "did you mean 'ring8'?"),
+        ("figure gaan-fig5 --datasets spiral.spiral:SPIRAL", "unknown data set of gaan-2"),
+        ("throughput --table 2 --datasets ring8", "unknown data set of gaan-2"),
+        ("check pacgan.pacgan:PacGAN --set method.packing=two", "'two' is no int"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(words: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words.split()) == 2
+    assert line in capsys.readouterr().err
+
+
+def test_a_table_takes_a_method_data_and_a_measure_from_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--table", "2", "--profile", "smoke", "--methods", "gan", "--method", "pacgan.pacgan:PacGAN"]
+    words += ["--datasets", "spiral.spiral:SPIRAL", "--measure", "spiral.gaps:longest_gap", "--results", str(tmp_path)]
+    small = ["--set", "protocol.fresh_iterations=5", "--seeds", "3-3"]
+    assert main(["run", *words, *small, "--format", "csv", "--accelerator", "cpu"]) == 0
+    lines = [line.split(",") for line in capsys.readouterr().out.splitlines()]
+    mean = {(row[1], row[2].partition("/")[2]): row[9] for row in lines}
+    assert {name for name, _ in mean} >= {"gan", "pacgan.pacgan:PacGAN", "real", "collapsed", "spread"}
+    assert float(mean["real", "captured_modes"]) == 20
+    assert float(mean["collapsed", "spiral.gaps:longest_gap"]) == 0.5
+    # What stands in the table is the measure of the stored samples.
+    chosen = select(
+        TABLE,
+        profile="smoke",
+        methods=["gan"],
+        seeds=[3],
+        datasets=["spiral.spiral:SPIRAL"],
+        assignments=["protocol.fresh_iterations=5"],
+        measures=["spiral.gaps:longest_gap"],
+    )
+    store, cell = Store(tmp_path), chosen.cells(chosen.rows[0])[0]
+    record = store.read(cell)
+    assert record is not None
+    from spiral.gaps import longest_gap
+    from spiral.spiral import SPIRAL
+
+    expected = longest_gap(store.samples(cell, record), SPIRAL)
+    assert float(mean["gan", "spiral.gaps:longest_gap"]) == expected
+    command = run_command("--table 2", chosen, store)
+    assert "--measure spiral.gaps:longest_gap --datasets spiral.spiral:SPIRAL" in command
+    assert whole(chosen) == chosen, "the table's own files are left alone"
+    assert file_name(chosen, "gaan-2") != file_name(usual_of(chosen), "gaan-2")
+
+
+def test_evaluate_takes_data_and_a_measure_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from spiral.spiral import SPIRAL
+
+    points = SPIRAL.real(2_000, np.random.default_rng(0))
+    centres = np.array(SPIRAL.centres)
+    nearest = np.linalg.norm(points[:, None] - centres, axis=2).argmin(1)
+    np.save(tmp_path / "s.npy", points[~np.isin(nearest, [3, 4, 5, 9])])
+    words = ["evaluate", "--dataset", "spiral.spiral:SPIRAL", "--samples", str(tmp_path / "s.npy")]
+    assert main([*words, "--measure", "spiral.gaps:longest_gap"]) == 0
+    said = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert said["spiral.gaps:longest_gap"] == "0.15"
+    assert said["captured_modes"] == "16"
+
+
+def test_a_measure_that_raises_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "s.npy", np.zeros((5, 2)))
+    words = ["evaluate", "--dataset", "ring8", "--samples", str(tmp_path / "s.npy"), "--measure"]
+    assert main([*words, "modules.losses:says_real"]) == 2
+    assert "--measure modules.losses:says_real on ring8: TypeError" in capsys.readouterr().err
