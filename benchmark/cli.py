@@ -25,13 +25,14 @@ from benchmark.errors import Stopped, UserError, unknown
 from benchmark.records import Store, write_atomically
 from benchmark.render import FORMATS, render
 from benchmark.runner import ENGINES
-from benchmark.table import NetworkTable, Selection, Table, all_tables, find_table, select
+from benchmark.table import ClaimTable, NetworkTable, Selection, Table, all_tables, find_table, select
 from datamodules.image_sets import MNIST
 from datamodules.images import DATA_VARIABLE, READERS, ImageSet, MissingData, download, read_images
 from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE, MissingWeights, load_extractor
 
 if TYPE_CHECKING:
     from benchmark.demonstration import Experiment
+    from benchmark.evidence import Inquiry
     from benchmark.runner import Engine
 
 VERBS = {
@@ -268,6 +269,8 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
     drawn = find_figure(figure) if figure else None
     assert drawn is None or isinstance(drawn, Figure), "an experiment has its own way"
     table = find_table(drawn.table if drawn else str(name))
+    if isinstance(table, ClaimTable):
+        raise UserError(f"{args.verb} means nothing to {table.id}, whose models are other tables': give one of those")
     text = getattr(args, "seeds", None)
     seeds = parse_seeds(text) if text is not None else None
     methods, datasets = _words(args, "methods"), _words(args, "datasets")
@@ -323,6 +326,32 @@ def _experiment(args: argparse.Namespace) -> Experiment | None:
             raise UserError(f"{option} means nothing to {found.id}, which is no table; it takes --profile and --seeds")
     seeds = parse_seeds(args.seeds) if args.seeds is not None else None
     return choose(found, USUAL_PROFILE if args.profile is None else args.profile, seeds)
+
+
+#: Options that say nothing to a table of claims, as every table that it looks at has its own.
+_NOT_OF_CLAIMS = ("reading", "datasets", "method", "set", "precision", "features", "strategy")
+
+
+def _inquiry(args: argparse.Namespace) -> Inquiry | None:
+    """What ``--table`` chooses where it names a table of claims."""
+    from benchmark.evidence import inquire
+
+    if not args.table or getattr(args, "figure", None):
+        return None
+    table = find_table(args.table)
+    if not isinstance(table, ClaimTable):
+        return None
+    _set_data(args)
+    for name in _NOT_OF_CLAIMS:
+        if getattr(args, name, None):
+            raise UserError(f"--{name} means nothing to {table.id}, which takes --profile, --methods and --seeds")
+    seeds = parse_seeds(args.seeds) if args.seeds is not None else None
+    inquiry = inquire(table, "paper" if args.profile is None else args.profile, _words(args, "methods"), seeds)
+    _check_accelerator(args)
+    for target in {registry.dataset(cell.dataset) for claim in inquiry.claims for cell in inquiry.cells(claim)}:
+        if isinstance(target, ImageSet):
+            target.check()
+    return inquiry
 
 
 def _switches(args: argparse.Namespace) -> list[str]:
@@ -391,19 +420,23 @@ def _plan(args: argparse.Namespace) -> int:
 
     if experiment := _experiment(args):
         return _plan_experiment(experiment, args)
-    chosen = _selection(args)
-    if isinstance(chosen, NetworkTable):
-        print(f"table {chosen.id}: nothing to train")
-        return 0
+    if inquiry := _inquiry(args):
+        header, lines = inquiry.header, inquiry.trained
+    else:
+        chosen = _selection(args)
+        if isinstance(chosen, NetworkTable):
+            print(f"table {chosen.id}: nothing to train")
+            return 0
+        header, lines = sheets.header(chosen), {row.id: chosen.cells(row) for row in chosen.rows}
     _set_threads(args)
     store = Store(args.results)
-    cells = [cell for row in chosen.rows for cell in chosen.cells(row)]
+    cells = [cell for line in lines.values() for cell in line]
     blocks = _blocks(cells, store, args)
     estimates = estimate(blocks, store, args.accelerator)
     part = {cell for block in _shard(args).of(lay_out(cells)) for cell in block.cells}
-    print(sheets.header(chosen) + (f", part {args.shard}" if args.shard else ""))
-    for row in chosen.rows:
-        cells = [cell for cell in chosen.cells(row) if cell in part]
+    print(header + (f", part {args.shard}" if args.shard else ""))
+    for name, line in lines.items():
+        cells = [cell for cell in line if cell in part]
         records = read_records(store, cells)
         mine = [block for block in blocks if block.pending[0] in cells]
         left = sum(len(block.pending) for block in mine)
@@ -414,8 +447,10 @@ def _plan(args: argparse.Namespace) -> int:
         words += [f"{stale} stale"] if stale else []
         words += [] if cells else ["in other parts"]
         time_left = sum(estimates[block.id].seconds_left for block in mine)
-        line = f"  {row.id:<12} {', '.join(w for w in words if w):<24}"
-        print(f"{line} {len(mine)} blocks, about {duration(time_left)}" if mine else line.rstrip())
+        said = f"  {name:<12} {', '.join(w for w in words if w):<24}"
+        print(f"{said} {len(mine)} blocks, about {duration(time_left)}" if mine else said.rstrip())
+    for experiment in inquiry.all_experiments if inquiry else ():
+        _plan_experiment(experiment, args)
     total = sum(e.seconds_left for e in estimates.values())
     print(f"{sum(len(b.pending) for b in blocks)} cells to do in {len(blocks)} blocks, about {duration(total)} here")
     return 0
@@ -426,6 +461,8 @@ def _run(args: argparse.Namespace) -> int:
 
     if experiment := _experiment(args):
         return _run_experiment(experiment, args)
+    if inquiry := _inquiry(args):
+        return _run_claims(inquiry, args)
     _share_batches(args)
     chosen = _selection(args)
     _check_engine(args)
@@ -441,12 +478,32 @@ def _run(args: argparse.Namespace) -> int:
     if args.shard and not any(store.stamp(cell) for cell in cells):
         console.print(f"part {args.shard} of this table has no blocks", highlight=False)
         return 0
-    _finish(sheets.fill(chosen, store), store, args, chosen)
+    _finish(sheets.fill(chosen, store), store, args, sheets.fill(sheets.whole(chosen), store))
     if args.figure:
         figure = find_figure(args.figure)
         assert isinstance(figure, Figure)
         for path in draw(figure, chosen, store):
             console.print(f"drawn: {path}", highlight=False)
+    for line in report:
+        console.print(line, highlight=False)
+    return 1 if failed else 0
+
+
+def _run_claims(inquiry: Inquiry, args: argparse.Namespace) -> int:
+    """Train the models that claims look at and no other table has trained, measure their demonstrations, and judge."""
+    from benchmark import demonstration, evidence
+
+    _check_engine(args)
+    store = Store(args.results)
+    store.prepare()
+    console = Console(stderr=True)
+    cells = list(dict.fromkeys(cell for line in inquiry.trained.values() for cell in line))
+    failed, report = _train(_blocks(cells, store, args), store, args, console)
+    for experiment in inquiry.all_experiments if _shard(args).index == 1 else ():
+        record = store.read(experiment)
+        if record is None or (args.redo_stale and demonstration.is_stale(experiment, record)):
+            demonstration.perform(experiment, store)
+    _finish(evidence.fill(inquiry, store), store, args, evidence.fill(inquiry.whole, store))
     for line in report:
         console.print(line, highlight=False)
     return 1 if failed else 0
@@ -536,8 +593,8 @@ def _tune(args: argparse.Namespace) -> int:
     if not args.table:
         raise UserError("tune what? for example --table veegan-1")
     table = find_table(args.table)
-    if isinstance(table, NetworkTable) or table.search is None:
-        names = [t.id for t in all_tables().values() if not isinstance(t, NetworkTable) and t.search]
+    if not isinstance(table, Table) or table.search is None:
+        names = [t.id for t in all_tables().values() if isinstance(t, Table) and t.search]
         raise UserError(f"table {table.id} declares no search; there are: {', '.join(names)}")
     _set_data(args)
     _check_engine(args)
@@ -560,10 +617,10 @@ def _tune(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _finish(sheet: sheets.Sheet, store: Store, args: argparse.Namespace, chosen: Selection | None = None) -> int:
-    """Print the sheet, and write the table that it belongs to with all its rows as Markdown and CSV."""
+def _finish(sheet: sheets.Sheet, store: Store, args: argparse.Namespace, whole: sheets.Sheet | None = None) -> int:
+    """Print the sheet, and write it, or the whole that it is a part of, as Markdown and CSV."""
     _print(render(sheet, args.format, _width()))
-    whole = sheets.fill(sheets.whole(chosen), store) if chosen else sheet
+    whole = whole or sheet
     for style, suffix in (("markdown", "md"), ("csv", "csv")):
         path = store.folder / "tables" / f"{whole.name}.{suffix}"
         write_atomically(path, render(whole, style).encode())
@@ -572,6 +629,11 @@ def _finish(sheet: sheets.Sheet, store: Store, args: argparse.Namespace, chosen:
 
 
 def _show(args: argparse.Namespace) -> int:
+    if inquiry := _inquiry(args):
+        from benchmark import evidence
+
+        _print(render(evidence.fill(inquiry, Store(args.results)), args.format, _width()))
+        return 0
     chosen = _selection(args)
     if isinstance(chosen, NetworkTable):
         sheet = sheets.read_networks(chosen)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from benchmark import registry
 from benchmark.figure import Figure, all_figures
 from benchmark.runner import ENGINES
-from benchmark.table import Selection, Table, all_tables, select
+from benchmark.table import ClaimTable, Selection, Table, all_tables, select
 from datamodules.images import MissingData
 from modules.base import AdversarialModule
 from modules.convolutions import families
@@ -43,6 +43,9 @@ def entries(section: str) -> Iterator[tuple[str, Mapping[str, str]]]:
     else:
         for table in trained:
             yield from _protocols(table)
+        for other in all_tables().values():
+            if isinstance(other, ClaimTable):
+                yield f"rows of {other.id} (--methods)", {claim.id: claim.sentence for claim in other.claims}
 
 
 def _installed(kind: registry.Kind) -> Iterator[tuple[str, Mapping[str, str]]]:

@@ -88,6 +88,16 @@ def _prediction_half_width(ours: Summary) -> float:
     return float(stats.t.ppf(0.5 + _LEVEL / 2, ours.n - 1) * ours.std * math.sqrt(1 + 1 / ours.n))
 
 
+def difference_interval(differences: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of a mean difference of pairs (Student's t), a point where all are equal; NaN below 3."""
+    n = len(differences)
+    if n < ENOUGH:
+        return math.nan, math.nan
+    mean, std = float(np.mean(differences)), float(np.std(differences, ddof=1))
+    half = float(stats.t.ppf(0.5 + _LEVEL / 2, n - 1)) * std / math.sqrt(n)
+    return mean - half, mean + half
+
+
 def order_agreement(ours: Sequence[float], printed: Sequence[float]) -> float:
     """Kendall's tau-b between two orders of the same methods, NaN below 3 of them or where all tie."""
     if len(ours) < 3:

@@ -256,6 +256,12 @@ NETWORKS: dict[str, MLPFamily] = {
         source="Tran et al. 2018, Table 1, but one hidden layer in the discriminator (an ablation)",
         roles={"discriminator": {"hidden": 1}},
     ),
+    "gaan-1-quarter": MLPFamily(
+        hidden=3,
+        width=128,
+        source="Tran et al. 2018, Table 1, but a quarter of the width in the discriminator (an ablation)",
+        roles={"discriminator": {"width": 32}},
+    ),
     "veegan": MLPFamily(hidden=2, width=128, source=_VEEGAN, roles={"discriminator": {"hidden": 1}}),
     "veegan-512": MLPFamily(
         hidden=2,
