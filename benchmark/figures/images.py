@@ -14,15 +14,15 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from benchmark import registry
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Cell
 from benchmark.errors import UserError
 from benchmark.evaluation import draw_samples, evaluation_generators, reference_intensities, unit_images
 from benchmark.figure import Figure, Records, line_style
+from benchmark.figures.mosaic import as_read, firsts, image_set, show
 from benchmark.figures.synthetic import latents_of
 from benchmark.page import blank
 from benchmark.records import Record, Store
-from benchmark.table import Row, Selection
+from benchmark.table import Selection
 from benchmark.tables import aeis, gaan, gaan_images, veegan, veegan_images
 from benchmark.training import load_module
 from datamodules.images import ImageSet, data_folder
@@ -47,36 +47,12 @@ _IN_A_LINE, _BETWEEN = 16, 10
 _PAIRS, _TARGETS = 8, 8
 
 
-def _image_set(cell: Cell) -> ImageSet:
-    target = registry.dataset(cell.dataset)
-    assert isinstance(target, ImageSet)
-    return target
-
-
-def _firsts(selection: Selection, records: Records) -> Iterator[tuple[Row, Pair]]:
-    """Each row's first finished seed."""
-    return ((row, records[row.id][0]) for row in selection.rows if row.id in records)
-
-
 def _counts(found: Array) -> Array:
     return np.bincount(found, minlength=10)
 
 
-def mosaic(images: Array, columns: int) -> Array:
-    """Images ``[n, C, H, W]`` as one, ``columns`` in a line: ``[lines * H, columns * W]`` or with three colours last.
-    What is left of the last line is white."""
-    n, channels, height, width = images.shape
-    lines = -(-n // columns)
-    sheet = np.full((lines * columns, channels, height, width), 255, images.dtype)
-    sheet[:n] = images
-    rows = sheet.reshape(lines, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
-    joined = rows.reshape(lines * height, columns * width, channels)
-    return joined[..., 0] if channels == 1 else joined
-
-
 def _show(ax: Axes, images: Array, columns: int, label: str = "") -> None:
-    ax.imshow(mosaic(images, columns), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    ax.set(xticks=[], yticks=[])
+    show(ax, images, columns)
     for side in ax.spines.values():
         side.set_visible(False)
     ax.set_ylabel("\n".join(textwrap.wrap(label, 16)), rotation=0, ha="right", va="center", fontsize=7)
@@ -97,30 +73,24 @@ def _latent_panel(ax: Axes, points: Array, labels: Array, title: str) -> None:
 
 def _made_of_latents(cell: Cell, module: AdversarialModule) -> tuple[Array, Array]:
     """The latents of a model's samples and the digits that these show."""
-    samples = draw_samples(module, _image_set(cell), cell.protocol, cell.protocol.epochs)[0]
+    samples = draw_samples(module, image_set(cell), cell.protocol, cell.protocol.epochs)[0]
     return latents_of(cell), digits(torch.from_numpy(samples))[:, 0].numpy()
 
 
 def _encoded(cell: Cell, module: AdversarialModule, n: int) -> tuple[Array, Array]:
     """Codes of the first ``n`` training images and their labels."""
-    images = _image_set(cell)
+    images = image_set(cell)
     encoder: Any = module.encoder
     with torch.no_grad():
-        batches = torch.from_numpy(np.array(images.images("train")[:n])).split(500)
-        codes = [encoder(_as_read(batch, cell.protocol)[None])[0] for batch in batches]
+        batches = as_read(images.images("train")[:n], cell.protocol).split(500)
+        codes = [encoder(batch[None])[0] for batch in batches]
     return torch.cat(codes).numpy(), images.labels("train")[:n]
-
-
-def _as_read(images: Tensor, protocol: Protocol) -> Tensor:
-    """uint8 images in the scale that networks read."""
-    unit = images.float() / 255
-    return unit * 2 - 1 if protocol.scaling == "symmetric" else unit
 
 
 def draw_latents(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
     """Two-dimensional latents in the colours of the digits that are made of them, and below, where there is an encoder,
     training digits where it puts them (Figs. 1 and 2)."""
-    shown = [(row, pair) for row, pair in _firsts(selection, records) if pair[0].protocol.latent_dim == 2]
+    shown = [(row, pair) for row, pair in firsts(selection, records) if pair[0].protocol.latent_dim == 2]
     if not shown:
         raise UserError("this figure shows models with two latents; --methods names none that has them")
     loaded = [(row, cell, load_module(cell, record, store)) for row, (cell, record) in shown]
@@ -159,10 +129,10 @@ def draw_means(selection: Selection, records: Records, store: Store) -> matplotl
     left.legend(frameon=False)
     real: Tensor | None = None
     widest = 0.4
-    for row, (cell, record) in _firsts(selection, records):
+    for row, (cell, record) in firsts(selection, records):
         if real is None:
-            real = _draw_real_means(right, _image_set(cell))
-        samples = draw_samples(load_module(cell, record, store), _image_set(cell), cell.protocol, cell.protocol.epochs)
+            real = _draw_real_means(right, image_set(cell))
+        samples = draw_samples(load_module(cell, record, store), image_set(cell), cell.protocol, cell.protocol.epochs)
         means = mean_intensities(torch.from_numpy(samples[0]))
         colour, style = line_style(selection, row.id)
         label = f"{row.title}, KL {float(intensity_kl(means, real)):.4f}"
@@ -200,9 +170,9 @@ def _digit_bars(ax: Axes, shown: Sequence[tuple[str, str, Array]], real: Array) 
 
 
 def _counted(selection: Selection, records: Records, store: Store) -> Iterator[tuple[str, str, Array]]:
-    for row, (cell, record) in _firsts(selection, records):
+    for row, (cell, record) in firsts(selection, records):
         module = load_module(cell, record, store)
-        samples = draw_samples(module, _image_set(cell), cell.protocol, cell.protocol.epochs)[0]
+        samples = draw_samples(module, image_set(cell), cell.protocol, cell.protocol.epochs)[0]
         yield row.title, line_style(selection, row.id)[0], _counts(digits(torch.from_numpy(samples))[:, 0].numpy())
 
 
@@ -221,7 +191,7 @@ def draw_balance(selection: Selection, records: Records, store: Store) -> matplo
 
 def draw_digits(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
     """Samples, a line for each method, and the shares of their digits (Fig. 3)."""
-    shown = list(_firsts(selection, records))
+    shown = list(firsts(selection, records))
     picture = blank(9.0, 1.3 * len(shown) + 2.6)
     axes = picture.subplots(len(shown) + 1, 1, squeeze=False, height_ratios=[1.0] * len(shown) + [1.8])[:, 0]
     for ax, (row, (cell, record)) in zip(axes, shown, strict=False):
@@ -235,8 +205,8 @@ def draw_digits(selection: Selection, records: Records, store: Store) -> matplot
 
 def draw_pictures(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
     """Samples of each method's first seed, below as many of the data (Figs. 9 and 10)."""
-    shown = list(_firsts(selection, records))
-    images = _image_set(shown[0][1][0])
+    shown = list(firsts(selection, records))
+    images = image_set(shown[0][1][0])
     picture = blank(8.0, 0.55 * (len(shown) + 1))
     axes = picture.subplots(len(shown) + 1, 1)
     _show(axes[0], images.real(_IN_A_LINE, np.random.default_rng(0)), _IN_A_LINE, "data")
@@ -247,7 +217,7 @@ def draw_pictures(selection: Selection, records: Records, store: Store) -> matpl
 
 def draw_interpolations(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
     """What a generator makes on the straight way between two latents, eight times for each method (Fig. 11)."""
-    shown = list(_firsts(selection, records))
+    shown = list(firsts(selection, records))
     picture = blank(3.6 * len(shown), 3.6)
     axes = picture.subplots(1, len(shown), squeeze=False)[0]
     for ax, (row, (cell, record)) in zip(axes, shown, strict=True):
@@ -264,8 +234,8 @@ def draw_interpolations(selection: Selection, records: Records, store: Store) ->
 
 def draw_nearest(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
     """Test images, the image nearest to each that every generator can make, and samples of the last (Fig. 3)."""
-    shown = list(_firsts(selection, records))
-    images = _image_set(shown[0][1][0])
+    shown = list(firsts(selection, records))
+    images = image_set(shown[0][1][0])
     targets = images.reference(_TARGETS)
     lines = [("test images", targets)]
     for row, (cell, record) in shown:

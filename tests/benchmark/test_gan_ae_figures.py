@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +14,14 @@ from benchmark.cells import Cell, Protocol
 from benchmark.cli import main
 from benchmark.errors import UserError
 from benchmark.figure import draw, find_figure, read, with_status
-from benchmark.figures.gan_ae import (
-    compare_costs,
-    matching_distance,
-    measure_costs,
-    mosaic,
-    reconstruction_distance,
-    trained_again,
-)
+from benchmark.figures.mosaic import as_read, reconstructions
 from benchmark.page import own_style
 from benchmark.records import Record, Store
 from benchmark.table import Selection, Table, find_table, select
 from benchmark.training import Progress, frame_epochs
 from datamodules.grid25_gaan import GRID25_GAAN
 
-from .made import fill_store, run
+from .made import run
 
 PICTURES = ("gan-ae-mnist", "gan-ae-natural", "gan-ae-instability")
 RNG = np.random.default_rng(0)
@@ -42,8 +34,13 @@ def choose(figure: str, **options: object) -> Selection:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """Every cell of the three picture tables, with images whose grey value is the epoch."""
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Every cell of the three picture tables, with images whose grey value is the epoch, and 99 in reconstructions."""
+
+    def rebuilt(cell: Cell, record: Record, store: Store, n: int) -> np.ndarray:
+        return np.full((2 * n, *registry.dataset(cell.dataset).data_shape), 99, np.uint8)
+
+    monkeypatch.setattr("benchmark.figures.gan_ae.reconstructions", rebuilt)
     store = Store(tmp_path)
     for name in PICTURES:
         chosen = choose(name)
@@ -77,38 +74,39 @@ def test_nothing_stored_names_the_command(name: str, tmp_path: Path) -> None:
 
 def test_seven_methods_are_shown_at_both_moments(store: Store) -> None:
     shown = panels("gan-ae-mnist", store)
-    assert len(shown) == 2 * 7
-    assert [ax.get_title().splitlines()[-1] for ax in shown] == ["after 1 batch"] * 7 + ["after 10 batches"] * 7
-    values = {ax.images[0].get_array().max() for ax in shown[7:]}
-    assert values == {10}
+    assert len(shown) == 2 * 7 + 1
+    said = [ax.get_title().splitlines()[-1] for ax in shown]
+    assert said == ["after 1 batch"] * 7 + ["after 10 batches"] * 7 + ["test images, G(E(x)) beside"]
+    values = [ax.images[0].get_array()[0, 0] for ax in shown]
+    assert values == [1] * 7 + [10] * 7 + [99]
+    assert shown[-1].get_title().startswith("GAN + AE\n")
     titles = [" ".join(ax.get_title().splitlines()[:-1]) for ax in shown[:7]]
     assert titles == ["GAN", "LSGAN", "GMMN", "GAN + MMD", "GAN + MB", "GAN + UR", "GAN + AE"]
 
 
 def test_natural_images_are_the_last_ones_of_both_sets(store: Store) -> None:
     shown = panels("gan-ae-natural", store)
-    assert [ax.get_title().splitlines()[-1] for ax in shown] == ["cifar10, 1 batch"] * 7 + ["celeba, 1 batch"] * 7
+    beside = "test images, G(E(x)) beside"
+    assert [ax.get_title().splitlines()[-1] for ax in shown] == [
+        *["cifar10, 1 batch"] * 7,
+        beside,
+        *["celeba, 1 batch"] * 7,
+        beside,
+    ]
 
 
 def test_instability_has_curves_and_pictures_without_alpha_above_and_with_it_below(store: Store) -> None:
     shown = panels("gan-ae-instability", store)
-    assert len(shown) == 2 * 5
-    assert shown[0].get_title().startswith("GAN + AE\n") and shown[5].get_title().startswith("GAN + AE, alpha\n")
+    assert len(shown) == 2 * 6
+    assert shown[0].get_title().startswith("GAN + AE\n") and shown[6].get_title().startswith("GAN + AE, alpha\n")
+    assert [ax.images[0].get_array()[0, 0] for ax in (shown[5], shown[11])] == [99, 99]
     x, _ = shown[0].lines[0].get_data()
     assert (x[0], x[-1]) == (1, 20)
     for column in (0, 1):
-        assert shown[column].get_ylim() == shown[5 + column].get_ylim()
+        assert shown[column].get_ylim() == shown[6 + column].get_ylim()
     paper = choose("gan-ae-instability", profile="paper")
     protocol = paper.protocol(paper.rows[0])
     assert [epoch * protocol.fresh_iterations for epoch in protocol.named_frames] == [10, 50, 100]
-
-
-def test_a_mosaic_keeps_images_in_order() -> None:
-    images = np.arange(1, 6, dtype=np.uint8)[:, None, None, None].repeat(2, 2).repeat(3, 3)
-    found = mosaic(images)
-    assert found.shape == (5, 7, 3)
-    assert [found[0, 0, 0], found[0, 4, 0], found[3, 0, 0], found[3, 4, 0]] == [1, 2, 3, 4]
-    assert not found[2].any()
 
 
 def test_records_without_pictures_say_how_to_get_them(store: Store) -> None:
@@ -120,51 +118,31 @@ def test_records_without_pictures_say_how_to_get_them(store: Store) -> None:
         panels("gan-ae-mnist", store)
 
 
-# Hungarian against autoencoder ----------------------------------------------------------------------------------------
-
-
-def test_the_matching_distance_is_the_least_over_all_permutations() -> None:
-    real, made = RNG.random((6, 2)), RNG.random((6, 2))
-    every = (np.linalg.norm(real - made[list(p)], axis=1).mean() for p in itertools.permutations(range(6)))
-    assert matching_distance(real, made) == pytest.approx(min(every))
-    line = np.sort(RNG.random((50, 1)), 0)
-    assert matching_distance(line, line[::-1] + 0.25) == pytest.approx(0.25), "a shift is its own distance"
-
-
-def test_costs_are_measured_for_every_count() -> None:
-    seen: list[int] = []
-    costs = measure_costs(lambda n: seen.append(n) or n / 2, [2, 4])  # type: ignore[func-returns-value]
-    assert [(cost.n, cost.distance) for cost in costs] == [(2, 1.0), (4, 2.0)]
-    assert seen == [2] + [2] * 3 + [4] * 3
-    assert all(cost.milliseconds >= 0 for cost in costs)
-
-
-def test_the_autoencoders_distance_falls_with_training() -> None:
-    chosen = choose("gan-ae-hungarian", assignments=["protocol.fresh_iterations=150"])
-    cell = chosen.cell(chosen.table.row("gan-ae"), 0, "ring8")
-    ring = registry.mixture("ring8")
-    points = ring.real(500, RNG)
-    before = reconstruction_distance(training.make_module(cell, (0,)), points, ring)  # type: ignore[arg-type]
-    assert reconstruction_distance(trained_again(cell), points, ring) < before / 2
-
-
-def test_matching_is_measured_once_and_shown_beside_the_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    chosen = choose("gan-ae-hungarian", datasets=["ring8"], methods=["gan", "gan-ae"], seeds=[0])
+def test_reconstructions_are_what_the_stored_networks_make_of_test_images(tmp_path: Path) -> None:
+    protocol = Protocol(
+        profile="test",
+        networks="dcgan-mnist",
+        latent_dim=4,
+        prior="normal",
+        batch_size=8,
+        width=1,
+        fresh_iterations=1,
+        samples=10,
+    )
+    cell = Cell("digits", "gan-ae", protocol, 0, (("calibration", 20),))
+    (record,) = run(tmp_path, [cell])
     store = Store(tmp_path)
-    fill_store(store, chosen)
-    monkeypatch.setattr("benchmark.figures.gan_ae._COUNTS", (8, 16))
-    figure = find_figure("gan-ae-hungarian")
-    first = [path.read_bytes() for path in draw(figure, chosen, store)]
-    monkeypatch.setattr("benchmark.figures.gan_ae.compare_costs", lambda *_: pytest.fail("measured again"))
-    assert [path.read_bytes() for path in draw(figure, chosen, store)] == first
-    monkeypatch.undo()
-    monkeypatch.setattr("benchmark.figures.gan_ae._COUNTS", (8, 16))
-    pairs = [(row, next(iter(read(chosen, store)[row.id]))) for row in chosen.rows]
-    found = compare_costs(pairs, store)
-    assert list(found) == ["Hungarian, data", "Hungarian, GAN", "Hungarian, GAN + AE", "autoencoder of GAN + AE"]
-    assert {cost.n for costs in found.values() for cost in costs} == {8, 16}
+    # Networks that have hardly been trained make one grey: louder ones tell images apart.
+    louder = {name: 4 * value for name, value in store.weights(cell, record).items()}
+    store.write(cell, record, store.samples(cell, record), weights=louder)
+    record = store.read(cell) or record
+    found = reconstructions(cell, record, store, 3)
+    real = registry.dataset("digits").reference(3)
+    np.testing.assert_array_equal(found[::2], real)
+    module = training.load_module(cell, record, store)
+    made = module.generator(module.encoder(as_read(real, protocol)[None]))[0].detach().numpy()
+    np.testing.assert_array_equal(found[1::2], (made * 255).round())
+    assert found[1::2].std() > 0
 
 
 # What a record keeps --------------------------------------------------------------------------------------------------

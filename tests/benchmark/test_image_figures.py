@@ -14,6 +14,7 @@ from benchmark.errors import UserError
 from benchmark.evaluation import draw_samples
 from benchmark.figure import Figure, compose, draw, find_figure, read
 from benchmark.figures import images
+from benchmark.figures.mosaic import mosaic
 from benchmark.page import own_style
 from benchmark.records import Store
 from benchmark.sheet import file_name
@@ -102,10 +103,12 @@ def test_nearest_images_are_near(store: Store, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_mosaic_is_its_images_in_reading_order() -> None:
     tiles = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 2, 4), np.uint8)
-    sheet = images.mosaic(tiles, 3)
+    sheet = mosaic(tiles, 3)
     assert sheet.shape == (4, 12, 3)
     assert [sheet[0, 0, 0], sheet[1, 5, 1], sheet[2, 3, 2], sheet[3, 7, 0], sheet[3, 11, 0]] == [0, 1, 3, 4, 255]
-    assert images.mosaic(tiles[:, :1], 3).shape == (4, 12)
+    assert mosaic(tiles[:, :1], 3).shape == (4, 12)
+    apart = mosaic(tiles, 3, gap=1)
+    assert apart.shape == (5, 14, 3) and [apart[0, 4, 0], apart[2, 0, 0], apart[3, 5, 0]] == [255, 255, 4]
 
 
 def test_a_figure_needs_its_own_rows_and_data_sets_alone() -> None:
