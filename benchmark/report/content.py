@@ -184,6 +184,7 @@ def gather(store: Store) -> Report:
         left_out.append(
             f"{others} stored models that no table has by its usual seeds and settings, or that tune trained"
         )
+    tables.sort(key=lambda table: not table.boxes)
     return Report(tuple(tables), demonstrations, tuple(figures), models, tuple(left_out))
 
 

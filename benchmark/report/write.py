@@ -27,8 +27,8 @@ _COLOURS = 128
 TONES = (
     ("agrees", "✓", "agrees"),
     ("inconclusive", "?", "inconclusive"),
-    ("worse", "▼", "differs, for the worse"),
-    ("better", "▲", "differs, for the better"),
+    ("worse", "✕", "differs, for the worse"),
+    ("better", "+", "differs, for the better"),
     ("differs", "◆", "differs"),
 )
 

@@ -8,6 +8,7 @@ import io
 import json
 import math
 import re
+import shlex
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from benchmark import cli, registry
 from benchmark.cells import Cell, Protocol
@@ -24,7 +26,7 @@ from benchmark.figure import Figure, all_figures, find_figure
 from benchmark.records import Record, Status, Store
 from benchmark.render import Shown, render, shown
 from benchmark.report.content import Box, Line, Part, Report, _drawn, gather, prose, shows_people, tone
-from benchmark.report.model import CURVE_POINTS, image_sheet, model, pack
+from benchmark.report.model import CURVE_POINTS, model, pack
 from benchmark.report.write import page, write_report
 from benchmark.sheet import fill
 from benchmark.table import Column, Selection, Table, find_table, select
@@ -139,6 +141,20 @@ def test_paragraphs_stand_beside_their_table(store: Store, html: str) -> None:
     assert why.index("Of all.") < why.index("gaan-2") < why.index("<strong>Why</strong>")
 
 
+def test_optional_rows_are_shown_where_they_are_stored(tmp_path: Path) -> None:
+    store, table = Store(tmp_path), find_table("gan-ae-2")
+    assert isinstance(table, Table)
+    optional = next(row for row in table.rows if row.optional)
+    cell = selected("gan-ae-2", methods=(optional.id,), datasets=("ring8",)).cells(optional)[0]
+    store.write(cell, *make_record(cell))
+    found = next(found for found in gather(store).tables if found.table == "gan-ae-2")
+    assert found.parts[0].lines[0].id == optional.id
+    usual = [row.id for row in table.rows if not row.optional]
+    words = shlex.split(found.run)
+    assert set(words[words.index("--methods") + 1].split(",")) == {*usual, optional.id}
+    assert "--method" not in words
+
+
 def test_demonstrations_have_claim_numbers_and_verdict(report: Report, html: str) -> None:
     (tested,) = report.demonstrations
     assert tested.experiment.demonstration.claim in unescape(html)
@@ -223,10 +239,20 @@ def test_curves_are_thinned_and_say_which_epochs(tmp_path: Path) -> None:
     assert kept["points"]["last"]["epoch"] == 500
 
 
-def test_images_stand_side_by_side() -> None:
-    images = np.zeros((40, 1, 4, 4), np.uint8)
-    assert image_sheet(images).startswith("data:image/webp;base64,")
-    assert image_sheet(images[:3])
+def test_images_stand_side_by_side(tmp_path: Path) -> None:
+    store, cell = Store(tmp_path), Cell("digits", "gan", Protocol(epochs=3, frames="1"), 0)
+    images = np.random.default_rng(0).integers(256, size=(40, 1, 28, 28), dtype=np.uint8)
+    store.write(cell, Record(cell.id, cell.identity(), "done", ""), images, images[None, :7])
+    record = store.read(cell)
+    assert record is not None
+    first, last = model(cell, record, store)["images"]
+    assert (first["epoch"], last["epoch"]) == (1, 3)
+    found = Image.open(io.BytesIO(base64.b64decode(last["image"].partition(",")[2]))).convert("L")
+    # Six in a row, without loss.
+    assert np.array_equal(np.asarray(found)[:28, 28:56], images[1, 0])
+    assert np.array_equal(np.asarray(found)[28:56, :28], images[6, 0])
+    store.path(cell).with_suffix(".npy").unlink()
+    assert "missing" in model(cell, record, store)["no_pictures"]
 
 
 def test_no_face_is_shown(tmp_path: Path) -> None:

@@ -100,6 +100,14 @@ def test_an_entry_opens_its_seeds(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_an_entry_has_an_address(page: Page, address: str) -> None:
+    page.goto("about:blank")
+    page.goto(f"{address}#entry/{GAN}")
+    page.locator("dialog h2", has_text="GAN: modes").wait_for()
+    page.locator(".close").click()
+    assert page.url == address
+
+
 def test_a_film_of_the_training(page: Page) -> None:
     page.locator(f'[data-entry="{CUBE}"]').click()
     said = page.locator(".film output")

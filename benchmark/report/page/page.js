@@ -101,7 +101,9 @@
   const FLAT = config(["zoom2d", "pan2d", "resetScale2d", "toImage"]);
   const DEEP = config(["orbitRotation", "pan3d", "resetCameraDefault3d", "toImage"]);
 
-  async function drawCurves(div, name, models, entry) {
+  async function drawCurves(div, note, name, models, entry) {
+    const thinned = models.map((model) => model.curves[name]?.epochs ?? []).find((epochs) => epochs.at(-1) > epochs.length);
+    note.textContent = thinned ? `${thinned.length} of ${thinned.at(-1)} epochs are drawn.` : "";
     const factor = name === entry.measure && entry.percent ? 100 : 1;
     const traces = models.flatMap((model, index) => {
       const curve = model.curves[name];
@@ -209,8 +211,15 @@
     return (entry.percent ? found * 100 : found).toFixed(entry.digits);
   }
 
+  /** The address of an open entry can be passed on. */
+  function address(id) {
+    history.replaceState(null, "", id ? `#entry/${encodeURI(id)}` : location.href.replace(/#.*/, ""));
+  }
+
   async function openEntry(id) {
     const entry = (await readIndex()).entries[id];
+    if (!entry) return;
+    address(id);
     open(`${entry.row}: ${entry.column}`);
     const models = await Promise.all(entry.models.map(readModel));
     const sign = document.querySelector(`.verdict.${entry.tone} .sign`)?.textContent ?? "";
@@ -232,15 +241,16 @@
     const names = [...new Set(models.flatMap((model) => Object.keys(model.curves)))];
     names.sort((a, b) => (b === entry.measure) - (a === entry.measure) || a.includes(".") - b.includes("."));
     const chart = make("div", { class: "chart" });
-    const select = picker(names.map((name) => [name, name]), (name) => drawCurves(chart, name, models, entry));
+    const note = make("p", { class: "remark" });
+    const select = picker(names.map((name) => [name, name]), (name) => drawCurves(chart, note, name, models, entry));
     const curves = names.length
-      ? [make("h3", {}, "Learning curves"), make("label", { class: "pick" }, "Curve ", select), chart]
+      ? [make("h3", {}, "Learning curves"), make("label", { class: "pick" }, "Curve ", select), chart, note]
       : [make("p", { class: "remark" }, "No curves are stored.")];
     content.replaceChildren(
       make("p", { class: "header" }, entry.table), summary,
       make("h3", {}, "Seeds"), make("div", { class: "scroll" }, seeds), ...curves, below, make("h3", {}, "The whole table again"), command(entry.run));
     choose(0);
-    if (names.length) await drawCurves(chart, names[0], models, entry);
+    if (names.length) await drawCurves(chart, note, names[0], models, entry);
   }
 
   function describe(model) {
@@ -271,7 +281,9 @@
   dialog.addEventListener("close", () => {
     content.querySelectorAll(".js-plotly-plot").forEach((chart) => window.Plotly.purge(chart));
     content.replaceChildren();
+    if (location.hash.startsWith("#entry/")) address(null);
   });
+  if (location.hash.startsWith("#entry/")) openEntry(decodeURI(location.hash.slice(7)));
 
   // Cost against quality -------------------------------------------------------------------------------------------
 
