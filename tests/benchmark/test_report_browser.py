@@ -117,7 +117,7 @@ def test_a_film_of_the_training(page: Page) -> None:
     page.keyboard.press("Home")
     assert said.text_content() == "epoch 1"
     page.locator(".film button").click()
-    page.wait_for_function("document.querySelector('.film output').textContent === 'epoch 3'")
+    page.locator(".film output:not(:text-is('epoch 1'))").wait_for()
     page.locator(".close").click()
     assert not page.locator("dialog").is_visible()
 
