@@ -46,6 +46,7 @@ VERBS = {
     "reproduce": "train one stored model again, to its end, and compare the records bit for bit",
     "doctor": "check a results folder, the data, the devices and the libraries, and say what to do",
     "figure": "draw a figure from stored results",
+    "report": "one HTML file to look at all that is stored: tables, models, demonstrations, figures",
     "data": "download an image set, or look whether it is there",
     "classifier": "train the classifier of digits that judges all methods",
     "evaluate": "every measure of a data set on samples from a file",
@@ -136,7 +137,8 @@ def make_parser() -> Parser:
     for verb in ("plan", "run"):
         made[verb].add_argument("--redo-stale", action="store_true", help="train again what older code made")
         made[verb].add_argument("--shard", metavar="I/N", help="the I-th of N parts of the blocks, for job arrays")
-    for verb in ("reproduce", "doctor"):
+    made["report"].add_argument("--output", type=Path, metavar="FILE", help="default: report/index.html of the results")
+    for verb in ("reproduce", "doctor", "report"):
         made[verb].add_argument("--results", default="results", type=Path, metavar="DIR", help="default: results")
     made["check"].add_argument("method", metavar="METHOD", help="package.module:Class, or a name; see list")
     made["check"].add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="as for run")
@@ -745,6 +747,18 @@ def _figure(args: argparse.Namespace) -> int:
     return 0
 
 
+def _report(args: argparse.Namespace) -> int:
+    from benchmark.report.write import write_report
+
+    _set_data(args)
+    path = args.output or args.results / "report" / "index.html"
+    found = write_report(Store(args.results), path)
+    for line in found.left_out:
+        print(f"not shown: {line}", file=sys.stderr)
+    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
 def _plan_experiment(experiment: Experiment, args: argparse.Namespace) -> int:
     from benchmark.demonstration import is_stale
 
@@ -888,6 +902,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "reproduce": _reproduce,
     "doctor": _doctor,
     "figure": _figure,
+    "report": _report,
     "data": _data,
     "classifier": _classifier,
     "evaluate": _evaluate,

@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 from rich.console import Console
@@ -31,18 +32,18 @@ def render(sheet: Sheet, style: str, width: int | None = None) -> str:
     return _text(sheet, width) if style == "text" else writers[style](sheet)
 
 
-def _title(column: Column) -> str:
+def heading(column: Column) -> str:
     return column.title + _ARROWS[column.better]
 
 
-def _value(mean: float, std: float, column: Column) -> str:
+def value(mean: float, std: float, column: Column) -> str:
     if math.isnan(mean):
         return ""
-    return _number(mean, column) + ("" if math.isnan(std) else f" ± {_number(std, column)}")
+    return number(mean, column) + ("" if math.isnan(std) else f" ± {number(std, column)}")
 
 
-def _number(value: float, column: Column) -> str:
-    return f"{value * 100 if column.percent else value:.{column.digits}f}"
+def number(amount: float, column: Column) -> str:
+    return f"{amount * 100 if column.percent else amount:.{column.digits}f}"
 
 
 def parts(sheet: Sheet, newline: str) -> list[tuple[str, pd.DataFrame]]:
@@ -54,32 +55,45 @@ def parts(sheet: Sheet, newline: str) -> list[tuple[str, pd.DataFrame]]:
     return [(name, cells(sheet, newline, [c for c in sheet.columns if c.dataset == name])) for name in names]
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What people are shown of an entry: our mean and deviation, its interval, remarks, the printed value and the
+    verdict; empty where there is none."""
+
+    ours: str
+    interval: str
+    remarks: tuple[str, ...]
+    paper: str
+    verdict: str
+
+    @property
+    def lines(self) -> list[str]:
+        first = " ".join(filter(None, [self.ours, self.interval, *(f"({remark})" for remark in self.remarks)]))
+        return [first, f"paper {self.paper}", self.verdict] if self.paper else [first]
+
+
+def shown(entry: pd.Series, column: Column) -> Shown:
+    """An entry of ``Sheet.frame`` with the column's decimals."""
+    interval = ""
+    if not math.isnan(entry["ci_low"]):
+        interval = f"[{number(entry['ci_low'], column)}, {number(entry['ci_high'], column)}]"
+    lost = [f"{entry[f'n_{s}']} {s}" for s in ("diverged", "failed") if entry[f"n_{s}"]]
+    remarks = ([f"{entry['n']} models"] if column.measure == PARTIAL else []) + ([", ".join(lost)] if lost else [])
+    paper = value(entry["paper_mean"], entry["paper_std"], column)
+    ours = value(entry["mean"], entry["std"], column) or "no value"
+    return Shown(ours, interval, tuple(remarks), paper, str(entry["verdict"]) if paper else "")
+
+
 def cells(sheet: Sheet, newline: str, columns: Sequence[Column]) -> pd.DataFrame:
     """One cell per row and column, in lines: ours with its interval, the printed value, the verdict."""
     by_id = {column.id: column for column in columns}
     frame = sheet.frame[sheet.frame["column"].isin(list(by_id))]
-    compared = frame.groupby("column")["paper_mean"].apply(lambda values: values.notna().any())
-
-    def cell(entry: pd.Series) -> str:
-        column = by_id[entry["column"]]
-        ours = _value(entry["mean"], entry["std"], column) or "no value"
-        if not math.isnan(entry["ci_low"]):
-            ours += f" [{_number(entry['ci_low'], column)}, {_number(entry['ci_high'], column)}]"
-        if column.measure == PARTIAL:
-            ours += f" ({entry['n']} models)"
-        lost = [f"{entry[f'n_{s}']} {s}" for s in ("diverged", "failed") if entry[f"n_{s}"]]
-        if lost:
-            ours += f" ({', '.join(lost)})"
-        lines = [ours]
-        if compared[entry["column"]] and not math.isnan(entry["paper_mean"]):
-            lines += [f"paper {_value(entry['paper_mean'], entry['paper_std'], column)}", str(entry["verdict"])]
-        return newline.join(lines)
-
-    texts = frame.assign(text=frame.apply(cell, axis=1))
+    lines = frame.apply(lambda entry: newline.join(shown(entry, by_id[entry["column"]]).lines), axis=1)
+    texts = frame.assign(text=lines)
     wide = texts.pivot(index="row", columns="column", values="text")
     wide = wide.reindex(index=list(frame["row"].unique()), columns=list(by_id)).fillna("")
     wide.index = pd.Index([sheet.rows[row] for row in wide.index], name=None)
-    wide.columns = pd.Index([_title(column) for column in columns])
+    wide.columns = pd.Index([heading(column) for column in columns])
     return wide
 
 

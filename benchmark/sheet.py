@@ -123,12 +123,12 @@ def run_command(what: str, selection: Selection, store: Store, usual: Selection 
         words += ["--profile", selection.profile]
     if selection.reading != selection.table.reading:
         words += ["--reading", selection.reading]
-    known = [row.id for row in usual.rows]
-    chosen = [row.id for row in selection.rows if row.id in known]
-    if chosen != known:
-        words += ["--methods", ",".join(chosen)] if chosen else []
+    of_table = {row.id for row in selection.table.rows}
+    named = [row.id for row in selection.rows if row.id in of_table]
+    if named and named != [row.id for row in usual.rows]:
+        words += ["--methods", ",".join(named)]
     for row in selection.rows:
-        words += ["--method", row.id] if row.id not in known else []
+        words += ["--method", row.id] if row.id not in of_table else []
     for name in selection.measures:
         words += ["--measure", name]
     if selection.datasets != usual.datasets:

@@ -1,0 +1,363 @@
+"""What the report shows, from sheets and records alone, as plain data that a page is written from."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from benchmark import demonstration as experiments
+from benchmark import registry
+from benchmark.cells import Cell
+from benchmark.demonstration import Demonstration, Experiment
+from benchmark.errors import UserError
+from benchmark.figure import Figure, all_figures
+from benchmark.records import Record, Store
+from benchmark.render import Shown, heading, shown
+from benchmark.sheet import Sheet, column_title, file_name, fill, read_networks, run_command, usual_of
+from benchmark.table import Column, NetworkTable, Row, Selection, Table, all_tables, select
+from datamodules.images import ImageSet, MissingData
+from evaluators.features import MissingWeights
+
+#: How a verdict is coloured: whether a difference is for the better, where the column says which direction that is.
+Tone = Literal["agrees", "better", "worse", "differs", "inconclusive", "none"]
+
+#: What ``tune`` trains chooses a reading and is no result.
+_TRIALS = "tune"
+#: Sets of photographs of people, which are not ours to show.
+_PEOPLE = frozenset({"celeba"})
+
+
+@dataclass(frozen=True)
+class Box:
+    """One entry of a table: its name on the page, what is shown, and the ids of the stored models behind it."""
+
+    id: str
+    dataset: str
+    column: Column
+    shown: Shown
+    tone: Tone
+    mean: float
+    low: float
+    high: float
+    paper: float
+    models: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        return column_title(self.column)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row: ``method`` is empty for known samples; ``seconds`` is the mean cost of a finished model, NaN where there
+    is none."""
+
+    id: str
+    title: str
+    method: str
+    boxes: tuple[Box | None, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a table shows of one data set."""
+
+    dataset: str
+    source: str
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def headings(self) -> list[str]:
+        return [heading(column) for column in self.columns]
+
+    @property
+    def timed(self) -> bool:
+        return not all(math.isnan(line.seconds) for line in self.lines)
+
+    def front(self, index: int) -> list[str]:
+        """Rows that none beats in both cost and the column of that index: the Pareto front."""
+        column = self.columns[index]
+        sign = -1 if column.better == "lower" else 1
+        points = {
+            line.id: (line.seconds, -sign * box.mean)
+            for line in self.lines
+            if (box := line.boxes[index]) and not math.isnan(line.seconds + box.mean)
+        }
+        return [name for name, point in points.items() if not any(_beats(other, point) for other in points.values())]
+
+
+def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A table of one profile and reading, as ``show`` gives it.
+
+    absent: titles of rows that have no record. show, run: the commands that print it and that train it.
+    """
+
+    table: str
+    sheet: Sheet
+    profile: str
+    reading: str
+    parts: tuple[Part, ...]
+    absent: tuple[str, ...]
+    show: str
+    run: str
+
+    @property
+    def boxes(self) -> list[tuple[Line, Box]]:
+        """Entries with a verdict."""
+        lines = (line for part in self.parts for line in part.lines)
+        return [(line, box) for line in lines for box in line.boxes if box and box.tone != "none"]
+
+    def count(self, *tones: Tone) -> int:
+        return sum(box.tone in tones for _, box in self.boxes)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A demonstration that is stored: its claim, numbers with what they are, and the verdict."""
+
+    experiment: Experiment
+    record: Record
+    numbers: tuple[tuple[str, str], ...]
+    verdict: str
+    stale: bool
+    picture: Path | None
+    command: str
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A stored figure of a table."""
+
+    figure: Figure
+    selection: Selection
+    picture: Path
+    command: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is stored. left_out: what is not shown, and why. models: cell and record by id."""
+
+    tables: tuple[Filled, ...]
+    demonstrations: tuple[Tested, ...]
+    figures: tuple[Drawn, ...]
+    models: Mapping[str, tuple[Cell, Record]]
+    left_out: tuple[str, ...]
+
+
+def gather(store: Store) -> Report:
+    """All that is stored in a results folder. Raises ``UserError`` where nothing is."""
+    cells = [store.cell_at(path) for path in sorted(store.folder.glob("records/*/*/*.json"))]
+    tables: list[Filled] = []
+    figures: list[Drawn] = []
+    models: dict[str, tuple[Cell, Record]] = {}
+    left_out = []
+    for selection in _selections(cells):
+        try:
+            filled, found = _fill(selection, store)
+        except (MissingData, MissingWeights) as error:
+            left_out.append(f"{file_name(selection, selection.table.id)}: {error}")
+            continue
+        tables.append(filled)
+        models |= found
+        figures += _drawn(selection, store, left_out)
+    demonstrations = tuple(_demonstrations(store))
+    if not tables and not demonstrations:
+        where = [] if store.folder == Path("results") else ["--results", str(store.folder)]
+        command = shlex.join(["python", "-m", "benchmark", "run", "--table", "2", "--profile", "short", *where])
+        raise UserError(f"nothing is stored in {store.folder}; first, for example: {command}")
+    if tables:
+        networks = (table for table in all_tables().values() if isinstance(table, NetworkTable))
+        tables += [_networks(table, store) for table in networks]
+    if others := len({cell.id for cell in cells} - set(models)):
+        left_out.append(
+            f"{others} stored models that no table has by its usual seeds and settings, or that tune trained"
+        )
+    tables.sort(key=lambda table: not table.boxes)
+    return Report(tuple(tables), demonstrations, tuple(figures), models, tuple(left_out))
+
+
+def _selections(cells: Sequence[Cell]) -> Iterator[Selection]:
+    """Every table with the profiles and readings that it has stored models of; optional rows where they are stored."""
+    stored = {cell.id for cell in cells}
+    kinds = {(cell.dataset, cell.protocol.profile, cell.protocol.reading) for cell in cells}
+    for table in all_tables().values():
+        if isinstance(table, NetworkTable):
+            continue
+        names = {table.data.get(part, part) for part in table.datasets}
+        for profile in (name for name in table.profiles if name != _TRIALS):
+            for reading in table.readings:
+                if any((name, profile, reading) in kinds for name in names):
+                    yield from _selection(table, profile, reading, stored)
+
+
+def _selection(table: Table, profile: str, reading: str, stored: set[str]) -> Iterator[Selection]:
+    usual = select(table, profile=profile, reading=reading)
+    everything = select(table, profile=profile, reading=reading, methods=[row.id for row in table.rows])
+    there = {row.id for row in everything.rows if any(cell.id in stored for cell in everything.cells(row))}
+    optional = [row.id for row in table.rows if row.optional and row.id in there]
+    if optional:
+        rows = [row.id for row in table.rows if not row.optional or row.id in there]
+        yield select(table, profile=profile, reading=reading, methods=rows)
+    elif there:
+        yield usual
+
+
+def _fill(selection: Selection, store: Store) -> tuple[Filled, dict[str, tuple[Cell, Record]]]:
+    table, sheet = selection.table, fill(selection, store)
+    found = {
+        cell: record
+        for row in selection.rows
+        for cell in selection.cells(row)
+        if (record := store.read(cell)) is not None
+    }
+    rows = [row for row in selection.rows if any(cell in found for cell in selection.cells(row))]
+    parts = []
+    for dataset in dict.fromkeys(selection.dataset_of(column) for column in sheet.columns):
+        columns = tuple(column for column in sheet.columns if selection.dataset_of(column) == dataset)
+        here = [row for row in rows if dataset in selection.datasets_of(row)]
+        lines = [
+            _line(sheet, row.id, dataset, columns, row.method, _found(selection, row, dataset, found)) for row in here
+        ]
+        lines += [_line(sheet, name, dataset, columns) for name in sheet.known]
+        shows = [line for line in lines if any(line.boxes)]
+        parts.append(Part(dataset, table.target(dataset).source, columns, tuple(shows)))
+    run = run_command(f"--table {table.id}", selection, store)
+    filled = Filled(
+        table=table.id,
+        sheet=sheet,
+        profile=selection.profile,
+        reading=selection.reading,
+        parts=tuple(parts),
+        absent=tuple(row.title for row in selection.rows if row not in rows),
+        show=run.replace(" run ", " show ", 1),
+        run=run,
+    )
+    return filled, {cell.id: (cell, record) for cell, record in found.items()}
+
+
+def _found(selection: Selection, row: Row, dataset: str, found: Mapping[Cell, Record]) -> list[Record]:
+    return [found[cell] for cell in selection.cells(row, dataset) if cell in found]
+
+
+def _line(
+    sheet: Sheet,
+    row: str,
+    dataset: str,
+    columns: Sequence[Column],
+    method: str = "",
+    records: Sequence[Record] = (),
+) -> Line:
+    by_column = {entry["column"]: entry for _, entry in sheet.frame[sheet.frame["row"] == row].iterrows()}
+    boxes: list[Box | None] = []
+    for column in columns:
+        entry = by_column.get(column.id)
+        if entry is None:
+            boxes.append(None)
+            continue
+        text = shown(entry, column)
+        boxes.append(
+            Box(
+                id=f"{sheet.name}/{row}/{column.id}",
+                dataset=dataset,
+                column=column,
+                shown=text,
+                tone=tone(text.verdict, column),
+                mean=float(entry["mean"]),
+                low=float(entry["ci_low"]),
+                high=float(entry["ci_high"]),
+                paper=float(entry["paper_mean"]),
+                models=tuple(record.id for record in records),
+            )
+        )
+    spent = [record.cost["seconds"] for record in records if record.status == "done" and "seconds" in record.cost]
+    seconds = sum(spent) / len(spent) if spent else math.nan
+    return Line(row, sheet.rows[row], method, tuple(boxes), seconds)
+
+
+def tone(verdict: str, column: Column) -> Tone:
+    """How a verdict of a column is coloured."""
+    word = verdict.removeprefix("~")
+    if word == "agrees" or word == "inconclusive":
+        return "agrees" if word == "agrees" else "inconclusive"
+    if word not in ("higher", "lower"):
+        return "none"
+    if column.better is None:
+        return "differs"
+    return "better" if word == column.better else "worse"
+
+
+def _networks(table: NetworkTable, store: Store) -> Filled:
+    sheet = read_networks(table)
+    lines = tuple(_line(sheet, role, "", table.columns) for role in sheet.rows)
+    command = f"python -m benchmark show --table {table.id}"
+    return Filled(table.id, sheet, "", "", (Part("", "", table.columns, lines),), (), command, "")
+
+
+def _demonstrations(store: Store) -> Iterator[Tested]:
+    for found in all_figures().values():
+        if not isinstance(found, Demonstration):
+            continue
+        # Profiles with equal settings share a record, which is shown once, under the usual name.
+        names = sorted(found.profiles, key=lambda name: name != experiments.USUAL_PROFILE)
+        chosen = {choice.id: choice for name in reversed(names) for choice in [experiments.choose(found, name)]}
+        for experiment in reversed(chosen.values()):
+            record = store.read(experiment)
+            if record is None:
+                continue
+            numbers = experiments.findings(record).numbers
+            yield Tested(
+                experiment=experiment,
+                record=record,
+                numbers=tuple((experiments.number(numbers[name]), what) for name, what in found.numbers.items()),
+                verdict=found.judge(numbers),
+                stale=experiments.is_stale(experiment, record),
+                picture=_picture(store, experiment.name),
+                command=experiment.command(store),
+            )
+
+
+def _drawn(selection: Selection, store: Store, left_out: list[str]) -> Iterator[Drawn]:
+    """Stored figures of a table as the same profile and reading give them."""
+    for figure in all_figures().values():
+        if not isinstance(figure, Figure) or figure.table != selection.table.id:
+            continue
+        usual = figure.usual(usual_of(selection))
+        name = file_name(usual, figure.id, usual)
+        picture = _picture(store, name)
+        if picture is None:
+            continue
+        if any(shows_people(usual.table.target(dataset)) for dataset in usual.datasets):
+            left_out.append(f"figure {name}: photographs of people are not shown")
+            continue
+        command = run_command(f"--figure {figure.id}", usual, store, usual).replace(" run --figure ", " figure ", 1)
+        yield Drawn(figure, usual, picture, command)
+
+
+def shows_people(target: registry.Target) -> bool:
+    """Whether samples that stand for a data set look like photographs of people."""
+    return isinstance(target, ImageSet) and target.base in _PEOPLE
+
+
+def _picture(store: Store, name: str) -> Path | None:
+    path = store.folder / "figures" / f"{name}.png"
+    return path if path.is_file() else None
+
+
+def prose(folder: Path) -> list[str]:
+    """Paragraphs of the results' own ``README.md``, in Markdown, without its headings; none where there is none."""
+    path = folder / "README.md"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    blocks = (block.strip() for block in text.split("\n\n"))
+    return [block for block in blocks if block and not block.startswith("#")]

@@ -1,0 +1,125 @@
+"""What the page keeps of one stored model: small enough for hundreds in a file, and said where it is a part."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmark import registry
+from benchmark.cells import Block, Cell
+from benchmark.errors import UserError
+from benchmark.figures.synthetic import updates
+from benchmark.records import Record, Store
+from benchmark.report.content import shows_people
+from benchmark.sheet import is_stale
+from benchmark.training import frame_epochs
+from datamodules.mixture import GaussianMixture
+
+Array = np.ndarray
+
+#: Of a model's samples, of each moment of its training, and of each of its curves.
+POINTS, FRAME_POINTS, CURVE_POINTS = 1_000, 200, 150
+#: Images along each side of a sheet.
+_SIDE = 6
+#: Half the width of a picture, in largest coordinates of the data.
+_REACH = 1.35
+#: Levels of a coordinate; 0 stands for a point outside the picture. Twelve bits are finer than any screen.
+_LEVELS = 4_095
+
+
+def model(cell: Cell, record: Record, store: Store) -> dict[str, Any]:
+    """A record with shorter curves and some of its samples, as JSON takes it."""
+    where = [] if store.folder == Path("results") else ["--results", str(store.folder)]
+    kept = {
+        "id": cell.id,
+        "label": Block((cell,)).label,
+        "dataset": cell.dataset,
+        "seed": cell.seed,
+        "status": record.status,
+        "stale": is_stale(cell, record),
+        "reason": record.reason,
+        "diverged_at": record.diverged_at,
+        "measures": {name: _short(value, 10) for name, value in record.measures.items()},
+        "curves": {name: _curve(values) for name, values in record.curves.items() if values},
+        "updates": updates(cell, 1) if isinstance(registry.dataset(cell.dataset), GaussianMixture) else None,
+        "cost": record.cost,
+        "environment": record.environment,
+        "cell": record.cell,
+        "reproduce": shlex.join(["python", "-m", "benchmark", "reproduce", cell.id, *where]),
+    }
+    return kept | _pictures(cell, record, store)
+
+
+def _short(value: float | None, digits: int = 4) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(f"{value:.{digits}g}")
+
+
+def _curve(values: list[Any]) -> dict[str, list[Any]]:
+    """At most ``CURVE_POINTS`` entries, the first and the last among them, and the epochs that they are of."""
+    chosen = np.unique(np.linspace(0, len(values) - 1, CURVE_POINTS).round().astype(int)).tolist()
+    return {"epochs": [index + 1 for index in chosen], "values": [_short(values[index]) for index in chosen]}
+
+
+def _pictures(cell: Cell, record: Record, store: Store) -> dict[str, Any]:
+    """Points or images of the end and along the training, or why there are none."""
+    target = registry.dataset(cell.dataset)
+    if record.samples is None:
+        return {}
+    if shows_people(target):
+        return {"no_pictures": "Photographs of people are not shown."}
+    if isinstance(target, GaussianMixture) and target.data_shape[0] > 3:
+        return {"no_pictures": f"Samples of {target.data_shape[0]:,} coordinates are not drawn."}
+    try:
+        samples, frames = store.samples(cell, record), store.frames(cell, record)
+    except UserError as error:
+        return {"no_pictures": str(error)}
+    epochs = frame_epochs(cell.protocol, samples[0].size) if frames is not None else []
+    stages = list(zip(epochs, [] if frames is None else frames, strict=False))
+    # The end has more samples of its own.
+    stages = [(epoch, frame) for epoch, frame in stages if epoch < cell.protocol.epochs]
+    if not isinstance(target, GaussianMixture):
+        sheets = [{"epoch": epoch, "image": image_sheet(images)} for epoch, images in stages]
+        return {"images": [*sheets, {"epoch": cell.protocol.epochs, "image": image_sheet(samples)}]}
+    reach = _REACH * target.limit
+    return {
+        "points": {
+            "dim": target.data_shape[0],
+            "reach": reach,
+            "levels": _LEVELS,
+            "of": len(samples),
+            "centres": [[_short(value, 6) for value in centre] for centre in target.centres],
+            "frames": [{"epoch": epoch, "data": pack(points[:FRAME_POINTS], reach)} for epoch, points in stages],
+            "last": {"epoch": cell.protocol.epochs, "data": pack(samples[:POINTS], reach)},
+        }
+    }
+
+
+def pack(points: Array, reach: float) -> str:
+    """Points ``[n, d]`` as Base64 of little-endian ``uint16 [d, n]``: 1 to ``_LEVELS`` over ``[-reach, reach]``, 0
+    where a coordinate of the point lies outside or is not finite."""
+    inside = (np.isfinite(points) & (np.abs(points) <= reach)).all(1, keepdims=True)
+    levels = np.round((np.where(inside, points, 0) / reach + 1) / 2 * (_LEVELS - 1)) + 1
+    return base64.b64encode(np.where(inside, levels, 0).T.astype("<u2").tobytes()).decode()
+
+
+def image_sheet(images: Array) -> str:
+    """The first images ``[n, C, H, W]`` uint8 side by side, as a data URL; stacks of three digits are in colour."""
+    images = images[: _SIDE**2]
+    rows = [np.concatenate(list(images[start : start + _SIDE]), axis=2) for start in range(0, len(images), _SIDE)]
+    full = [row for row in rows if row.shape == rows[0].shape]
+    sheet = np.concatenate(full, axis=1).transpose(1, 2, 0)
+    return data_url(Image.fromarray(sheet[:, :, 0] if sheet.shape[2] == 1 else sheet))
+
+
+def data_url(image: Image.Image) -> str:
+    """An image inside the page, without loss."""
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", lossless=True, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

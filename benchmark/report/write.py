@@ -1,0 +1,178 @@
+"""The report as one HTML file that needs nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import plotly.offline
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from PIL import Image
+
+from benchmark.progress import duration
+from benchmark.records import Store, write_atomically
+from benchmark.report.content import Filled, Part, Report, gather, prose
+from benchmark.report.model import data_url, model
+
+#: Colours that a figure keeps: line drawings have few.
+_COLOURS = 128
+#: How verdicts are said on the page, in this order: tone, sign, words.
+TONES = (
+    ("agrees", "✓", "agrees"),
+    ("inconclusive", "?", "inconclusive"),
+    ("worse", "✕", "differs, for the worse"),
+    ("better", "+", "differs, for the better"),
+    ("differs", "◆", "differs"),
+)
+
+
+def write_report(store: Store, path: Path) -> Report:
+    """Write the page of all that is stored. The same records and figures give the same bytes.
+
+    Raises ``UserError`` where nothing is stored, or where the file cannot be written.
+    """
+    found = gather(store)
+    write_atomically(path, page(found, store).encode())
+    return found
+
+
+def page(report: Report, store: Store) -> str:
+    """The HTML. What comes from records is escaped by the template, or packed and put in as text by the script."""
+    templates = PackageLoader("benchmark.report", "page")
+    environment = Environment(
+        loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+    def whole(name: str) -> Markup:
+        """A file of the package, which may say what it likes."""
+        return Markup(templates.get_source(environment, name)[0])  # noqa: S704
+
+    environment.filters["markdown"] = _markdown
+    environment.filters["duration"] = lambda seconds: "" if math.isnan(seconds) else duration(seconds)
+    methods = sorted({line.method for t in report.tables for p in t.parts for line in p.lines if line.method})
+    datasets = list(dict.fromkeys(part.dataset for table in report.tables for part in table.parts if part.dataset))
+    used = {model_id for table in report.tables for model_id in _models(table)}
+    return environment.get_template("page.html").render(
+        report=report,
+        style=whole("page.css"),
+        script=whole("page.js"),
+        library=Markup(_pack(_library())),  # noqa: S704
+        index=Markup(_pack_json(index(report))),  # noqa: S704
+        models={
+            name: Markup(_pack_json(model(*report.models[name], store)))  # noqa: S704
+            for name in sorted(used)
+        },
+        seconds=sum(record.cost.get("seconds", 0) for _, record in report.models.values()),
+        methods=methods,
+        datasets=datasets,
+        tones=TONES,
+        tone_of={name: (sign, words) for name, sign, words in TONES},
+        prose=_by_table(prose(store.folder), [table for table in report.tables if table.boxes]),
+        picture=picture,
+        anchor=anchor,
+    )
+
+
+def _models(table: Filled) -> Iterable[str]:
+    return (name for part in table.parts for line in part.lines for box in line.boxes if box for name in box.models)
+
+
+def index(report: Report) -> dict[str, Any]:
+    """What the script must know of tables: entries by name, and cost against quality."""
+    entries, trades = {}, {}
+    for table in report.tables:
+        for number, part in enumerate(table.parts):
+            for line in part.lines:
+                for box in filter(None, line.boxes):
+                    if box.models:
+                        entries[box.id] = {
+                            "row": line.title,
+                            "column": box.title,
+                            "measure": box.column.measure,
+                            "digits": box.column.digits,
+                            "percent": box.column.percent,
+                            "table": f"{table.table}, {table.profile}, reading {table.reading}",
+                            "ours": " ".join(filter(None, [box.shown.ours, box.shown.interval])),
+                            "paper": box.shown.paper,
+                            "printed": _number(box.paper) if box.column.comparable else None,
+                            "verdict": box.shown.verdict,
+                            "tone": box.tone,
+                            "models": box.models,
+                            "run": table.run,
+                        }
+            if trade := _trade(part):
+                trades[f"{anchor(table)}-{number}"] = trade
+    return {"entries": entries, "trades": trades}
+
+
+def _trade(part: Part) -> dict[str, Any] | None:
+    """Cost and quality of the rows, for each column that has a better direction; None where nothing was timed."""
+    lines = [line for line in part.lines if not math.isnan(line.seconds)]
+    if not lines:
+        return None
+    columns = [
+        {
+            "title": column.title,
+            "better": column.better,
+            "factor": 100 if column.percent else 1,
+            "values": [_number(box.mean) if (box := line.boxes[i]) else None for line in lines],
+            "low": [_number(box.low) if (box := line.boxes[i]) else None for line in lines],
+            "high": [_number(box.high) if (box := line.boxes[i]) else None for line in lines],
+            "front": [line.id in part.front(i) for line in lines],
+        }
+        for i, column in enumerate(part.columns)
+        if column.better
+    ]
+    rows = [{"title": line.title, "method": line.method, "seconds": line.seconds} for line in lines]
+    return {"dataset": part.dataset, "rows": rows, "columns": columns}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def anchor(table: Filled) -> str:
+    """The name of a table's place on the page."""
+    return f"table-{table.sheet.name}"
+
+
+def _by_table(paragraphs: Iterable[str], tables: Iterable[Filled]) -> Mapping[str, list[str]]:
+    """Paragraphs by the table that they name in backquotes first, those of none under the empty name."""
+    names = list(dict.fromkeys(table.table for table in tables))
+    found: dict[str, list[str]] = {}
+    for text in paragraphs:
+        places = {name: at for name in names if (at := text.find(f"`{name}`")) >= 0}
+        found.setdefault(min(places, key=lambda name: places[name]) if places else "", []).append(text)
+    return found
+
+
+def _markdown(text: str) -> Markup:
+    """Markdown as HTML; HTML inside it stays text."""
+    return Markup(MarkdownIt("commonmark", {"html": False}).render(text))  # noqa: S704
+
+
+def picture(path: Path) -> dict[str, Any]:
+    """A stored figure for the page: its data URL, width and height in pixels."""
+    with Image.open(path) as image:
+        few = image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).convert("RGB")
+    return {"source": data_url(few), "width": few.width, "height": few.height}
+
+
+def _library() -> bytes:
+    return plotly.offline.get_plotlyjs().encode()
+
+
+def _pack(content: bytes) -> str:
+    """Gzip in Base64, always the same bytes for the same content."""
+    return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
+
+
+def _pack_json(value: Any) -> str:
+    return _pack(json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode())

@@ -1,0 +1,300 @@
+"""The report: what it shows is what ``show`` prints, what it keeps of a model is the record's, and nothing escapes."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import math
+import re
+import shlex
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from benchmark import cli, registry
+from benchmark.cells import Cell, Protocol
+from benchmark.demonstration import choose, perform
+from benchmark.errors import UserError
+from benchmark.figure import Figure, all_figures, find_figure
+from benchmark.records import Record, Status, Store
+from benchmark.render import Shown, render, shown
+from benchmark.report.content import Box, Line, Part, Report, _drawn, gather, prose, shows_people, tone
+from benchmark.report.model import CURVE_POINTS, model, pack
+from benchmark.report.write import page, write_report
+from benchmark.sheet import fill
+from benchmark.table import Column, Selection, Table, find_table, select
+
+from .made import change, fill_store, make_record
+
+EVIL = "</script><script>window.evil = 1</script><img src=x onerror='window.evil = 1'>"
+
+
+def selected(table: str = "gaan-2", **options: Any) -> Selection:
+    found = find_table(table)
+    assert isinstance(found, Table)
+    return select(found, profile="short", **options)
+
+
+def stored(folder: Path) -> Store:
+    """GAN and GAAN_2 of Table 2, one model of them failed, with costs, and a demonstration."""
+    store, selection = Store(folder), selected(methods=("gan", "gaan_2"))
+    status: dict[tuple[str, int], Status] = {("gan", selection.seeds[-1]): "failed"}
+    fill_store(store, selection, status)
+    for row, seconds in zip(selection.rows, (10.0, 30.0), strict=True):
+        for cell in selection.cells(row):
+            record = store.read(cell)
+            assert record is not None
+            if record.status == "done":
+                change(store, cell, cost={"seconds": seconds + cell.seed})
+            else:
+                store.write(cell, Record(cell.id, cell.identity(), "failed", "", reason=EVIL, cost={"seconds": 99.0}))
+    demonstration = find_figure("theory-transport-plan")
+    assert not isinstance(demonstration, Figure)
+    perform(choose(demonstration, "smoke"), store)
+    (folder / "README.md").write_text(f"# Heading\n\n**Why** (`gaan-2`): {EVIL}\n\nOf all.\n")
+    return store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return stored(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def report(store: Store) -> Report:
+    return gather(store)
+
+
+@pytest.fixture(scope="module")
+def html(report: Report, store: Store) -> str:
+    return page(report, store)
+
+
+def unpacked(html: str, name: str) -> Any:
+    found = re.search(f'<script type="text/plain" id="{name}">(.*?)</script>', html, re.S)
+    assert found
+    return json.loads(gzip.decompress(base64.b64decode(found[1])))
+
+
+def boxes(report: Report) -> list[Box]:
+    return [box for t in report.tables for part in t.parts for line in part.lines for box in line.boxes if box]
+
+
+def test_values_are_those_of_show(report: Report, store: Store, html: str) -> None:
+    (table,) = (table for table in report.tables if table.table == "gaan-2")
+    sheet = fill(selected(), store)
+    printed = pd.read_csv(io.StringIO(render(sheet, "csv"))).set_index(["row", "column"])
+    seen = 0
+    for line in table.parts[0].lines:
+        for box in filter(None, line.boxes):
+            entry = printed.loc[line.id, box.column.id]
+            expected = entry[["mean", "ci_low", "ci_high", "paper_mean"]].astype(float)
+            assert np.array_equal([box.mean, box.low, box.high, box.paper], expected, equal_nan=True)
+            text = shown(entry, box.column)
+            assert box.shown == text
+            assert f'<span class="ours">{text.ours}</span>' in html
+            assert text.verdict in ("", "-") or f"</span>{text.verdict}</span>" in html
+            seen += 1
+    # Two rows of methods and the known samples; the rows without any record are named below.
+    assert seen == 5 * len(sheet.columns)
+    assert {box.tone for box in boxes(report)} > {"none", "agrees"}
+    assert table.absent == ("DAN-2S", "VAE-GAN", "ALI", "WGAN-GP", "GAAN_1")
+    assert table.show == f"python -m benchmark show --table gaan-2 --profile short --results {store.folder}"
+    assert table.sheet.header in unescape(html)
+    assert all(note in unescape(html) for note in table.sheet.footer)
+
+
+def test_an_entry_has_its_seeds(report: Report, store: Store, html: str) -> None:
+    index = unpacked(html, "index")
+    name = "gaan-2-short-corrected/gan/registered_modes"
+    assert f'data-entry="{name}"' in html
+    cells = selected().cells(selected().table.row("gan"))
+    assert index["entries"][name]["models"] == [cell.id for cell in cells]
+    for cell in cells:
+        kept, record = unpacked(html, f"model-{cell.id}"), store.read(cell)
+        assert record is not None
+        assert kept["measures"] == pytest.approx(record.measures)
+        assert kept["reproduce"] == f"python -m benchmark reproduce {cell.id} --results {store.folder}"
+        assert kept["cost"] == record.cost
+        assert kept["cell"] == cell.identity()
+    assert {box.id for box in boxes(report) if box.models} == set(index["entries"])
+
+
+def test_what_records_say_stays_text(html: str) -> None:
+    assert "<script>window.evil" not in html
+    assert "<img src=x" not in html
+    assert "&lt;script&gt;window.evil" in html
+    # The reason of the failed model is packed, and the page's script puts it in as text.
+    assert "innerHTML" not in html.partition('id="library"')[2].partition("</script>")[2]
+
+
+def test_paragraphs_stand_beside_their_table(store: Store, html: str) -> None:
+    assert [text.partition(" ")[0] for text in prose(store.folder)] == ["**Why**", "Of"]
+    why = html.partition('id="why"')[2]
+    assert why.index("Of all.") < why.index("gaan-2") < why.index("<strong>Why</strong>")
+
+
+def test_optional_rows_are_shown_where_they_are_stored(tmp_path: Path) -> None:
+    store, table = Store(tmp_path), find_table("gan-ae-2")
+    assert isinstance(table, Table)
+    optional = next(row for row in table.rows if row.optional)
+    cell = selected("gan-ae-2", methods=(optional.id,), datasets=("ring8",)).cells(optional)[0]
+    store.write(cell, *make_record(cell))
+    found = next(found for found in gather(store).tables if found.table == "gan-ae-2")
+    assert found.parts[0].lines[0].id == optional.id
+    usual = [row.id for row in table.rows if not row.optional]
+    words = shlex.split(found.run)
+    assert set(words[words.index("--methods") + 1].split(",")) == {*usual, optional.id}
+    assert "--method" not in words
+
+
+def test_demonstrations_have_claim_numbers_and_verdict(report: Report, html: str) -> None:
+    (tested,) = report.demonstrations
+    assert tested.experiment.demonstration.claim in unescape(html)
+    assert tested.verdict == "holds"
+    assert [what for _, what in tested.numbers] == list(tested.experiment.demonstration.numbers.values())
+
+
+def test_cost_against_quality(report: Report, html: str) -> None:
+    trade = unpacked(html, "index")["trades"]["table-gaan-2-short-corrected-0"]
+    assert [row["title"] for row in trade["rows"]] == ["GAN", "GAAN_2"]
+    seeds = selected().seeds
+    # The failed model, which is the last, does not count.
+    assert trade["rows"][0]["seconds"] == pytest.approx(10 + np.mean(seeds[:-1]))
+    assert {column["title"] for column in trade["columns"]} >= {"modes", "points"}
+
+
+@pytest.mark.parametrize("better", ["higher", "lower"])
+def test_the_front_is_what_none_beats(better: Any) -> None:
+    rng = np.random.default_rng(0)
+    column = Column("m", "m", None, better)
+    costs, values = rng.integers(6, size=(2, 30)).astype(float)
+    lines = [_line(str(i), column, cost, value) for i, (cost, value) in enumerate(zip(costs, values, strict=True))]
+    front = Part("d", "", (column,), (*lines, _line("none", column, math.nan, 0.0))).front(0)
+    quality = values if better == "higher" else -values
+    beaten = [
+        bool(np.any((costs <= c) & (quality >= q) & ((costs < c) | (quality > q))))
+        for c, q in zip(costs, quality, strict=True)
+    ]
+    assert front == [str(i) for i, lost in enumerate(beaten) if not lost]
+
+
+def _line(name: str, column: Column, seconds: float, value: float) -> Line:
+    nothing = Shown("", "", (), "", "")
+    box = Box(name, "d", column, nothing, "none", value, value, value, math.nan, ())
+    return Line(name, name, "gan", (box,), seconds)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "better", "expected"),
+    [
+        ("agrees", "higher", "agrees"),
+        ("~inconclusive", "lower", "inconclusive"),
+        ("~higher", "higher", "better"),
+        ("lower", "higher", "worse"),
+        ("lower", "lower", "better"),
+        ("higher", None, "differs"),
+        ("-", "higher", "none"),
+        ("", "higher", "none"),
+    ],
+)
+def test_tones(verdict: str, better: Any, expected: str) -> None:
+    assert tone(verdict, Column("m", "m", None, better)) == expected
+
+
+def test_points_are_packed_finely() -> None:
+    points = np.random.default_rng(0).uniform(-1, 1, (50, 2))
+    points[:3] = [[1.2, 0], [0, np.nan], [-1, 1]]
+    levels = np.frombuffer(base64.b64decode(pack(points, 1.0)), "<u2").reshape(2, 50).T
+    assert levels[:3].tolist() == [[0, 0], [0, 0], [1, 4095]]
+    assert levels[3:].min() > 0
+    assert ((levels[3:].astype(float) - 1) / 4094 * 2 - 1) == pytest.approx(points[3:], abs=1 / 4094)
+
+
+def test_curves_are_thinned_and_say_which_epochs(tmp_path: Path) -> None:
+    store, cell = Store(tmp_path), Cell("ring8", "gan", Protocol(epochs=500), 0)
+    record, samples = make_record(cell)
+    values = [None, *np.random.default_rng(0).random(499).tolist()]
+    frames = np.random.default_rng(1).normal(size=(20, 400, 2))
+    record.curves["jsd"] = values
+    store.write(cell, record, samples, frames)
+    found = store.read(cell)
+    assert found is not None
+    kept = model(cell, found, store)
+    curve = kept["curves"]["jsd"]
+    assert len(curve["epochs"]) == CURVE_POINTS
+    assert (curve["epochs"][0], curve["epochs"][-1]) == (1, 500)
+    assert curve["values"][0] is None
+    there = [values[epoch - 1] for epoch in curve["epochs"][1:]]
+    assert curve["values"][1:] == pytest.approx(there, rel=1e-3)
+    # The last of twenty moments is the end, which has more samples of its own.
+    assert len(kept["points"]["frames"]) == 19
+    assert kept["points"]["last"]["epoch"] == 500
+
+
+def test_images_stand_side_by_side(tmp_path: Path) -> None:
+    store, cell = Store(tmp_path), Cell("digits", "gan", Protocol(epochs=3, frames="1"), 0)
+    images = np.random.default_rng(0).integers(256, size=(40, 1, 28, 28), dtype=np.uint8)
+    store.write(cell, Record(cell.id, cell.identity(), "done", ""), images, images[None, :7])
+    record = store.read(cell)
+    assert record is not None
+    first, last = model(cell, record, store)["images"]
+    assert (first["epoch"], last["epoch"]) == (1, 3)
+    found = Image.open(io.BytesIO(base64.b64decode(last["image"].partition(",")[2]))).convert("L")
+    # Six in a row, without loss.
+    assert np.array_equal(np.asarray(found)[:28, 28:56], images[1, 0])
+    assert np.array_equal(np.asarray(found)[28:56, :28], images[6, 0])
+    store.path(cell).with_suffix(".npy").unlink()
+    assert "missing" in model(cell, record, store)["no_pictures"]
+
+
+def test_no_face_is_shown(tmp_path: Path) -> None:
+    assert shows_people(registry.dataset("celeba"))
+    assert not shows_people(registry.dataset("cifar10"))
+    store, cell = Store(tmp_path), Cell("celeba", "gan", Protocol(networks="dcgan-64", epochs=1, frames="1"), 0)
+    faces = np.full((4, 3, 64, 64), 128, np.uint8)
+    record = Record(cell.id, cell.identity(), "done", "", {"fid": 1.0})
+    store.write(cell, record, faces, faces[None])
+    found = store.read(cell)
+    assert found is not None and found.samples and found.frames
+    kept = model(cell, found, store)
+    assert kept["no_pictures"] == "Photographs of people are not shown."
+    assert not {"images", "points"} & set(kept)
+    # Nor in a figure, which may have been drawn of them.
+    with_faces = 0
+    for figure in all_figures().values():
+        if not isinstance(figure, Figure):
+            continue
+        table = find_table(figure.table)
+        assert isinstance(table, Table)
+        selection = figure.usual(select(table))
+        (tmp_path / "figures").mkdir(exist_ok=True)
+        (tmp_path / "figures" / f"{figure.id}-paper-{table.reading}.png").write_bytes(b"")
+        left_out: list[str] = []
+        drawn = {one.figure.id for one in _drawn(selection, store, left_out)}
+        assert (figure.id in drawn) == ("celeba" not in selection.datasets)
+        with_faces += "celeba" in selection.datasets
+    assert with_faces >= 2
+
+
+def test_a_page_is_the_same_for_the_same_records(store: Store, html: str, tmp_path: Path) -> None:
+    found = write_report(store, tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == html
+    assert 'src="http' not in html and 'href="http' not in html
+    assert found.left_out == ()
+
+
+def test_command(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["report", "--results", str(tmp_path / "none")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("benchmark: nothing is stored in ")
+    assert len(said.splitlines()) == 1
+    with pytest.raises(UserError, match="nothing is stored"):
+        gather(Store(tmp_path))

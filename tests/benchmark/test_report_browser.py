@@ -1,0 +1,164 @@
+"""The report in a real browser: headless Chromium, found by $MODECOV_CHROMIUM or as ``chromium``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from benchmark.cells import Cell
+from benchmark.records import Store
+from benchmark.report.write import write_report
+
+from .made import make_record
+from .test_report import EVIL, selected, stored
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+playwright = pytest.importorskip("playwright.sync_api", reason="no browser is driven: pip install -e '.[browser]'")
+CHROMIUM = os.environ.get("MODECOV_CHROMIUM") or shutil.which("chromium")
+if not CHROMIUM:
+    pytest.skip("no Chromium: set MODECOV_CHROMIUM to its path", allow_module_level=True)
+
+WAIT = 30_000
+GAAN = "gaan-2-short-corrected/gaan_2/registered_modes"
+GAN = "gaan-2-short-corrected/gan/registered_modes"
+CUBE = "aeis-1-short-gaan-nets/gan/cube27/captured_modes"
+
+
+def add_cube(store: Store) -> Cell:
+    """A model in three dimensions with moments of its training."""
+    selection = selected("aeis-1", methods=("gan",), datasets=("cube27",), seeds=(0,))
+    cell = selection.cell(selection.rows[0], 0)
+    record, samples = make_record(cell)
+    store.write(cell, record, samples, np.random.default_rng(0).normal(size=(20, 400, 3)))
+    return cell
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder: Path = tmp_path_factory.mktemp("browser")
+    store = stored(folder)
+    add_cube(store)
+    write_report(store, folder / "index.html")
+    return (folder / "index.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=CHROMIUM)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The report, opened from disk without a network; afterwards, whether the console had an error to tell."""
+    context = browser.new_context(offline=True, **getattr(request, "param", {}))
+    opened, said = context.new_page(), []
+    opened.set_default_timeout(WAIT)
+    opened.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.on(
+        "request", lambda asked: None if asked.url.startswith(("file:", "data:", "blob:")) else said.append(asked.url)
+    )
+    opened.goto(address)
+    yield opened
+    assert opened.evaluate("window.evil") is None
+    assert said == []
+    context.close()
+
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "color_scheme": "dark"}
+
+
+@pytest.mark.parametrize("page", [{}, PHONE], indirect=True, ids=["desktop", "phone"])
+def test_an_entry_opens_its_seeds(page: Page) -> None:
+    page.locator(f'[data-entry="{GAAN}"]').click()
+    dialog = page.locator("dialog")
+    assert dialog.locator("h2").text_content() == "GAAN_2: modes"
+    dialog.locator(".chart .scatterlayer .trace").first.wait_for(state="attached")
+    assert dialog.locator(".seeds tbody tr").count() == 3
+    # A curve per seed, and the samples over the 25 modes.
+    assert dialog.locator(".chart").first.locator(".scatterlayer .trace").count() == 3
+    points = dialog.locator(".both .chart .scatterlayer .trace")
+    points.nth(1).wait_for(state="attached")
+    assert points.nth(0).locator(".point").count() == 25
+    assert points.nth(1).locator(".point").count() > 900
+    dialog.locator("select").select_option("cv")
+    assert dialog.locator(".command code").first.text_content().startswith("python -m benchmark reproduce ")
+    before = dialog.locator(".command code").first.text_content()
+    dialog.locator("button", has_text="Show").nth(2).click()
+    assert dialog.locator(".command code").first.text_content() != before
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_an_entry_has_an_address(page: Page, address: str) -> None:
+    page.goto("about:blank")
+    page.goto(f"{address}#entry/{GAN}")
+    page.locator("dialog h2", has_text="GAN: modes").wait_for()
+    page.locator(".close").click()
+    assert page.url == address
+
+
+def test_a_film_of_the_training(page: Page) -> None:
+    page.locator(f'[data-entry="{CUBE}"]').click()
+    said = page.locator(".film output")
+    said.wait_for()
+    assert said.text_content() == "end: epoch 20"
+    page.locator(".film input").focus()
+    page.keyboard.press("Home")
+    assert said.text_content() == "epoch 1"
+    page.locator(".film button").click()
+    page.locator(".film output:not(:text-is('epoch 1'))").wait_for()
+    page.locator(".close").click()
+    assert not page.locator("dialog").is_visible()
+
+
+def test_the_keyboard_is_enough(page: Page) -> None:
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the tables"
+    entry = page.locator(f'[data-entry="{GAN}"]')
+    entry.focus()
+    page.keyboard.press("Enter")
+    page.locator(".seeds").wait_for()
+    page.keyboard.press("Escape")
+    assert not page.locator("dialog").is_visible()
+    assert page.evaluate("document.activeElement.dataset.entry") == GAN
+
+
+def test_what_records_say_is_text(page: Page) -> None:
+    page.locator(f'[data-entry="{GAN}"]').click()
+    page.locator(".seeds").wait_for()
+    assert f"failed: {EVIL}" in page.locator(".seeds").text_content()
+
+
+def test_filters(page: Page) -> None:
+    rows = page.locator("#table-gaan-2-short-corrected tbody tr:visible")
+    assert rows.count() == 5
+    page.locator("#method").select_option("gan")
+    assert rows.count() == 4
+    page.locator("#dataset").select_option("cube27")
+    assert rows.count() == 0
+    assert page.locator("#table-aeis-1-short-gaan-nets .part:visible").count() == 1
+
+
+def test_cost_against_quality(page: Page) -> None:
+    page.locator("#cost").scroll_into_view_if_needed()
+    chart = page.locator('[data-trade="table-gaan-2-short-corrected-0"]')
+    chart.locator(".textpoint").nth(1).wait_for()
+    assert [text.strip() for text in chart.locator(".textpoint").all_text_contents()] == ["GAN", "GAAN_2"]
+
+
+def test_print(page: Page) -> None:
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.locator(".bar").is_visible()
+    assert page.locator("article.table .notes ul").first.is_visible()
