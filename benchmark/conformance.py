@@ -22,8 +22,8 @@ from torch.overrides import TorchFunctionMode
 from benchmark import registry
 from benchmark.cells import Block, Cell, Protocol, Setting
 from benchmark.errors import Stopped, UserError
+from benchmark.schema import Table, all_tables, select
 from benchmark.settings import Settings, method_fields
-from benchmark.table import Table, all_tables, select
 from benchmark.training import Evaluation, fit
 from datamodules.mixture import GaussianMixture
 from modules.base import AdversarialModule, Training, Update

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from benchmark import registry
 from benchmark.figure import Figure, all_figures
 from benchmark.runner import ENGINES
-from benchmark.table import Selection, Table, all_tables, select
+from benchmark.schema import Selection, Table, all_tables, select
 from datamodules.images import MissingData
 from modules.base import AdversarialModule
 from modules.convolutions import families

@@ -22,7 +22,7 @@ from benchmark.figure import Figure, Records, line_style
 from benchmark.figures.synthetic import updates
 from benchmark.page import blank
 from benchmark.records import Record, Store
-from benchmark.table import Row, Selection
+from benchmark.schema import Row, Selection
 from benchmark.tables import gan_ae
 from benchmark.training import make_data, make_module, make_trainer, quiet
 from datamodules.mixture import GaussianMixture

@@ -22,7 +22,7 @@ from benchmark.figure import Figure, Records, line_style
 from benchmark.figures.synthetic import latents_of
 from benchmark.page import blank
 from benchmark.records import Record, Store
-from benchmark.table import Row, Selection
+from benchmark.schema import Row, Selection
 from benchmark.tables import aeis, gaan, gaan_images, veegan, veegan_images
 from benchmark.training import load_module
 from datamodules.images import ImageSet, data_folder

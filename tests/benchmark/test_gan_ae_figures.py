@@ -25,7 +25,7 @@ from benchmark.figures.gan_ae import (
 )
 from benchmark.page import own_style
 from benchmark.records import Record, Store
-from benchmark.table import Selection, Table, find_table, select
+from benchmark.schema import Selection, Table, find_table, select
 from benchmark.training import Progress, frame_epochs
 from datamodules.grid25_gaan import GRID25_GAAN
 

@@ -14,8 +14,8 @@ from benchmark.cli import main
 from benchmark.conformance import CHECKS, Case, Check
 from benchmark.errors import UserError
 from benchmark.records import Store
+from benchmark.schema import Table, find_table, select
 from benchmark.sheet import file_name, run_command, usual_of, whole
-from benchmark.table import Table, find_table, select
 from modules.losses import says_fake, says_real
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
