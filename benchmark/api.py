@@ -20,9 +20,10 @@ from benchmark.cells import Protocol, Setting
 from benchmark.errors import UserError
 from benchmark.estimate import estimate
 from benchmark.evaluation import floor, measure, measure_own
+from benchmark.loggers import check_loggers
 from benchmark.progress import watching
 from benchmark.records import Store
-from benchmark.runner import run_blocks, to_do
+from benchmark.runner import Inline, run_blocks, to_do
 from benchmark.samples import Samples, take_samples
 from benchmark.schema import NetworkTable, Selection, find_table, select
 from benchmark.sheet import Sheet, fill, read_networks
@@ -86,13 +87,15 @@ def run(
     accelerator: Literal["auto", "cpu", "gpu"] = "auto",
     threads: int | None = None,
     progress: bool = False,
+    loggers: Sequence[Literal["csv", "tensorboard", "wandb"]] = (),
 ) -> pd.DataFrame:
     """Train what a table needs and is not stored yet, and give the table as ``table`` does.
 
     The options are those of ``table``; training stops and resumes freely, and shares a folder with other processes.
 
     accelerator: as in Lightning. threads: of PyTorch in this process, as they are if None.
-    progress: show bars and the time that is left, on stderr.
+    progress: show bars and the time that is left, on stderr. loggers: that curves are written to, under ``logs`` in the
+        results folder.
 
     A method that raises does not end the run: its models count as ``n_failed``, and a warning says why.
     """
@@ -104,13 +107,15 @@ def run(
     chosen.check_data(judged=True)
     if threads:
         torch.set_num_threads(threads)
+    check_loggers(loggers)
+    engine = Inline(loggers=tuple(loggers))
     blocks = to_do(store, [cell for row in chosen.rows for cell in chosen.cells(row)])
     if progress and blocks:
         console = Console(stderr=True)
         with watching(blocks, estimate(blocks, store, accelerator), console, 1) as watcher:
-            outcome = run_blocks(blocks, store, watcher, accelerator, settled=watcher.settled)
+            outcome = run_blocks(blocks, store, watcher, accelerator, engine, watcher.settled)
     else:
-        outcome = run_blocks(blocks, store, lambda step: None, accelerator)
+        outcome = run_blocks(blocks, store, lambda step: None, accelerator, engine)
     for block, reason in outcome.failed:
         warnings.warn(f"{block.label} failed: {reason}", stacklevel=2)
     return _frame(fill(chosen, store))

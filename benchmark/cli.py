@@ -61,6 +61,7 @@ SECTIONS = (
     "datasets",
     "measures",
     "engines",
+    "loggers",
     "protocols",
 )
 #: Exit status of a process that Ctrl-C ended.
@@ -146,6 +147,7 @@ def make_parser() -> Parser:
         made[verb].add_argument("--threads", type=_positive, metavar="N", help="threads of one process; default: all")
     for verb in ("run", "tune"):
         add = made[verb].add_argument
+        add("--logger", metavar="A,B", help="csv, tensorboard, wandb: curves beside the records, under RESULTS/logs")
         add("--engine", choices=list(ENGINES), help="one block after another (default), or each a task of Ray")
         add("--devices", type=_positive, metavar="N", help="train on N GPUs of this machine, or N cores; by Ray")
         add("--address", metavar="ADDRESS", help="of a Ray cluster that runs, as 10.0.0.1:6379, or auto")
@@ -477,7 +479,13 @@ def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, cons
 def _check_engine(args: argparse.Namespace) -> None:
     """Options that belong together; with Ray, a block has one thread where none are asked for."""
     by_ray = args.engine == "ray" or (args.engine is None and args.devices is not None)
+    if loggers := _words(args, "logger"):
+        from benchmark.loggers import check_loggers
+
+        check_loggers(loggers)
     if by_ray:
+        if loggers:
+            raise UserError("--logger writes from this process; leave out --engine ray and --devices")
         importlib.import_module("benchmark.ray_engine")
         args.engine, args.threads = "ray", args.threads or 1
         if args.devices and args.address:
@@ -501,7 +509,7 @@ def _engine(args: argparse.Namespace, console: Console) -> Iterator[Engine]:
     else:
         from benchmark.runner import Inline
 
-        yield Inline(say)
+        yield Inline(say, tuple(_words(args, "logger")))
 
 
 def _tune(args: argparse.Namespace) -> int:

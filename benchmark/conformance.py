@@ -385,7 +385,7 @@ def resumes_exactly(case: Case) -> None:
         straight = _undisturbed(case)
         path = folder / "stopped.ckpt"
         with contextlib.suppress(Stopped):
-            fit(case.block(0, 1), path, lambda progress: None, "cpu", [_Stop()])
+            fit(case.block(0, 1), path, lambda progress: None, "cpu", [StopEarly()])
         _ask(path.exists(), "no checkpoint was written")
         resumed = fit(case.block(0, 1), path, lambda progress: None, "cpu")
     for name, curve in straight.curves.items():
@@ -410,7 +410,7 @@ def diverges_cleanly(case: Case) -> None:
     _ask(np.array_equal(straight.samples[1], found.samples[1]), "the seed beside it ends otherwise")
 
 
-class _Stop(Callback):
+class StopEarly(Callback):
     """What Ctrl-C does, after the first epoch of the game."""
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:
