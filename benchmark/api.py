@@ -25,7 +25,7 @@ from benchmark.progress import watching
 from benchmark.records import Store
 from benchmark.runner import Inline, run_blocks, to_do
 from benchmark.samples import Samples, take_samples
-from benchmark.schema import NetworkTable, Selection, find_table, select
+from benchmark.schema import ClaimTable, NetworkTable, Selection, find_table, select
 from benchmark.sheet import Sheet, fill, read_networks
 from datamodules.images import ImageSet
 
@@ -165,6 +165,8 @@ def _choose(
     found = find_table(name)
     if isinstance(found, NetworkTable):
         return found
+    if isinstance(found, ClaimTable):
+        raise UserError(f"table {found.id} holds claims about models of other tables; python -m benchmark shows it")
     rows = [row.id for row in found.rows]
     offered = registry.installed("methods")
     own = [method for method in methods if method not in rows and (":" in method or method in offered)]

@@ -30,7 +30,8 @@ class Protocol(Training):
         (``projected``).
     width: seeds trained side by side. Kernels depend on it, so that it belongs to the protocol; short blocks are
         padded.
-    precision, world_size: as Lightning's trainer names them.
+    precision: as Lightning's trainer names it.
+    world_size: devices that share every batch of a block; sums in another order differ in their last bits.
     channels_last, compile: of convolutional networks, as PyTorch names them: other kernels, other last bits.
     samples: samples per evaluation.
     real_samples: test images that they are compared with, where images are compared; all if there are fewer.
@@ -51,7 +52,7 @@ class Protocol(Training):
     embedding: Literal["padded", "projected"] = "padded"
     width: int = 8
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    world_size: Literal[1] = 1
+    world_size: int = 1
     channels_last: bool = False
     compile: bool = False
     samples: int = 2_000

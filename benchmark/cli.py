@@ -26,13 +26,14 @@ from benchmark.errors import Stopped, UserError, unknown
 from benchmark.records import Store, write_atomically
 from benchmark.render import FORMATS, render
 from benchmark.runner import ENGINES
-from benchmark.schema import NetworkTable, Selection, Table, all_tables, find_table, select
+from benchmark.schema import ClaimTable, NetworkTable, Selection, Table, all_tables, find_table, select
 from datamodules.image_sets import MNIST
 from datamodules.images import DATA_VARIABLE, READERS, ImageSet, MissingData, download, read_images
 from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE, MissingWeights
 
 if TYPE_CHECKING:
     from benchmark.demonstration import Experiment
+    from benchmark.evidence import Inquiry
     from benchmark.runner import Engine
 
 VERBS = {
@@ -114,6 +115,7 @@ def parse_shard(text: str) -> Shard:
 
 
 def make_parser() -> Parser:
+    """Every command with its options."""
     parser = Parser(prog="python -m benchmark", description=__doc__, allow_abbrev=False)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
     made = {
@@ -150,6 +152,8 @@ def make_parser() -> Parser:
         add("--logger", metavar="A,B", help="csv, tensorboard, wandb: curves beside the records, under RESULTS/logs")
         add("--engine", choices=list(ENGINES), help="one block after another (default), or each a task of Ray")
         add("--devices", type=_positive, metavar="N", help="train on N GPUs of this machine, or N cores; by Ray")
+        if verb == "run":
+            add("--strategy", choices=("ddp",), help="--devices share the batches of each block instead of the blocks")
         add("--address", metavar="ADDRESS", help="of a Ray cluster that runs, as 10.0.0.1:6379, or auto")
         add("--gpus-per-block", type=_share, metavar="X", help="with Ray, 0.25 for four blocks on a GPU; default: 1")
     made["verify"].add_argument("--epochs", type=_positive, default=1, metavar="N", help="to train again; default: 1")
@@ -273,6 +277,8 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
     drawn = find_figure(figure) if figure else None
     assert drawn is None or isinstance(drawn, Figure), "an experiment has its own way"
     table = find_table(drawn.table if drawn else str(name))
+    if isinstance(table, ClaimTable):
+        raise UserError(f"{args.verb} means nothing to {table.id}, whose models are other tables': give one of those")
     text = getattr(args, "seeds", None)
     seeds = parse_seeds(text) if text is not None else None
     methods, datasets = _words(args, "methods"), _words(args, "datasets")
@@ -323,6 +329,32 @@ def _experiment(args: argparse.Namespace) -> Experiment | None:
             raise UserError(f"{option} means nothing to {found.id}, which is no table; it takes --profile and --seeds")
     seeds = parse_seeds(args.seeds) if args.seeds is not None else None
     return choose(found, USUAL_PROFILE if args.profile is None else args.profile, seeds)
+
+
+#: Options that say nothing to a table of claims, as every table that it looks at has its own.
+_NOT_OF_CLAIMS = ("reading", "datasets", "method", "set", "precision", "features", "strategy", "measure", "logger")
+
+
+def _inquiry(args: argparse.Namespace) -> Inquiry | None:
+    """What ``--table`` chooses where it names a table of claims."""
+    from benchmark.evidence import inquire
+
+    if not args.table or getattr(args, "figure", None):
+        return None
+    table = find_table(args.table)
+    if not isinstance(table, ClaimTable):
+        return None
+    _set_data(args)
+    for name in _NOT_OF_CLAIMS:
+        if getattr(args, name, None):
+            raise UserError(f"--{name} means nothing to {table.id}, which takes --profile, --methods and --seeds")
+    seeds = parse_seeds(args.seeds) if args.seeds is not None else None
+    inquiry = inquire(table, "paper" if args.profile is None else args.profile, _words(args, "methods"), seeds)
+    _check_accelerator(args)
+    for target in {registry.dataset(cell.dataset) for claim in inquiry.claims for cell in inquiry.cells(claim)}:
+        if isinstance(target, ImageSet):
+            target.check()
+    return inquiry
 
 
 def _switches(args: argparse.Namespace) -> list[str]:
@@ -391,19 +423,23 @@ def _plan(args: argparse.Namespace) -> int:
 
     if experiment := _experiment(args):
         return _plan_experiment(experiment, args)
-    chosen = _selection(args)
-    if isinstance(chosen, NetworkTable):
-        print(f"table {chosen.id}: nothing to train")
-        return 0
+    if inquiry := _inquiry(args):
+        header, lines = inquiry.header, inquiry.trained
+    else:
+        chosen = _selection(args)
+        if isinstance(chosen, NetworkTable):
+            print(f"table {chosen.id}: nothing to train")
+            return 0
+        header, lines = sheets.header(chosen), {row.id: chosen.cells(row) for row in chosen.rows}
     _set_threads(args)
     store = Store(args.results)
-    cells = [cell for row in chosen.rows for cell in chosen.cells(row)]
+    cells = [cell for line in lines.values() for cell in line]
     blocks = _blocks(cells, store, args)
     estimates = estimate(blocks, store, args.accelerator)
     part = {cell for block in _shard(args).of(lay_out(cells)) for cell in block.cells}
-    print(sheets.header(chosen) + (f", part {args.shard}" if args.shard else ""))
-    for row in chosen.rows:
-        cells = [cell for cell in chosen.cells(row) if cell in part]
+    print(header + (f", part {args.shard}" if args.shard else ""))
+    for name, line in lines.items():
+        cells = [cell for cell in line if cell in part]
         records = read_records(store, cells)
         mine = [block for block in blocks if block.pending[0] in cells]
         left = sum(len(block.pending) for block in mine)
@@ -414,8 +450,10 @@ def _plan(args: argparse.Namespace) -> int:
         words += [f"{stale} stale"] if stale else []
         words += [] if cells else ["in other parts"]
         time_left = sum(estimates[block.id].seconds_left for block in mine)
-        line = f"  {row.id:<12} {', '.join(w for w in words if w):<24}"
-        print(f"{line} {len(mine)} blocks, about {duration(time_left)}" if mine else line.rstrip())
+        said = f"  {name:<12} {', '.join(w for w in words if w):<24}"
+        print(f"{said} {len(mine)} blocks, about {duration(time_left)}" if mine else said.rstrip())
+    for experiment in inquiry.all_experiments if inquiry else ():
+        _plan_experiment(experiment, args)
     total = sum(e.seconds_left for e in estimates.values())
     print(f"{sum(len(b.pending) for b in blocks)} cells to do in {len(blocks)} blocks, about {duration(total)} here")
     return 0
@@ -426,6 +464,9 @@ def _run(args: argparse.Namespace) -> int:
 
     if experiment := _experiment(args):
         return _run_experiment(experiment, args)
+    if inquiry := _inquiry(args):
+        return _run_claims(inquiry, args)
+    _share_batches(args)
     chosen = _selection(args)
     _check_engine(args)
     _shard(args)
@@ -440,7 +481,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.shard and not any(store.stamp(cell) for cell in cells):
         console.print(f"part {args.shard} of this table has no blocks", highlight=False)
         return 0
-    _finish(sheets.fill(chosen, store), store, args, chosen)
+    _finish(sheets.fill(chosen, store), store, args, sheets.fill(sheets.whole(chosen), store))
     if args.figure:
         figure = find_figure(args.figure)
         assert isinstance(figure, Figure)
@@ -451,21 +492,49 @@ def _run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _run_claims(inquiry: Inquiry, args: argparse.Namespace) -> int:
+    """Train the models that claims look at and no other table has trained, measure their demonstrations, and judge."""
+    from benchmark import demonstration, evidence
+
+    _check_engine(args)
+    store = Store(args.results)
+    store.prepare()
+    console = Console(stderr=True)
+    cells = list(dict.fromkeys(cell for line in inquiry.trained.values() for cell in line))
+    failed, report = _train(_blocks(cells, store, args), store, args, console)
+    for experiment in inquiry.all_experiments if _shard(args).index == 1 else ():
+        record = store.read(experiment)
+        if record is None or (args.redo_stale and demonstration.is_stale(experiment, record)):
+            demonstration.perform(experiment, store)
+    _finish(evidence.fill(inquiry, store), store, args, evidence.fill(inquiry.whole, store))
+    for line in report:
+        console.print(line, highlight=False)
+    return 1 if failed else 0
+
+
 def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, console: Console) -> tuple[bool, list[str]]:
     """Train blocks under a progress display: whether any failed, and what took how long."""
+    from benchmark.devices import check_devices
     from benchmark.estimate import estimate
     from benchmark.progress import duration, watching
     from benchmark.runner import run_blocks
 
     if not blocks:
         return False, ["everything was done already"]
+    for block in blocks:
+        check_devices(block.first, args.accelerator)
+        if args.engine == "ray" and block.first.protocol.world_size > 1:
+            raise UserError("Ray trains a block on one device; leave --engine ray or --strategy ddp out")
     _set_threads(args)
     began = time.monotonic()
     cells = sum(len(block.pending) for block in blocks)
     with _engine(args, console) as engine:
         estimates = estimate(blocks, store, args.accelerator)
         left = sum(e.seconds_left for e in estimates.values()) / min(len(blocks), engine.workers)
-        console.print(f"{cells} cells to train, about {duration(left)} {engine.where}", highlight=False, soft_wrap=True)
+        line = f"{cells} cells to train, about {duration(left)} {engine.where}"
+        if args.engine != "ray" and len(blocks) > 1 and (os.cpu_count() or 1) > 1:
+            line += ", one block after another; --engine ray trains one on each core or GPU"
+        console.print(line, highlight=False, soft_wrap=True)
         with watching(blocks, estimates, console, engine.workers) as watcher:
             outcome = run_blocks(blocks, store, watcher, args.accelerator, engine, watcher.settled)
     for block, reason in outcome.failed:
@@ -474,6 +543,20 @@ def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, cons
     spent = [f"  {method}: {duration(taken)}" for method, taken in outcome.seconds.items() if taken]
     spent += [f"  {outcome.elsewhere} blocks were trained by other processes"] if outcome.elsewhere else []
     return bool(outcome.failed), [*spent, f"trained for {duration(time.monotonic() - began)}"]
+
+
+def _share_batches(args: argparse.Namespace) -> None:
+    """``--devices N --strategy ddp`` is a protocol of its own; on processors the devices share the cores."""
+    import torch
+
+    if not args.strategy:
+        return
+    if not args.devices:
+        raise UserError("--strategy ddp on how many devices? add --devices N")
+    args.set = [*args.set, f"protocol.world_size={args.devices}"]
+    if args.accelerator == "cpu" or not torch.cuda.is_available():
+        args.threads = args.threads or max(1, torch.get_num_threads() // args.devices)
+    args.devices = None
 
 
 def _check_engine(args: argparse.Namespace) -> None:
@@ -519,8 +602,8 @@ def _tune(args: argparse.Namespace) -> int:
     if not args.table:
         raise UserError("tune what? for example --table veegan-1")
     table = find_table(args.table)
-    if isinstance(table, NetworkTable) or table.search is None:
-        names = [t.id for t in all_tables().values() if not isinstance(t, NetworkTable) and t.search]
+    if not isinstance(table, Table) or table.search is None:
+        names = [t.id for t in all_tables().values() if isinstance(t, Table) and t.search]
         raise UserError(f"table {table.id} declares no search; there are: {', '.join(names)}")
     _set_data(args)
     _check_engine(args)
@@ -543,10 +626,10 @@ def _tune(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _finish(sheet: sheets.Sheet, store: Store, args: argparse.Namespace, chosen: Selection | None = None) -> int:
-    """Print the sheet, and write the table that it belongs to with all its rows as Markdown and CSV."""
+def _finish(sheet: sheets.Sheet, store: Store, args: argparse.Namespace, whole: sheets.Sheet | None = None) -> int:
+    """Print the sheet, and write it, or the whole that it is a part of, as Markdown and CSV."""
     _print(render(sheet, args.format, _width()))
-    whole = sheets.fill(sheets.whole(chosen), store) if chosen else sheet
+    whole = whole or sheet
     for style, suffix in (("markdown", "md"), ("csv", "csv")):
         path = store.folder / "tables" / f"{whole.name}.{suffix}"
         write_atomically(path, render(whole, style).encode())
@@ -555,6 +638,11 @@ def _finish(sheet: sheets.Sheet, store: Store, args: argparse.Namespace, chosen:
 
 
 def _show(args: argparse.Namespace) -> int:
+    if inquiry := _inquiry(args):
+        from benchmark import evidence
+
+        _print(render(evidence.fill(inquiry, Store(args.results)), args.format, _width()))
+        return 0
     chosen = _selection(args)
     if isinstance(chosen, NetworkTable):
         sheet = sheets.read_networks(chosen)

@@ -179,6 +179,7 @@ def same(a: State, b: State, slots: Any = slice(None)) -> bool:
 
 
 def generators(*seeds: int) -> list[np.random.Generator]:
+    """One generator per seed."""
     return [np.random.default_rng(seed) for seed in seeds]
 
 

@@ -70,7 +70,7 @@ class Estimate:
 
 
 def estimate(blocks: Sequence[Block], store: Store, accelerator: str = "auto") -> dict[str, Estimate]:
-    """What each block costs here, by its id. Blocks that differ only in seeds are measured once."""
+    """What each block costs here on one device, by its id. Blocks that differ only in seeds are measured once."""
     measured: dict[tuple[Any, ...], tuple[float, int]] = {}
     found = {}
     for block in blocks:

@@ -53,6 +53,7 @@ def all_figures() -> dict[str, Figure | Demonstration]:
 
 
 def find_figure(name: str) -> Figure | Demonstration:
+    """The figure or demonstration of that name. Raises ``UserError`` where there is none."""
     known = all_figures()
     if name not in known:
         raise unknown("figure", name, known)

@@ -9,7 +9,7 @@ from benchmark import registry
 from benchmark.figure import Figure, all_figures
 from benchmark.loggers import LOGGERS
 from benchmark.runner import ENGINES
-from benchmark.schema import Selection, Table, all_tables, select
+from benchmark.schema import ClaimTable, Selection, Table, all_tables, select
 from datamodules.images import MissingData
 from modules.base import AdversarialModule
 from modules.convolutions import families
@@ -46,6 +46,9 @@ def entries(section: str) -> Iterator[tuple[str, Mapping[str, str]]]:
     else:
         for table in trained:
             yield from _protocols(table)
+        for other in all_tables().values():
+            if isinstance(other, ClaimTable):
+                yield f"rows of {other.id} (--methods)", {claim.id: claim.sentence for claim in other.claims}
 
 
 def _installed(kind: registry.Kind) -> Iterator[tuple[str, Mapping[str, str]]]:

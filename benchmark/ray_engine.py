@@ -23,11 +23,12 @@ import numpy as np
 import torch
 
 from benchmark.cells import Block, Cell
+from benchmark.devices import SIGNALS
 from benchmark.environment import environment
 from benchmark.errors import Stopped, UserError
 from benchmark.records import Record, Store, write_atomically
 from benchmark.runner import POLL_SECONDS, Result, settle, still_left, waiting_for
-from benchmark.training import SIGNALS, Progress, Watch, sources_of_cell, target_of, write_failures
+from benchmark.training import Progress, Watch, sources_of_cell, target_of, write_failures
 from datamodules.images import DATA_VARIABLE, ImageSet, MissingData
 from evaluators.features import WEIGHTS_VARIABLE, MissingWeights
 

@@ -47,7 +47,9 @@ def _number(value: float, column: Column) -> str:
 
 def parts(sheet: Sheet, newline: str) -> list[tuple[str, pd.DataFrame]]:
     """The sheet's cells, and in a table of several data sets one frame for each, under its name; what a row is not
-    trained on is left out."""
+    trained on is left out. What is in words already stays so."""
+    if sheet.worded is not None:
+        return [("", sheet.worded.map(lambda text: text.replace("\n", newline)))]
     names = list(dict.fromkeys(column.dataset for column in sheet.columns))
     return [(name, cells(sheet, newline, [c for c in sheet.columns if c.dataset == name])) for name in names]
 

@@ -16,6 +16,8 @@ from datamodules.images import ImageSet
 from evaluators.distances import USUAL_COUNT
 from evaluators.features import load_extractor
 
+Direction = Literal["higher", "lower"]
+
 
 @dataclass(frozen=True)
 class Printed:
@@ -42,7 +44,7 @@ class Column:
     measure: str
     title: str
     printed_title: str | None
-    better: Literal["higher", "lower"] | None
+    better: Direction | None
     digits: int = 2
     dataset: str = ""
     percent: bool = False
@@ -176,6 +178,94 @@ class NetworkTable:
 
 
 @dataclass(frozen=True)
+class Models:
+    """What one side of a comparison is measured on: a row of a table on one of its data sets, as that table trains it
+    at the same profile, so that its records serve both.
+
+    seeds: the first so many, the profile's if 0.
+    """
+
+    table: Table
+    row: str
+    dataset: str
+    seeds: int = 0
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One number of a model's record.
+
+    title: for people.
+    name: of a measure or of a curve, which has an entry per epoch.
+    take: the final measure (``last``); of the curve its mean (``mean``), the standard deviation of its natural
+        logarithm over the second half (``swing``), or the epochs until it reaches ``goal``, one more than there are
+        where it never does (``wait``).
+    lost: what a model that diverged counts as; left out if None.
+    """
+
+    title: str
+    name: str
+    take: Literal["last", "mean", "swing", "wait"] = "last"
+    goal: float = 0.0
+    lost: float | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """That a statistic of ``left`` is higher or lower than that of ``right``, another row's, seed by seed, or a number.
+
+    margin: by how much at least; a negative one asks only that it is not worse by so much.
+    """
+
+    statistic: Statistic
+    left: Models
+    direction: Direction
+    right: Models | float
+    margin: float = 0.0
+
+    @property
+    def sides(self) -> tuple[Models, ...]:
+        return (self.left, self.right) if isinstance(self.right, Models) else (self.left,)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of a text that can be tested.
+
+    sentence: in our words. source: the text and the place.
+    reading: how we understand it, and what stands for it here.
+    evidence: comparisons, and ids of demonstrations; it holds if all of them do.
+    """
+
+    id: str
+    sentence: str
+    source: str
+    reading: str
+    evidence: tuple[Comparison | str, ...]
+
+
+@dataclass(frozen=True)
+class ClaimTable:
+    """Sentences of the texts, each judged by models of other tables and by demonstrations. Pure data."""
+
+    id: str
+    number: str | None
+    title: str
+    citation: str
+    claims: tuple[Claim, ...]
+    notes: tuple[str, ...] = ()
+
+    def claim(self, name: str) -> Claim:
+        by_id = {claim.id: claim for claim in self.claims}
+        if name not in by_id:
+            raise unknown(f"claim of table {self.id}", name, by_id)
+        return by_id[name]
+
+
+AnyTable = Table | NetworkTable | ClaimTable
+
+
+@dataclass(frozen=True)
 class Selection:
     """What a user chose of a table: the same for ``run``, ``plan``, ``show``, ``figure`` and ``throughput``.
 
@@ -305,12 +395,12 @@ class Selection:
         return [self.cell(row, seed, name) for name in names for seed in self.seeds]
 
 
-def all_tables() -> dict[str, Table | NetworkTable]:
+def all_tables() -> dict[str, AnyTable]:
     """Every table, by id."""
-    return {value.id: value for value in registry.values_in(tables) if isinstance(value, (Table, NetworkTable))}
+    return {value.id: value for value in registry.values_in(tables) if isinstance(value, AnyTable)}
 
 
-def find_table(name: str) -> Table | NetworkTable:
+def find_table(name: str) -> AnyTable:
     """The table of that id or, for GAAN's, number."""
     known = all_tables()
     by_number = {table.number: table for table in known.values() if table.number}

@@ -22,7 +22,7 @@ _FIXED = {"profile", "reading"}
 #: Fields for which 0 means something; all other numbers are greater.
 _MAY_BE_ZERO = {"fresh_iterations", "inverted", "beta1", "beta2", "instance_noise"}
 #: Larger values are slips that no machine has room or time for.
-_MOST = {"width": 1_024}
+_MOST = {"width": 1_024, "world_size": 1_024}
 _MOST_OF_ALL = 10**9
 
 
@@ -33,6 +33,7 @@ def method_fields(method: type[AdversarialModule]) -> dict[str, inspect.Paramete
 
 
 def protocol_fields() -> list[str]:
+    """Fields of the protocol that ``--set`` takes."""
     return [f.name for f in dataclasses.fields(Protocol) if f.name not in _FIXED]
 
 

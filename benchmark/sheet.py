@@ -60,7 +60,8 @@ class Sheet:
     """What every rendering shows.
 
     name: of files made from it. header: profile, reading, budget, seeds. rows: titles by id; known: ids of the rows of
-    known samples. footer: agreement of orders, choices, errata, and what is wrong with the records.
+    known samples. footer: agreement of orders, choices, errata, and what is wrong with the records. worded: what people
+    are shown where that is no grid of entries.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Sheet:
     known: tuple[str, ...]
     frame: pd.DataFrame
     footer: tuple[str, ...]
+    worded: pd.DataFrame | None = None
 
 
 def seeds_text(seeds: Sequence[int]) -> str:

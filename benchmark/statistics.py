@@ -29,6 +29,7 @@ class Summary:
 
 
 def summarise(values: Sequence[float]) -> Summary:
+    """Count, mean, standard deviation (n - 1) and 95 % percentile-bootstrap interval; NaN where there is none."""
     n = len(values)
     mean = float(np.mean(values)) if n else math.nan
     std = float(np.std(values, ddof=1)) if n > 1 else math.nan
@@ -86,6 +87,16 @@ def _welch_half_width(std: float, n: int, paper_std: float, paper_runs: int) -> 
 def _prediction_half_width(ours: Summary) -> float:
     """Half the 95 % interval in which one more run of ours would fall, for normal values."""
     return float(stats.t.ppf(0.5 + _LEVEL / 2, ours.n - 1) * ours.std * math.sqrt(1 + 1 / ours.n))
+
+
+def difference_interval(differences: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of a mean difference of pairs (Student's t), a point where all are equal; NaN below 3."""
+    n = len(differences)
+    if n < ENOUGH:
+        return math.nan, math.nan
+    mean, std = float(np.mean(differences)), float(np.std(differences, ddof=1))
+    half = float(stats.t.ppf(0.5 + _LEVEL / 2, n - 1)) * std / math.sqrt(n)
+    return mean - half, mean + half
 
 
 def order_agreement(ours: Sequence[float], printed: Sequence[float]) -> float:

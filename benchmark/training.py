@@ -25,6 +25,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from benchmark import registry
 from benchmark.cells import Block, Cell, Protocol
+from benchmark.devices import SIGNALS, SharedBatches, check_devices, companions
 from benchmark.environment import environment
 from benchmark.errors import Stopped, UserError
 from benchmark.evaluation import draw_samples, measure, measure_generator
@@ -46,7 +47,6 @@ FRAMES, FRAME_SAMPLES, FRAME_DIM, FRAME_IMAGES = 20, 400, 3, 25
 KEPT_VALUES, KEPT_PIXELS = 60_000, 200_000
 #: A checkpoint is written at the end of an epoch if the last one is older than this.
 CHECKPOINT_SECONDS = 20.0
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,15 @@ def target_of(cell: Cell) -> Target:
     return target
 
 
-def make_trainer(cell: Cell, callbacks: list[Callback], accelerator: str, **limits: Any) -> Trainer:
-    """Lightning's trainer without what a block does for itself: logging, checkpoints, a progress bar."""
+def make_trainer(
+    cell: Cell, callbacks: list[Callback], accelerator: str, strategy: SharedBatches | None = None, **limits: Any
+) -> Trainer:
+    """Lightning's trainer without what a block does for itself: logging, checkpoints, a progress bar. Without a
+    strategy it trains whole batches in this process, whatever the protocol's world size is."""
     return Trainer(
         accelerator=accelerator,
-        devices=1,
+        devices=cell.protocol.world_size if strategy else 1,
+        strategy=strategy or "auto",
         precision=cell.protocol.precision,
         callbacks=callbacks,
         logger=False,
@@ -299,12 +303,49 @@ def fit(
     module = make_module(cell, seeds)
     data = make_data(cell, seeds, module)
     evaluation = Evaluation(block, module, data, checkpoint, sources_of_cell(cell), watch)
-    with quiet(), stoppable(evaluation):
-        epochs = module.pretraining_epochs + cell.protocol.epochs
-        trainer = make_trainer(cell, [*callbacks, evaluation, *log(evaluation)], accelerator, max_epochs=epochs)
-        resume = checkpoint if checkpoint.exists() else None
-        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    resume = checkpoint if checkpoint.exists() else None
+    advance(evaluation, accelerator, cell.protocol.epochs, resume, callbacks, log(evaluation))
     return evaluation
+
+
+def advance(
+    evaluation: Evaluation,
+    accelerator: str,
+    epochs: int,
+    checkpoint: Path | None = None,
+    before: Sequence[Callback] = (),
+    after: Sequence[Callback] = (),
+) -> None:
+    """Train a block, from that checkpoint, until ``epochs`` of its protocol are done, on the protocol's devices.
+
+    before, after: called before and after every evaluation.
+    """
+    block, module = evaluation.block, evaluation.module
+    cell, epochs = block.first, module.pretraining_epochs + epochs
+    check_devices(cell, accelerator)
+    words = (cell, block.seeds, accelerator, epochs, checkpoint)
+    with quiet(), stoppable(evaluation), companions(cell.protocol.world_size, accompany, *words) as strategy:
+        trainer = make_trainer(cell, [*before, evaluation, *after], accelerator, strategy, max_epochs=epochs)
+        trainer.fit(module, evaluation.data, ckpt_path=checkpoint, weights_only=True)
+
+
+def accompany(
+    strategy: SharedBatches, cell: Cell, seeds: tuple[int, ...], accelerator: str, epochs: int, checkpoint: Path | None
+) -> None:
+    """What a process for another device does while this one's fits: the same, but for all that is kept of it."""
+    module = make_module(cell, seeds)
+    with quiet():
+        trainer = make_trainer(cell, [Forgetting()], accelerator, strategy, max_epochs=epochs)
+        trainer.fit(module, make_data(cell, seeds, module), ckpt_path=checkpoint, weights_only=True)
+
+
+class Forgetting(Callback):
+    """Drops what a module keeps for a record."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, AdversarialModule)
+        pl_module.take_losses()
+        pl_module.take_traces()
 
 
 def sources_of_cell(cell: Cell) -> str:

@@ -18,17 +18,7 @@ from benchmark.errors import UserError
 from benchmark.evaluation import measure
 from benchmark.records import Record, Store
 from benchmark.runner import settle
-from benchmark.training import (
-    Evaluation,
-    Watch,
-    make_data,
-    make_module,
-    make_trainer,
-    quiet,
-    sources_of_cell,
-    stoppable,
-    target_of,
-)
+from benchmark.training import Evaluation, Watch, advance, make_data, make_module, sources_of_cell, target_of
 
 
 @dataclass(frozen=True)
@@ -84,9 +74,7 @@ def _verify_block(
     data = make_data(cell, block.seeds, module)
     today = sources_of_cell(cell)
     evaluation = Evaluation(block, module, data, None, today, lambda progress: None)
-    with quiet(), stoppable(evaluation):
-        trainer = make_trainer(cell, [evaluation], accelerator, max_epochs=module.pretraining_epochs + epochs)
-        trainer.fit(module, data)
+    advance(evaluation, accelerator, epochs)
     for slot, pending in block.slots.items():
         record = records[pending]
         again = {name: [values[slot] for values in rows] for name, rows in evaluation.curves.items()}

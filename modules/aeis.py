@@ -14,6 +14,7 @@ from modules.base import Training, Update
 from modules.density import SortedPoints, greedy_pairs, held_out_bandwidth, optimal_pairs
 from modules.gan import GAN
 from modules.losses import squared_distance
+from modules.ranks import whole
 
 Array = np.ndarray
 
@@ -47,6 +48,7 @@ class AEIS(GAN):
     """
 
     name = "aeis"
+    couples = ("reconstruction", "deception")
 
     bandwidths: Tensor
     reference_points: Tensor
@@ -100,7 +102,8 @@ class AEIS(GAN):
         """|x - decoder(E(x))|^2."""
         place = self.iteration + self.reference_batches
         if place >= 0:
-            self.reference_points[:, place, : x.shape[1]] = x
+            seen = whole(x)
+            self.reference_points[:, place, : seen.shape[1]] = seen
         return squared_distance(x, self.decoder(self.encoder(x)))
 
     def deception(self, x: Tensor, z: Tensor) -> Tensor:
@@ -108,8 +111,8 @@ class AEIS(GAN):
         self.prepare()
         sample = self.generator(z)
         with torch.no_grad():
-            real = self.codes(x)
-        fake = self.codes(sample)
+            real = whole(self.codes(x))
+        fake = whole(self.codes(sample))
         self.fake_codes[:, self.iteration % self.fake_codes.shape[1], : fake.shape[1]] = fake.detach()
         partners, weights = self.pairs(real, fake.detach())
         paired = fake.gather(1, partners.unsqueeze(2).expand_as(fake))

@@ -20,6 +20,7 @@ class ALI(AdversarialModule):
     """
 
     name = "ali"
+    couples = ()
     simultaneous = True
 
     def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int]) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from modules.convolutions import ConvFamily, ImageBatchNorm, find_family
 from modules.networks import MLP, Disturbed, MLPFamily, Output, SeedBatchNorm
 from modules.noise import Distribution, Noise, draw
+from modules.ranks import across, average_gradients, parts, share, sharing
 
 
 class Update(NamedTuple):
@@ -92,6 +93,9 @@ class AdversarialModule(LightningModule):
     simultaneous: ClassVar[bool] = False
     #: Gradients of a discriminator are differentiated again (penalties, unrolled steps).
     second_derivatives: ClassVar[bool] = False
+    #: Losses in which samples of a batch meet otherwise than in a mean over them, and which go through ``whole`` or
+    #: ``across`` for it (``modules.ranks``). Each class says so for itself; without a word it trains on one device.
+    couples: ClassVar[tuple[str, ...] | None] = None
     #: Networks and buffers that samples and codes are made with: what is kept of a trained model of images.
     samplers: ClassVar[tuple[str, ...]] = ("generator", "encoder")
 
@@ -194,7 +198,7 @@ class AdversarialModule(LightningModule):
             left = max(0.0, 1 - self.iteration / self.planned_iterations)
         self._glance += 1
         # Several batches may be looked at in one go.
-        count = -(-x.shape[1] // t.batch_size)
+        count = -(-x.shape[1] * parts() // t.batch_size)
         name = f"instance {self._glance} of {count}"
         return x + left * t.instance_noise * self._noise(name, "normal", x, x.shape[2:], count)
 
@@ -247,7 +251,11 @@ class AdversarialModule(LightningModule):
             self.iterate(draws)
 
     def iterate(self, draws: Tensor) -> None:
-        """One iteration on ``draws [draws_per_iteration, S, B, ...]``."""
+        """One iteration on ``draws [draws_per_iteration, S, B, ...]``, or on this process's share of them."""
+        with sharing(draws.shape[2]):
+            self._iterate(draws)
+
+    def _iterate(self, draws: Tensor) -> None:
         optimizers = self.optimizers()
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
         waiting: list[tuple[Any, Update]] = []
@@ -260,17 +268,18 @@ class AdversarialModule(LightningModule):
         ):
             for _ in range(update.times):
                 self._glance = 0
-                x = draws[self._slot if len(draws) > 1 else 0]
+                x = share(draws[self._slot if len(draws) > 1 else 0])
                 loss = update.loss(x, self._latents(x))
                 for parameter in parameters:
                     parameter.grad = None
                 self.manual_backward(loss.sum(), inputs=parameters)
+                average_gradients(parameters)
                 if self.simultaneous:
                     waiting.append((optimizer, update))
                 else:
                     self._step(optimizer, update)
                 self._slot += 1
-            self._losses.setdefault(update.name, []).append(loss.detach())
+            self._losses.setdefault(update.name, []).append(across(loss.detach()))
         for optimizer, update in waiting:
             self._step(optimizer, update)
         self.iteration += 1
@@ -314,7 +323,8 @@ class AdversarialModule(LightningModule):
         name, iteration = f"{name}/{slot}", self.iteration
         if iteration < 0:
             name, iteration = f"pretraining {name}", -iteration
-        return self.noise(name, iteration, distribution, shape)[:, : like.shape[1]].to(like.device)
+        noise = self.noise(name, iteration, distribution, shape)[:, : like.shape[1] * parts()]
+        return share(noise).to(like.device)
 
     def take_losses(self) -> dict[str, Tensor]:
         """Losses since the last call, by update, ``[iterations, S]`` each; the record of them starts anew."""
@@ -324,7 +334,7 @@ class AdversarialModule(LightningModule):
 
     def trace(self, name: str, values: Tensor) -> None:
         """Keep ``values [S]`` of this iteration for the record, which has their mean over an epoch as a curve."""
-        self._traces.setdefault(name, []).append(values.detach())
+        self._traces.setdefault(name, []).append(across(values.detach()))
 
     def traced(self, name: str, x: Tensor) -> Tensor:
         """``x [S, B, ...]`` itself; keeps the size of the gradient that comes back to it, for the record: the mean over

@@ -10,6 +10,7 @@ from torch import Tensor
 from modules.base import AdversarialModule, Training, Update
 from modules.losses import per_seed
 from modules.networks import together
+from modules.ranks import across
 
 
 class BEGAN(AdversarialModule):
@@ -22,6 +23,7 @@ class BEGAN(AdversarialModule):
     """
 
     name = "began"
+    couples = ("discrimination",)
     simultaneous = True
 
     balance: Tensor
@@ -60,7 +62,7 @@ class BEGAN(AdversarialModule):
         real, fake = per_seed((of_real - x).abs()), per_seed((of_fake - sample).abs())
         now = self.balance.clone()
         with torch.no_grad():
-            moved = (self.balance + self.lambda_k * (self.gamma * real - fake)).clamp(0, 1)
+            moved = (self.balance + self.lambda_k * across(self.gamma * real - fake)).clamp(0, 1)
             self.balance.copy_(moved)
         return real - now * fake
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modules.networks import NETWORKS, MLPFamily, Output, SeedBatchNorm, SeedLinear, finish, in_full
+from modules.ranks import batch_norm
 
 #: Standard deviation of the weights of DCGAN and what follows it (Radford et al. 2016, section 4).
 _STD = 0.02
@@ -103,7 +104,7 @@ class ImageBatchNorm(nn.Module):
         self.momentum = momentum
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.batch_norm(
+        return batch_norm(
             x,
             self.running_mean,
             self.running_var,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from modules.base import AdversarialModule, Training, Update
 from modules.losses import says_fake, says_real
+from modules.ranks import whole
 
 
 class DAN2S(AdversarialModule):
@@ -22,6 +23,7 @@ class DAN2S(AdversarialModule):
     """
 
     name = "dan-2s"
+    couples = ("discrimination", "deception")
 
     def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int]) -> None:
         super().__init__(training, data_shape, seeds)
@@ -38,6 +40,7 @@ class DAN2S(AdversarialModule):
         samples = self.disturb(samples)
         for layer in self.discriminator["point"]:  # type: ignore[attr-defined]
             samples = layer(samples).relu_()
+        samples = whole(samples)
         half = samples.shape[1] // 2
         return samples[:, :half].mean(1, keepdim=True), samples[:, half:].mean(1, keepdim=True)
 

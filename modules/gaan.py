@@ -19,6 +19,7 @@ from modules.losses import (
     squared_distance,
 )
 from modules.networks import together
+from modules.ranks import across
 
 
 class GAAN(AdversarialModule):
@@ -45,6 +46,7 @@ class GAAN(AdversarialModule):
     """
 
     name = "gaan"
+    couples = ("reconstruction", "deception")
     second_derivatives = True
 
     def __init__(
@@ -98,8 +100,8 @@ class GAAN(AdversarialModule):
             loss = squared_distance(data, rebuilt)
         else:
             loss = sigmoid_cross_entropy(logits, x)
-        f = per_seed(data if self.distance_from == "data" else rebuilt) - per_seed(sample)
-        g = per_seed(code) - per_seed(z)
+        f = across(per_seed(data if self.distance_from == "data" else rebuilt) - per_seed(sample))
+        g = across(per_seed(code) - per_seed(z))
         weight = self.lambda_w
         if weight == "dimensions":
             weight = (z[0, 0].numel() / data[0, 0].numel()) ** 0.5
@@ -125,4 +127,4 @@ class GAAN(AdversarialModule):
         logits = self.discriminator.logits(self.generator(z))
         if self.generator_loss == "log":
             return says_real(logits)
-        return (per_seed(self.discriminator.logits(x).sigmoid()) - per_seed(logits.sigmoid())).abs()
+        return across(per_seed(self.discriminator.logits(x).sigmoid()) - per_seed(logits.sigmoid())).abs()

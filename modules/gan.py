@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -20,6 +21,7 @@ class GAN(AdversarialModule):
     """
 
     name = "gan"
+    couples: ClassVar[tuple[str, ...] | None] = ()
 
     def __init__(
         self,

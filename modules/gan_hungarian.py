@@ -9,6 +9,7 @@ from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
 from modules.density import optimal_partners
+from modules.ranks import whole
 
 #: Where a pair is equal its distance has no derivative: the floor keeps it finite.
 _LEAST = 1e-24
@@ -21,6 +22,7 @@ class GANHungarian(AdversarialModule):
     """
 
     name = "gan-hungarian"
+    couples = ("matching",)
 
     def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int]) -> None:
         super().__init__(training, data_shape, seeds)
@@ -36,7 +38,7 @@ class GANHungarian(AdversarialModule):
     def matching(self, x: Tensor, z: Tensor) -> Tensor:
         """Mean of |x_i - G(z)_p(i)| over the batch, p the best one-to-one pairing: the batches' 1-Wasserstein
         distance."""
-        data, sample = x.flatten(2), self.generator(z).flatten(2)
+        data, sample = whole(x.flatten(2)), whole(self.generator(z).flatten(2))
         partners = self.partners(data, sample).unsqueeze(2).expand_as(sample)
         squares = (data - torch.gather(sample, 1, partners)).square().sum(2)
         return squares.clamp_min(_LEAST).sqrt().mean(1)

@@ -13,6 +13,7 @@ from modules.base import Training
 from modules.gan import GAN
 from modules.losses import in_32_bits
 from modules.networks import SeedLinear
+from modules.ranks import whole
 
 
 class MinibatchDiscriminator(nn.Module):
@@ -49,8 +50,8 @@ def closeness(projected: Tensor) -> Tensor:
     The paper has the sum, whose weights its code normalises. The mean starts at the scale of other activations, and a
     shorter batch looks the same.
     """
-    points = projected.transpose(1, 2)
-    return (-torch.cdist(points, points, p=1)).exp().mean(3).transpose(1, 2)
+    points, others = projected.transpose(1, 2), whole(projected).transpose(1, 2)
+    return (-torch.cdist(points, others, p=1)).exp().mean(3).transpose(1, 2)
 
 
 class GANMB(GAN):
@@ -60,6 +61,7 @@ class GANMB(GAN):
     """
 
     name = "gan-mb"
+    couples = ("discrimination", "deception")
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from torch import Tensor
 from modules.base import Training
 from modules.gan import GAN
 from modules.losses import gaussian_bandwidths, squared_mmd
+from modules.ranks import whole
 
 
 class GANMMD(GAN):
@@ -22,6 +23,7 @@ class GANMMD(GAN):
     """
 
     name = "gan-mmd"
+    couples = ("deception",)
 
     def __init__(
         self,
@@ -40,5 +42,5 @@ class GANMMD(GAN):
     def deception(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D(G(z)) + weight MMD^2(x, G(z))."""
         sample = self.generator(z)
-        discrepancy = squared_mmd(x, sample, self.bandwidths, unbiased=self.estimator == "unbiased")
+        discrepancy = squared_mmd(whole(x), whole(sample), self.bandwidths, unbiased=self.estimator == "unbiased")
         return self.deceived(self.discriminator.logits(sample)) + self.mmd_weight * discrepancy

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
 from modules.losses import gaussian_bandwidths, squared_mmd
+from modules.ranks import whole
 
 #: Where two batches are equal the square root has no derivative: the floor keeps it finite.
 _LEAST = 1e-12
@@ -22,6 +23,7 @@ class GMMN(AdversarialModule):
     """
 
     name = "gmmn"
+    couples = ("matching",)
 
     def __init__(
         self, training: Training, data_shape: Sequence[int], seeds: Sequence[int], *, bandwidth_scale: float = 0.0
@@ -35,4 +37,4 @@ class GMMN(AdversarialModule):
 
     def matching(self, x: Tensor, z: Tensor) -> Tensor:
         """sqrt(MMD^2(x, G(z))), the biased estimator (Eqs. 3 and 6)."""
-        return squared_mmd(x, self.generator(z), self.bandwidths).clamp_min(_LEAST).sqrt()
+        return squared_mmd(whole(x), whole(self.generator(z)), self.bandwidths).clamp_min(_LEAST).sqrt()

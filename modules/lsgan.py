@@ -22,6 +22,7 @@ class LSGAN(GAN):
     """
 
     name = "lsgan"
+    couples = ()
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ class MDGAN(AdversarialModule):
     """
 
     name = "mdgan"
+    couples = ()
 
     def __init__(
         self,

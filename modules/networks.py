@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from modules.ranks import batch_norm
 
 Output = Literal["linear", "sigmoid", "tanh"]
 Activation = Literal["relu", "tanh", "maxout"]
@@ -81,7 +82,7 @@ class SeedBatchNorm(nn.Module):
         columns = x.transpose(0, 1).reshape(batch, seeds * width)
         scale, shift = self.weight.flatten(), self.bias.flatten()
         means, variances = self.running_mean, self.running_var
-        y = functional.batch_norm(columns, means, variances, scale, shift, self.training, self.momentum)
+        y = batch_norm(columns, means, variances, scale, shift, self.training, self.momentum)
         return y.reshape(batch, seeds, width).transpose(0, 1)
 
 
@@ -254,6 +255,12 @@ NETWORKS: dict[str, MLPFamily] = {
         width=128,
         source="Tran et al. 2018, Table 1, but one hidden layer in the discriminator (an ablation)",
         roles={"discriminator": {"hidden": 1}},
+    ),
+    "gaan-1-quarter": MLPFamily(
+        hidden=3,
+        width=128,
+        source="Tran et al. 2018, Table 1, but a quarter of the width in the discriminator (an ablation)",
+        roles={"discriminator": {"width": 32}},
     ),
     "veegan": MLPFamily(hidden=2, width=128, source=_VEEGAN, roles={"discriminator": {"hidden": 1}}),
     "veegan-512": MLPFamily(

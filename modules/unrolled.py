@@ -14,6 +14,7 @@ from modules.base import Training, Update
 from modules.gan import GAN
 from modules.losses import GeneratorLoss, says_fake, says_real
 from modules.networks import together
+from modules.ranks import across
 
 #: Where a second moment is 0 the square root has no derivative: one dead unit would turn a whole gradient into NaN.
 _LEAST_MOMENT = 1e-30
@@ -33,6 +34,7 @@ class UnrolledGAN(GAN):
     """
 
     name = "unrolled"
+    couples = ("deception",)
     second_derivatives = True
 
     def __init__(
@@ -67,7 +69,7 @@ class UnrolledGAN(GAN):
             moved = partial(functional_call, self.discriminator, dict(zip(names, values, strict=True)))
             real, fake = together(moved, x, sample)
             loss = (says_real(real) + says_fake(fake)).sum()
-            gradients = torch.autograd.grad(loss, values, create_graph=True)
+            gradients = [across(g) for g in torch.autograd.grad(loss, values, create_graph=True)]
             if self.inner_optimizer == "adam":
                 values, state = self.adam_step(values, gradients, state)
             else:

@@ -24,6 +24,7 @@ class VAEGAN(AdversarialModule):
     """
 
     name = "vae-gan"
+    couples = ()
 
     def __init__(
         self,

@@ -28,6 +28,7 @@ class VEEGAN(AdversarialModule):
     """
 
     name = "veegan"
+    couples = ()
     simultaneous = True
 
     def __init__(

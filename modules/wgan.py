@@ -21,6 +21,7 @@ class WGAN(AdversarialModule):
     """
 
     name = "wgan"
+    couples = ()
 
     def __init__(
         self,

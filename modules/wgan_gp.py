@@ -20,6 +20,7 @@ class WGANGP(AdversarialModule):
     """
 
     name = "wgan-gp"
+    couples = ()
     second_derivatives = True
 
     def __init__(

@@ -266,7 +266,7 @@ NATURAL = Figure(
 INSTABILITY = Figure(
     id="gan-ae-instability",
     title="GAN + AE without and with the decay alpha: discriminator loss (dotted: equilibrium, 2 log 2), gradient of "
-    "the adversarial error, its weight and alpha included, and samples (codes from a Gaussian fitted to the data's)",
+    "the adversarial error, its weight and alpha included, and samples (codes from Gaussians fitted to the data's)",
     citation=gan_ae.CITATION,
     table=gan_ae.INSTABILITY.id,
     draw=draw_instability,

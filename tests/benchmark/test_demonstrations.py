@@ -41,6 +41,8 @@ from benchmark.demonstrations import (
     tools,
     transport_plan,
     vanishing,
+    veegan_bound,
+    veegan_constant,
 )
 from benchmark.errors import UserError
 from benchmark.figure import all_figures
@@ -71,9 +73,9 @@ Stored = tuple[Store, dict[str, tuple[Experiment, Record]]]
 # All of them -----------------------------------------------------------------------------------------------------
 
 
-def test_there_are_thirteen() -> None:
-    assert len(ALL) == 13
-    assert all(name == found.id and name.startswith("theory-") for name, found in ALL.items())
+def test_thirteen_are_the_theorys() -> None:
+    assert sum(name.startswith("theory-") for name in ALL) == 13
+    assert all(name == found.id for name, found in ALL.items())
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -426,3 +428,50 @@ def test_the_pulls_oppose_each_other_and_their_sum_does_not_turn() -> None:
     turning: Mapping[str, float] = {**found.numbers, "flow_turns": 0.2, "turns_non-saturating": 0.9}
     judge: Callable[[Mapping[str, float]], str] = oscillation.judge
     assert judge({**turning, "turns_minimax": 0.1, "turns_wasserstein": 0.1}) == "holds"
+
+
+# VEEGAN ----------------------------------------------------------------------------------------------------------
+
+
+def test_both_sides_of_veegans_bound_are_the_integrals() -> None:
+    """Closed forms against sums over a fine grid, for one case."""
+    mean, std, slope, shift, noise, gain, offset, spread = 0.7, 0.8, -1.1, 0.4, 0.6, 0.9, -0.2, 0.5
+    z, dz = np.linspace(-9, 9, 1_501, retstep=True)
+    x, dx = np.linspace(-9, 9, 1_501, retstep=True)
+
+    def normal(value: np.ndarray, centre: np.ndarray | float, width: float) -> np.ndarray:
+        return np.exp(-0.5 * ((value - centre) / width) ** 2) / (width * math.sqrt(2 * math.pi))
+
+    p0, data = normal(z, 0, 1), normal(x, mean, std)
+    code = normal(z[:, None], slope * x + shift, noise)
+    codes = (code * data).sum(1) * dx
+    left = -(p0 * np.log(codes)).sum() * dz
+    assert veegan_bound.cross_entropy(mean, std, slope, shift, noise) == pytest.approx(left, abs=1e-6)
+    joint = normal(x, gain * z[:, None] + offset, spread) * p0[:, None]
+    kl = (joint * np.log(np.maximum(joint, 1e-300) / np.maximum(code * data, 1e-300))).sum() * dx * dz
+    right = kl - (p0 * np.log(p0)).sum() * dz
+    found = veegan_bound.objective(mean, std, slope, shift, noise, gain, offset, spread)
+    assert found == pytest.approx(right, abs=1e-6)
+    posterior = (code * data) / codes[:, None]
+    best_gain, best_offset, best_spread = veegan_bound.posterior(mean, std, slope, shift, noise)
+    centres = (posterior * x).sum(1) * dx
+    np.testing.assert_allclose(centres[600:900], (best_gain * z + best_offset)[600:900], atol=1e-6)
+    assert best_spread == pytest.approx(math.sqrt((posterior[750] * (x - centres[750]) ** 2).sum() * dx), abs=1e-6)
+
+
+def test_a_constant_discriminator_gives_the_generator_no_gradient_and_one_at_play_does() -> None:
+    numbers = smoke(veegan_constant.CONSTANT).numbers
+    assert numbers["slope_constant"] == 0 < numbers["slope_playing"]
+    lesson = veegan_constant.Lesson((0,), 5, constant=True)
+    x, z = torch.randn(1, 128, 2), torch.randn(1, 128, 2)
+    update, parameters = lesson.steps[-1]
+    here, elsewhere = (torch.autograd.grad(update.loss(data, z).sum(), parameters) for data in (x, 100 * x))
+    assert all(torch.equal(a, b) for a, b in zip(here, elsewhere, strict=True)), "the data play no part"
+
+
+def test_the_claim_on_constant_discriminators_can_fail() -> None:
+    judge = veegan_constant.judge
+    sound = {"slope_constant": 0.0, "slope_playing": 1.0, "left_constant": 0.9, "left_playing": 0.1}
+    assert judge(sound) == "holds"
+    assert judge(sound | {"left_constant": 0.2}) == "does not hold"
+    assert judge(sound | {"left_playing": 0.8}) == "inconclusive"

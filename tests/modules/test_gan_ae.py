@@ -178,17 +178,43 @@ def test_traces_are_alpha_and_the_gradient_that_the_discriminator_sends_back() -
 # Free samples ---------------------------------------------------------------------------------------------------------
 
 
-def test_free_samples_have_codes_with_the_mean_and_covariance_of_the_datas() -> None:
-    module = ae((0, 3, 5))
+def test_free_samples_of_one_gaussian_have_codes_with_the_mean_and_covariance_of_the_datas() -> None:
+    module = ae((0, 3, 5), components=1)
     x = torch.rand(3_000, 2) ** 2
     module.calibrate(x)
-    z = torch.randn(3, 200_000, 2, generator=torch.Generator().manual_seed(0))
-    seen: list[Tensor] = []
-    module.generator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    module.generate(z)
-    for codes, data in zip(seen[0], module.encoder(x.expand(3, *x.shape)).detach(), strict=True):
+    z = torch.randn(3, 200_000, 3, generator=torch.Generator().manual_seed(0))
+    for codes, data in zip(seen_codes(module, z), module.encoder(x.expand(3, *x.shape)).detach(), strict=True):
         torch.testing.assert_close(codes.mean(0), data.mean(0), rtol=0.02, atol=0.02)
         torch.testing.assert_close(torch.cov(codes.T), torch.cov(data.T), rtol=0.02, atol=0.01)
+
+
+def seen_codes(module: GANAE, z: Tensor) -> Tensor:
+    """The codes ``[S, n, latent]`` that samples are made from."""
+    seen: list[Tensor] = []
+    hook = module.generator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    module.generate(z)
+    hook.remove()
+    return seen[0]
+
+
+def test_free_samples_of_several_gaussians_come_from_where_the_codes_are() -> None:
+    """Codes at three places with shares of 1/2, 1/3 and 1/6, against the places themselves."""
+    module = ae(components=3)
+    module.encoder = torch.nn.Identity()
+    places = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 9.0]])
+    noise = torch.randn(6_000, 2, generator=torch.Generator().manual_seed(0))
+    x = places[torch.tensor([0, 0, 0, 1, 1, 2]).repeat(1_000)] + noise * torch.tensor([0.1, 0.3])
+    module.calibrate(x)
+    codes = seen_codes(module, torch.randn(2, 60_000, 3, generator=torch.Generator().manual_seed(1)))
+    nearest = torch.cdist(codes, places).argmin(2)
+    for own, label in zip(codes, nearest, strict=True):
+        shares = torch.bincount(label, minlength=3) / len(own)
+        torch.testing.assert_close(shares, torch.tensor([1 / 2, 1 / 3, 1 / 6]), atol=0.01, rtol=0)
+        for place in range(3):
+            around = own[label == place] - places[place]
+            torch.testing.assert_close(around.std(0), torch.tensor([0.1, 0.3]), atol=0.02, rtol=0)
+    uncalibrated = seen_codes(ae(), z := torch.randn(2, 50, 3))
+    assert torch.equal(uncalibrated, z[..., :2]), "N(0, I) before codes were looked at"
 
 
 def test_calibration_leaves_training_and_other_seeds_alone() -> None:
@@ -202,12 +228,12 @@ def test_calibration_leaves_training_and_other_seeds_alone() -> None:
         np.testing.assert_array_equal(losses[0], expected)
     x = torch.rand(64, 2)
     looked.calibrate(x)
-    before = looked.code_factor[1].clone()
+    before = looked.code_factors[1].clone()
     with torch.no_grad():
         next(looked.encoder.parameters())[0] = torch.nan
     looked.calibrate(x)
-    assert torch.equal(looked.code_factor[1], before)
-    assert not looked.code_factor[0].isfinite().all()
+    assert torch.equal(looked.code_factors[1], before)
+    assert not looked.code_factors[0].isfinite().all()
 
 
 def step(module: AdversarialModule, batch: Tensor) -> np.ndarray:
@@ -233,7 +259,7 @@ def test_a_critic_draws_codes_to_the_prior_which_free_samples_come_from() -> Non
         torch.testing.assert_close(module.code_criticism(x, z)[seed], bce(prior, ones) + bce(found, 0 * ones))
         rebuilt = module.generator(code)
         adversarial = bce(module.discriminator(rebuilt)[seed], ones) + bce(found, ones)
-        expected = (x - rebuilt).abs()[seed].mean() + 0.01 * adversarial
+        expected = (x - rebuilt).square()[seed].mean() + 0.01 * adversarial
         torch.testing.assert_close(module.autoencoding(x, z)[seed], expected)
     losses = run_iterations(module, batches(3, seeds=2))
     assert losses.shape == (3, 3, 2)

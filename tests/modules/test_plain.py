@@ -408,7 +408,7 @@ def plain_gan_ae(module: GANAE, data: list[torch.Tensor]) -> list[list[float]]:
         mean = 0.9 * mean + 0.1 * loss_d
         alpha = min(1.0, mean / (2 * math.log(2))) if module.decay == "adaptive" else 1.0
         rebuilt = g(e(x)).sigmoid()
-        loss = functional.l1_loss(rebuilt, x) + alpha * 0.01 * bce(d(rebuilt), 1)
+        loss = functional.mse_loss(rebuilt, x) + alpha * 0.01 * bce(d(rebuilt), 1)
         rows.append([loss_d, step(opt_r, loss, d)])
     return rows
 

@@ -1,0 +1,277 @@
+"""Claims judged: from the records of other tables' models and of demonstrations to verdicts, and their sheet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from benchmark import demonstration
+from benchmark.cells import Cell
+from benchmark.demonstration import USUAL_PROFILE, Demonstration, Experiment, Verdict
+from benchmark.errors import UserError, unknown
+from benchmark.figure import find_figure
+from benchmark.records import Record, Store
+from benchmark.runner import read_records
+from benchmark.schema import Claim, ClaimTable, Comparison, Models, Selection, Statistic, select
+from benchmark.sheet import Sheet, is_stale, seeds_text
+from benchmark.statistics import ENOUGH, difference_interval
+
+#: What stands where a claim's experiment has not been run to its end.
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """What a user chose of a table of claims. ``seeds`` are those of the models, None for each table's own."""
+
+    table: ClaimTable
+    profile: str
+    claims: tuple[Claim, ...]
+    seeds: tuple[int, ...] | None = None
+
+    def selection(self, models: Models) -> Selection:
+        """The models of one side, as their own table chooses them."""
+        seeds = self.seeds if self.seeds is not None else range(models.seeds) if models.seeds else None
+        profile, row, dataset = self.profile, models.row, models.dataset
+        return select(models.table, profile=profile, methods=[row], datasets=[dataset], seeds=seeds)
+
+    def models(self, models: Models) -> list[Cell]:
+        chosen = self.selection(models)
+        return chosen.cells(chosen.rows[0], models.dataset)
+
+    def cells(self, claim: Claim) -> list[Cell]:
+        """Every model that a claim looks at, once."""
+        sides = [side for part in claim.evidence if isinstance(part, Comparison) for side in part.sides]
+        return list(dict.fromkeys(cell for side in sides for cell in self.models(side)))
+
+    @property
+    def trained(self) -> dict[str, list[Cell]]:
+        """Every model once, under the table, the data set and the row that it belongs to."""
+        found: dict[str, list[Cell]] = {}
+        seen: set[Cell] = set()
+        for claim in self.claims:
+            for part in claim.evidence:
+                for side in part.sides if isinstance(part, Comparison) else ():
+                    new = [cell for cell in self.models(side) if cell not in seen]
+                    seen.update(new)
+                    if new:
+                        found.setdefault(f"{side.table.id} {side.dataset} {side.row}", []).extend(new)
+        return found
+
+    @property
+    def all_experiments(self) -> list[Experiment]:
+        """Each once."""
+        return list({e.id: e for claim in self.claims for e in self.experiments(claim)}.values())
+
+    def experiments(self, claim: Claim) -> list[Experiment]:
+        return [self.experiment(part) for part in claim.evidence if isinstance(part, str)]
+
+    def experiment(self, name: str) -> Experiment:
+        """The demonstration of that name, at the usual profile where it has none of this name."""
+        found = find_figure(name)
+        assert isinstance(found, Demonstration)
+        return demonstration.choose(found, self.profile if self.profile in found.profiles else USUAL_PROFILE, None)
+
+    @property
+    def name(self) -> str:
+        """Of files made from it."""
+        return f"{self.table.id}-{self.profile}"
+
+    @property
+    def header(self) -> str:
+        seeds = "each table's own" if self.seeds is None else f"{seeds_text(self.seeds)} ({len(self.seeds)})"
+        return f"profile {self.profile} of every table; seeds {seeds}"
+
+    @property
+    def whole(self) -> Inquiry:
+        """All claims; where seeds are chosen, the inquiry itself."""
+        return self if self.seeds is not None else Inquiry(self.table, self.profile, self.table.claims)
+
+
+def inquire(
+    table: ClaimTable, profile: str = "paper", names: Sequence[str] = (), seeds: tuple[int, ...] | None = None
+) -> Inquiry:
+    """What the options of the command line choose; every table that a claim looks at must have the profile."""
+    claims = tuple(table.claim(name) for name in names) if names else table.claims
+    sides = [s for claim in table.claims for part in claim.evidence if isinstance(part, Comparison) for s in part.sides]
+    known = [name for name in sides[0].table.profiles if all(name in side.table.profiles for side in sides)]
+    if profile not in known:
+        raise unknown("profile", profile, known)
+    if len({claim.id for claim in claims}) < len(claims):
+        raise UserError("a claim is named twice in --methods; name it once")
+    return Inquiry(table, profile, claims, seeds)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of ``--format csv``: what one comparison or demonstration says of a claim.
+
+    left, right: means over the pairs; low, high: 95 % interval of the mean difference, left - right. Numbers are NaN
+    where there is none.
+    """
+
+    claim: str
+    experiment: str
+    statistic: str = ""
+    direction: str = ""
+    margin: float = math.nan
+    n: int = 0
+    n_diverged: int = 0
+    n_failed: int = 0
+    left: float = math.nan
+    right: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    verdict: str = NOT_RUN
+    said: str = ""
+
+
+def judge(inquiry: Inquiry, claim: Claim, store: Store) -> tuple[str, list[Finding]]:
+    """The verdict on a claim, and what each part of its evidence says."""
+    parts = [
+        _of_demonstration(claim, inquiry.experiment(part), store)
+        if isinstance(part, str)
+        else _of_comparison(inquiry, claim, part, store)
+        for part in claim.evidence
+    ]
+    return together([part.verdict for part in parts]), parts
+
+
+def together(verdicts: Sequence[str]) -> str:
+    """A claim holds if all of its evidence says so, and does not if any says that it does not; while a part has not
+    been run nothing is said."""
+    for word in (NOT_RUN, "does not hold", "inconclusive"):
+        if word in verdicts:
+            return word
+    return "holds"
+
+
+def value_of(statistic: Statistic, record: Record) -> float | None:
+    """The statistic of one model, None where it has no such number."""
+    if record.status == "diverged":
+        return statistic.lost
+    if record.status == "failed":
+        return None
+    if statistic.take == "last":
+        return record.measures.get(statistic.name)
+    curve = [math.nan if value is None else value for value in record.curves.get(statistic.name, [])]
+    if not curve:
+        return None
+    values = np.array(curve, dtype=float)
+    if statistic.take == "wait":
+        reached = np.flatnonzero(values >= statistic.goal)
+        return float(reached[0] + 1 if len(reached) else len(values) + 1)
+    # Epochs without an evaluation have no entry.
+    if statistic.take == "mean":
+        return float(np.nanmean(values))
+    return float(np.nanstd(np.log(values[len(values) // 2 :])))
+
+
+def verdict_on(differences: Sequence[float], direction: str, margin: float) -> tuple[Verdict, float, float]:
+    """The verdict, and the 95 % interval of the mean difference that it rests on: it holds if the interval lies wholly
+    beyond the margin, does not if none of it does, and is inconclusive otherwise or below three pairs."""
+    if len(differences) < ENOUGH:
+        return "inconclusive", math.nan, math.nan
+    low, high = difference_interval(differences)
+    least, most = (low, high) if direction == "higher" else (-high, -low)
+    return demonstration.verdict(least > margin, most <= margin), low, high
+
+
+def _of_comparison(inquiry: Inquiry, claim: Claim, part: Comparison, store: Store) -> Finding:
+    sides = [inquiry.models(side) for side in part.sides]
+    found = [read_records(store, cells) for cells in sides]
+    records = [record for side in found for record in side.values()]
+    other = _row(part.right) if isinstance(part.right, Models) else f"{part.right:g}"
+    blank = Finding(
+        claim=claim.id,
+        experiment=f"{part.left.table.id}, {part.left.dataset}: {_row(part.left)} against {other}",
+        statistic=part.statistic.title,
+        direction=part.direction,
+        margin=part.margin,
+        n_diverged=sum(record.status == "diverged" for record in records),
+        n_failed=sum(record.status == "failed" for record in records),
+    )
+    wanted = sum(map(len, sides))
+    if len(records) < wanted:
+        return replace(blank, said=f"{len(records)} of {wanted} models have run" if records else "")
+    values = [
+        [value_of(part.statistic, known[cell.id]) for cell in cells] for cells, known in zip(sides, found, strict=True)
+    ]
+    against = values[1] if isinstance(part.right, Models) else [part.right] * len(values[0])
+    pairs = [(a, b) for a, b in zip(values[0], against, strict=True) if a is not None and b is not None]
+    left, right = (float(np.mean(side)) for side in zip(*pairs, strict=True)) if pairs else (math.nan, math.nan)
+    word, low, high = verdict_on([a - b for a, b in pairs], part.direction, part.margin)
+    said = [f"{left:.4g} against {right:.4g}"] if pairs else []
+    said += [] if math.isnan(low) else [f"difference [{low:.3g}, {high:.3g}]"]
+    said += [f"{len(pairs)} {'pairs' if isinstance(part.right, Models) else 'models'}"]
+    lost = {"diverged": blank.n_diverged, "failed": blank.n_failed}
+    said += [f"{count} {what}" for what, count in lost.items() if count]
+    return replace(blank, n=len(pairs), left=left, right=right, low=low, high=high, verdict=word, said=", ".join(said))
+
+
+def _row(models: Models) -> str:
+    return models.table.row(models.row).title
+
+
+def _of_demonstration(claim: Claim, experiment: Experiment, store: Store) -> Finding:
+    record, found = store.read(experiment), experiment.demonstration
+    if record is None:
+        return Finding(claim.id, found.id)
+    numbers = demonstration.findings(record).numbers
+    said = "; ".join(f"{what}: {demonstration.number(numbers[name])}" for name, what in found.numbers.items())
+    return Finding(claim.id, found.id, n=len(experiment.seeds), verdict=found.judge(numbers), said=said)
+
+
+def fill(inquiry: Inquiry, store: Store) -> Sheet:
+    """The sheet of claims from what is stored: claims that nothing was run for are said to be so."""
+    judged = [(claim, *judge(inquiry, claim, store)) for claim in inquiry.claims]
+    frame = pd.DataFrame([asdict(part) | {"claim_verdict": word} for _, word, parts in judged for part in parts])
+    lines = {claim.sentence: _line(claim, word, parts) for claim, word, parts in judged}
+    worded = pd.DataFrame(list(lines.values()), index=pd.Index(list(lines)))
+    return Sheet(
+        name=inquiry.name,
+        title=inquiry.table.title,
+        citation=inquiry.table.citation,
+        header=inquiry.header,
+        columns=(),
+        rows={claim.id: claim.sentence for claim in inquiry.claims},
+        known=(),
+        frame=frame,
+        footer=tuple(_footer(inquiry, store)),
+        worded=worded,
+    )
+
+
+def _line(claim: Claim, word: str, parts: Sequence[Finding]) -> Mapping[str, str]:
+    experiments = [
+        f"{part.experiment}; {part.statistic} {part.direction}" + (f" (margin {part.margin:g})" if part.margin else "")
+        if part.statistic
+        else f"demonstration {part.experiment}"
+        for part in parts
+    ]
+    several = len(parts) > 1
+    said = [(f"{part.said}: {part.verdict}" if several and part.said else part.said or NOT_RUN) for part in parts]
+    return {
+        "source": claim.source,
+        "experiment": "\n".join([claim.reading, *experiments]),
+        "numbers": "\n".join(said),
+        "verdict": word,
+    }
+
+
+def _footer(inquiry: Inquiry, store: Store) -> list[str]:
+    stale = []
+    for claim in inquiry.claims:
+        cells = inquiry.cells(claim)
+        records = read_records(store, cells)
+        old = any(is_stale(cell, records[cell.id]) for cell in cells if cell.id in records)
+        for experiment in inquiry.experiments(claim):
+            record = store.read(experiment)
+            old = old or (record is not None and demonstration.is_stale(experiment, record))
+        stale += [claim.id] if old else []
+    lines = [f"Stale, older than the code they depend on (rerun with --redo-stale): {', '.join(stale)}."]
+    return [*(lines if stale else []), *inquiry.table.notes]

@@ -1,0 +1,186 @@
+"""Claims: statistics of records, verdicts, what is said before anything has run, and the table itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from benchmark.cli import main
+from benchmark.demonstration import Demonstration
+from benchmark.errors import UserError
+from benchmark.evidence import NOT_RUN, fill, inquire, judge, together, value_of, verdict_on
+from benchmark.figure import find_figure
+from benchmark.records import Record, Store
+from benchmark.render import FORMATS, render
+from benchmark.schema import Claim, ClaimTable, Comparison, Models, Statistic, select
+from benchmark.tables.claims import CLAIMS
+from benchmark.tables.gaan import TABLE_2
+
+from .made import make_record
+
+POINTS = Statistic("points", "registered_points", lost=0.0)
+GAN, GAAN = (Models(TABLE_2, row, "grid25-gaan", seeds=3) for row in ("gan", "gaan_2"))
+CLAIM = Claim("more", "GAAN registers more.", "a text", "as it says", (Comparison(POINTS, GAAN, "higher", GAN),))
+BOUND = Claim("bound", "The bound holds.", "a text", "exactly", ("veegan-bound",))
+SMALL = ClaimTable("small", None, "Two claims", "two texts", (CLAIM, BOUND), ("a note",))
+
+
+def record(**fields: object) -> Record:
+    return Record("id", {}, **{"status": "done", "sources": "made up", **fields})  # type: ignore[arg-type]
+
+
+def write(store: Store, models: Models, points: list[float | None]) -> None:
+    """Records with these numbers of points; None for a training that diverged."""
+    for cell, value in zip(inquire(SMALL, "smoke").models(models), points, strict=True):
+        made, samples = make_record(cell, "diverged" if value is None else "done")
+        measures = {} if value is None else made.measures | {"registered_points": value}
+        store.write(cell, dataclasses.replace(made, measures=measures), None if value is None else samples)
+
+
+def test_statistics_of_a_record() -> None:
+    made = record(measures={"m": 3.0, "none": None}, curves={"c": [1.0, None, 4.0, 2.0, 8.0]})
+    assert value_of(Statistic("", "m"), made) == 3
+    assert value_of(Statistic("", "none"), made) is None
+    assert value_of(Statistic("", "c", "mean"), made) == pytest.approx(15 / 4)
+    assert value_of(Statistic("", "c", "wait", goal=4), made) == 3
+    assert value_of(Statistic("", "c", "wait", goal=9), made) == 6, "never: one more than there are"
+    assert value_of(Statistic("", "c", "swing"), made) == pytest.approx(np.std(np.log([4, 2, 8])))
+    assert value_of(Statistic("", "absent", "mean"), made) is None
+    for status, lost, expected in (("diverged", 0.0, 0.0), ("diverged", None, None), ("failed", 0.0, None)):
+        assert value_of(Statistic("", "m", lost=lost), record(status=status)) == expected
+
+
+def test_the_interval_is_the_paired_t_tests() -> None:
+    a, b = np.random.default_rng(0).normal(1, 1, (2, 6))
+    expected = stats.ttest_rel(a, b).confidence_interval(0.95)
+    word, low, high = verdict_on(list(a - b), "higher", 0.0)
+    assert (low, high) == pytest.approx((expected.low, expected.high))
+    assert word == ("holds" if expected.low > 0 else "inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("differences", "direction", "margin", "expected"),
+    [
+        ([2.0, 2.1, 1.9], "higher", 0.0, "holds"),
+        ([2.0, 2.1, 1.9], "lower", 0.0, "does not hold"),
+        ([2.0, 2.1, 1.9], "higher", 2.0, "inconclusive"),
+        ([2.0, 2.1, 1.9], "higher", 3.0, "does not hold"),
+        ([-1.0, -1.1, -0.9], "higher", -2.0, "holds"),
+        ([-1.0, 3.0, 0.5], "higher", 0.0, "inconclusive"),
+        ([0.0, 0.0, 0.0], "higher", 0.0, "does not hold"),
+        ([5.0, 5.0], "higher", 0.0, "inconclusive"),
+    ],
+)
+def test_verdicts(differences: list[float], direction: str, margin: float, expected: str) -> None:
+    assert verdict_on(differences, direction, margin)[0] == expected
+
+
+def test_a_claim_holds_if_all_of_its_evidence_does() -> None:
+    assert together(["holds", "holds"]) == "holds"
+    assert together(["holds", "inconclusive"]) == "inconclusive"
+    assert together(["inconclusive", "does not hold"]) == "does not hold"
+    assert together(["does not hold", NOT_RUN]) == NOT_RUN
+
+
+def test_nothing_is_said_before_every_model_has_run(tmp_path: Path) -> None:
+    store, inquiry = Store(tmp_path), inquire(SMALL, "smoke")
+    assert [judge(inquiry, claim, store)[0] for claim in SMALL.claims] == [NOT_RUN, NOT_RUN]
+    write(store, GAAN, [1900.0, 1950.0, 1930.0])
+    assert judge(inquiry, CLAIM, store)[0] == NOT_RUN
+    write(store, GAN, [10.0, 20.0, None])
+    word, (finding,) = judge(inquiry, CLAIM, store)
+    assert (word, finding.n, finding.n_diverged) == ("holds", 3, 1)
+    assert (finding.left, finding.right) == (pytest.approx(5780 / 3), pytest.approx(10))
+    assert "1 diverged" in finding.said
+    write(store, GAN, [2000.0, 1999.0, 1998.0])
+    assert judge(inquiry, CLAIM, store)[0] == "does not hold"
+
+
+def test_every_format_shows_claims_numbers_and_verdicts(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, GAAN, [1900.0, 1950.0, 1930.0])
+    write(store, GAN, [900.0, 1000.0, 950.0])
+    sheet = fill(inquire(SMALL, "smoke"), store)
+    for style in FORMATS:
+        text = render(sheet, style)
+        assert "holds" in text and NOT_RUN in text
+        assert "1927 against 950" in text
+        assert style == "csv" or "a note" in text
+    frame = pd.read_csv(io.StringIO(render(sheet, "csv")))
+    assert frame["claim_verdict"].tolist() == ["holds", NOT_RUN]
+    assert json.loads(render(sheet, "json"))["entries"][1]["left"] is None
+
+
+# The table ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("claim", CLAIMS.claims, ids=lambda claim: claim.id)
+def test_evidence_exists(claim: Claim) -> None:
+    """Rows, data sets and measures are there, and both sides have as many seeds."""
+    for part in claim.evidence:
+        if isinstance(part, str):
+            assert isinstance(find_figure(part), Demonstration)
+            continue
+        counts = set()
+        for side in part.sides:
+            assert side.dataset in side.table.datasets
+            chosen = inquire(CLAIMS, "short").selection(side)
+            counts.add(chosen.seeds)
+            if part.statistic.take in ("last", "wait"):
+                measures = {column.measure for column in side.table.columns}
+                assert part.statistic.name in measures
+        assert len(counts) == 1 and len(counts.pop()) >= 3
+
+
+def test_records_of_other_tables_are_used() -> None:
+    inquiry = inquire(CLAIMS, "short", ["gaan-faster"])
+    own = select(TABLE_2, profile="short", methods=["gaan_1", "gaan_2"])
+    assert {c.id for c in inquiry.cells(inquiry.claims[0])} == {c.id for r in own.rows for c in own.cells(r)}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--reading", "printed"], "--reading means nothing to claims"),
+        (["--set", "protocol.lr=1"], "--set means nothing to claims"),
+        (["--methods", "gaan-fastr"], "gaan-faster"),
+        (["--profile", "shrt"], "short"),
+        (["--methods", "gaan-real,gaan-real"], "twice"),
+    ],
+)
+def test_bad_input_is_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--table", "claims", *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+def test_what_compares_with_print_or_times_says_that_claims_have_none(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("verify", "throughput", "tune"):
+        assert main([verb, "--table", "claims"]) == 2
+        assert "claims" in capsys.readouterr().err
+
+
+def test_a_claim_runs_and_is_shown_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--table", "claims", "--profile", "smoke", "--methods", "veegan-bound", "--results", str(tmp_path)]
+    assert main(["show", *words]) == 0
+    assert NOT_RUN in capsys.readouterr().out
+    assert main(["plan", *words]) == 0
+    assert "veegan-bound: to do" in capsys.readouterr().out
+    assert main(["run", *words, "--format", "csv"]) == 0
+    (line,) = pd.read_csv(io.StringIO(capsys.readouterr().out)).to_dict("records")
+    assert (line["claim"], line["claim_verdict"]) == ("veegan-bound", "holds")
+    written = pd.read_csv(tmp_path / "tables" / "claims-smoke.csv")
+    assert set(written["claim"]) == {claim.id for claim in CLAIMS.claims}
+    assert set(written[written["claim"] != "veegan-bound"]["claim_verdict"]) == {NOT_RUN}
+
+
+def test_an_unknown_claim_is_refused() -> None:
+    with pytest.raises(UserError, match="more"):
+        inquire(SMALL, "smoke", ["mroe"])
