@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
+
 from modules.base import Training
 
 Setting = bool | int | float | str
@@ -66,6 +68,10 @@ class Protocol(Training):
     def named_frames(self) -> list[int]:
         """The epochs in ``frames`` that this training has."""
         return [epoch for epoch in map(int, filter(None, self.frames.split(","))) if epoch <= self.epochs]
+
+
+# Checkpoints hold one, and are loaded without running what is in them.
+torch.serialization.add_safe_globals([Protocol])
 
 
 def _as_name(text: str) -> str:

@@ -118,6 +118,7 @@ def moved(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def share_right(classifier: nn.Module, pixels: Tensor, labels: Tensor) -> float:
+    """Share of images ``[n, 1, 28, 28]`` whose digit is told right."""
     device = next(classifier.parameters()).device
     right = [classifier(part.to(device)).argmax(1).cpu() for part in pixels.split(1_000)]
     return float((torch.cat(right) == labels).double().mean())

@@ -8,13 +8,14 @@ import difflib
 import importlib
 import io
 import json
+import math
 import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
@@ -25,10 +26,10 @@ from benchmark.errors import Stopped, UserError, unknown
 from benchmark.records import Store, write_atomically
 from benchmark.render import FORMATS, render
 from benchmark.runner import ENGINES
-from benchmark.table import ClaimTable, NetworkTable, Selection, Table, all_tables, find_table, select
+from benchmark.schema import ClaimTable, NetworkTable, Selection, Table, all_tables, find_table, select
 from datamodules.image_sets import MNIST
 from datamodules.images import DATA_VARIABLE, READERS, ImageSet, MissingData, download, read_images
-from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE, MissingWeights, load_extractor
+from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE, MissingWeights
 
 if TYPE_CHECKING:
     from benchmark.demonstration import Experiment
@@ -49,7 +50,7 @@ VERBS = {
     "report": "one HTML file to look at all that is stored: tables, models, demonstrations, figures",
     "data": "download an image set, or look whether it is there",
     "classifier": "train the classifier of digits that judges all methods",
-    "evaluate": "every measure of a data set on samples from a file",
+    "evaluate": "every measure of a data set on samples of a model that was trained anywhere",
     "throughput": "what training costs on this machine, against its limits",
 }
 #: What ``list`` tells, in this order.
@@ -62,6 +63,7 @@ SECTIONS = (
     "datasets",
     "measures",
     "engines",
+    "loggers",
     "protocols",
 )
 #: Exit status of a process that Ctrl-C ended.
@@ -114,6 +116,7 @@ def parse_shard(text: str) -> Shard:
 
 
 def make_parser() -> Parser:
+    """Every command with its options."""
     parser = Parser(prog="python -m benchmark", description=__doc__, allow_abbrev=False)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
     made = {
@@ -148,6 +151,7 @@ def make_parser() -> Parser:
         made[verb].add_argument("--threads", type=_positive, metavar="N", help="threads of one process; default: all")
     for verb in ("run", "tune"):
         add = made[verb].add_argument
+        add("--logger", metavar="A,B", help="csv, tensorboard, wandb: curves beside the records, under RESULTS/logs")
         add("--engine", choices=list(ENGINES), help="one block after another (default), or each a task of Ray")
         add("--devices", type=_positive, metavar="N", help="train on N GPUs of this machine, or N cores; by Ray")
         if verb == "run":
@@ -180,8 +184,12 @@ def make_parser() -> Parser:
         made[verb].add_argument("--fid-weights", metavar="FILE", help=f"default: ${WEIGHTS_VARIABLE}, or a download")
     made["evaluate"].add_argument("--dataset", metavar="NAME", required=True, help="see list, or package.module:NAME")
     made["evaluate"].add_argument(
-        "--samples", metavar="FILE", required=True, type=Path, help=".npy .npz .pt .csv, or a folder of images"
+        "--samples", metavar="FILE", type=Path, help=".npy .npz .pt .csv, or a folder of images"
     )
+    made["evaluate"].add_argument(
+        "--sampler", metavar="MODULE:FUNCTION", help="a function of yours that makes n samples"
+    )
+    made["evaluate"].add_argument("--n", type=_positive, metavar="N", help="default: 2000 points or 10000 images")
     made["evaluate"].add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     return parser
 
@@ -298,12 +306,7 @@ def _selection(args: argparse.Namespace) -> Selection | NetworkTable:
         measures=getattr(args, "measure", ()),
     )
     _check_accelerator(args)
-    for part in chosen.datasets:
-        if isinstance(target := table.target(part), ImageSet):
-            target.check()
-            compares = target.measures == "images" and chosen.features != "none"
-            if compares and args.verb in ("run", "verify"):
-                load_extractor(chosen.features)
+    chosen.check_data(judged=args.verb in ("run", "verify"))
     return chosen
 
 
@@ -331,7 +334,7 @@ def _experiment(args: argparse.Namespace) -> Experiment | None:
 
 
 #: Options that say nothing to a table of claims, as every table that it looks at has its own.
-_NOT_OF_CLAIMS = ("reading", "datasets", "method", "set", "precision", "features", "strategy")
+_NOT_OF_CLAIMS = ("reading", "datasets", "method", "set", "precision", "features", "strategy", "measure", "logger")
 
 
 def _inquiry(args: argparse.Namespace) -> Inquiry | None:
@@ -561,7 +564,13 @@ def _share_batches(args: argparse.Namespace) -> None:
 def _check_engine(args: argparse.Namespace) -> None:
     """Options that belong together; with Ray, a block has one thread where none are asked for."""
     by_ray = args.engine == "ray" or (args.engine is None and args.devices is not None)
+    if loggers := _words(args, "logger"):
+        from benchmark.loggers import check_loggers
+
+        check_loggers(loggers)
     if by_ray:
+        if loggers:
+            raise UserError("--logger writes from this process; leave out --engine ray and --devices")
         importlib.import_module("benchmark.ray_engine")
         args.engine, args.threads = "ray", args.threads or 1
         if args.devices and args.address:
@@ -585,7 +594,7 @@ def _engine(args: argparse.Namespace, console: Console) -> Iterator[Engine]:
     else:
         from benchmark.runner import Inline
 
-        yield Inline(say)
+        yield Inline(say, tuple(_words(args, "logger")))
 
 
 def _tune(args: argparse.Namespace) -> int:
@@ -828,26 +837,21 @@ def _data(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from benchmark.cells import Protocol
-    from benchmark.evaluation import floor, measure, measure_own
-    from benchmark.samples import read_image_samples, read_samples
+    from benchmark.api import evaluate
 
     _set_data(args)
-    target = registry.dataset(args.dataset)
-    read = read_image_samples if isinstance(target, ImageSet) else read_samples
-    samples = read(args.samples, target.data_shape)
-    protocol = Protocol(features=args.features or "inception")
-    try:
-        values = {name: float(value[0]) for name, value in measure(target, protocol, samples[None]).items()}
-    except ValueError as error:
-        raise UserError(f"{args.samples}: {error}") from error
-    if isinstance(target, ImageSet) and target.measures == "images":
-        values |= floor(target, protocol, len(samples))
-    values |= {name: measure_own(name, target, samples) for name in args.measure}
-    counts = ("registered_modes", "registered_points", "captured_modes", "captured_modes_literal", "modes")
-    result = {k: None if v != v else int(v) if k in counts else v for k, v in values.items()} | {"n": len(samples)}
-    if isinstance(target, ImageSet) and target.measures == "images":
-        result["n_real"] = min(protocol.real_samples, len(target.images("test")))
+    if (args.samples is None) == (args.sampler is None):
+        raise UserError("give --samples FILE, or --sampler package.module:function")
+    if args.n and not args.sampler:
+        raise UserError("--n says how many samples --sampler makes; a file has as many as it has")
+    source = args.samples
+    if args.sampler:
+        source = registry.load("--sampler", args.sampler)
+        if not callable(source):
+            raise UserError(f"--sampler {args.sampler} is no function of the number of samples")
+    features: Any = args.features or "inception"
+    found = evaluate(source, dataset=args.dataset, n=args.n, measures=args.measure, features=features)
+    result = {name: None if math.isnan(value) else value for name, value in found.to_dict("records")[0].items()}
     if args.format == "json":
         print(json.dumps(result, indent=1, allow_nan=False))
     else:

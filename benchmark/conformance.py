@@ -22,8 +22,8 @@ from torch.overrides import TorchFunctionMode
 from benchmark import registry
 from benchmark.cells import Block, Cell, Protocol, Setting
 from benchmark.errors import Stopped, UserError
+from benchmark.schema import Table, all_tables, select
 from benchmark.settings import Settings, method_fields
-from benchmark.table import Table, all_tables, select
 from benchmark.training import Evaluation, fit
 from datamodules.mixture import GaussianMixture
 from modules.base import AdversarialModule, Training, Update
@@ -179,6 +179,7 @@ def same(a: State, b: State, slots: Any = slice(None)) -> bool:
 
 
 def generators(*seeds: int) -> list[np.random.Generator]:
+    """One generator per seed."""
     return [np.random.default_rng(seed) for seed in seeds]
 
 
@@ -385,7 +386,7 @@ def resumes_exactly(case: Case) -> None:
         straight = _undisturbed(case)
         path = folder / "stopped.ckpt"
         with contextlib.suppress(Stopped):
-            fit(case.block(0, 1), path, lambda progress: None, "cpu", [_Stop()])
+            fit(case.block(0, 1), path, lambda progress: None, "cpu", [StopEarly()])
         _ask(path.exists(), "no checkpoint was written")
         resumed = fit(case.block(0, 1), path, lambda progress: None, "cpu")
     for name, curve in straight.curves.items():
@@ -410,7 +411,7 @@ def diverges_cleanly(case: Case) -> None:
     _ask(np.array_equal(straight.samples[1], found.samples[1]), "the seed beside it ends otherwise")
 
 
-class _Stop(Callback):
+class StopEarly(Callback):
     """What Ctrl-C does, after the first epoch of the game."""
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:

@@ -88,6 +88,7 @@ def requirements() -> list[tuple[Requirement, bool]]:
 
 
 def devices() -> Iterator[Finding]:
+    """Processor, threads and GPUs as PyTorch sees them."""
     yield Finding("ok", f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads")
     if not torch.cuda.is_available():
         if shutil.which("nvidia-smi"):
@@ -125,6 +126,7 @@ def data() -> Iterator[Finding]:
 
 
 def space(folders: Iterable[Path]) -> Iterator[Finding]:
+    """Free space of the disks that these folders are on."""
     for folder in folders:
         there = next((parent for parent in (folder, *folder.resolve().parents) if parent.is_dir()), None)
         if there is None:
@@ -138,6 +140,7 @@ def space(folders: Iterable[Path]) -> Iterator[Finding]:
 
 
 def results(store: Store) -> Iterator[Finding]:
+    """Records, samples and checkpoints of a results folder: damaged, edited, newer, or without an owner."""
     if not store.folder.is_dir():
         yield Finding("note", f"{store.folder} is no folder yet; run makes it")
         return

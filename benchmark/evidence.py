@@ -16,9 +16,9 @@ from benchmark.errors import UserError, unknown
 from benchmark.figure import find_figure
 from benchmark.records import Record, Store
 from benchmark.runner import read_records
+from benchmark.schema import Claim, ClaimTable, Comparison, Models, Selection, Statistic, select
 from benchmark.sheet import Sheet, is_stale, seeds_text
 from benchmark.statistics import ENOUGH, difference_interval
-from benchmark.table import Claim, ClaimTable, Comparison, Models, Selection, Statistic, select
 
 #: What stands where a claim's experiment has not been run to its end.
 NOT_RUN = "not run"

@@ -14,8 +14,8 @@ from benchmark.demonstration import Demonstration
 from benchmark.errors import UserError, unknown
 from benchmark.page import COLOURS, finish, own_style, save
 from benchmark.records import Record, Store
+from benchmark.schema import Row, Selection
 from benchmark.sheet import file_name, header, is_stale, run_command, usual_of
-from benchmark.table import Row, Selection
 
 #: Cells with their records by row id, seeds in the order of the selection.
 Records = Mapping[str, Sequence[tuple[Cell, Record]]]
@@ -53,6 +53,7 @@ def all_figures() -> dict[str, Figure | Demonstration]:
 
 
 def find_figure(name: str) -> Figure | Demonstration:
+    """The figure or demonstration of that name. Raises ``UserError`` where there is none."""
     known = all_figures()
     if name not in known:
         raise unknown("figure", name, known)

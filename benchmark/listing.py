@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from benchmark import registry
 from benchmark.figure import Figure, all_figures
+from benchmark.loggers import LOGGERS
 from benchmark.runner import ENGINES
-from benchmark.table import ClaimTable, Selection, Table, all_tables, select
+from benchmark.schema import ClaimTable, Selection, Table, all_tables, select
 from datamodules.images import MissingData
 from modules.base import AdversarialModule
 from modules.convolutions import families
@@ -40,6 +41,8 @@ def entries(section: str) -> Iterator[tuple[str, Mapping[str, str]]]:
         yield from _installed("measures")
     elif section == "engines":
         yield "engines (--engine)", ENGINES
+    elif section == "loggers":
+        yield "loggers (--logger)", {name: what for name, (what, _) in LOGGERS.items()}
     else:
         for table in trained:
             yield from _protocols(table)

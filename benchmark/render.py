@@ -13,8 +13,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from benchmark.schema import Column
 from benchmark.sheet import Sheet
-from benchmark.table import Column
 
 #: A measure that only some of the models have: how many is said beside it.
 PARTIAL = "updates_to_all_modes"

@@ -72,10 +72,11 @@ class Engine(Protocol):
 class Inline:
     """One block after another in this process.
 
-    say: hears of waiting for other processes.
+    say: hears of waiting for other processes. loggers: that training writes its curves to.
     """
 
     say: Callable[[str], None] = lambda line: None
+    loggers: tuple[str, ...] = ()
     workers: int = 1
     where: str = "on this machine"
 
@@ -84,7 +85,7 @@ class Inline:
         while waiting:
             held = []
             for block in waiting:
-                result = settle(block, store, watch, accelerator)
+                result = settle(block, store, watch, accelerator, self.loggers)
                 if result.status == "held":
                     held.append(result)
                 else:
@@ -127,7 +128,7 @@ def still_left(block: Block, store: Store) -> Block:
     return dataclasses.replace(block, pending=tuple(pending), before=tuple(before.get(cell) for cell in pending))
 
 
-def settle(block: Block, store: Store, watch: Watch, accelerator: str) -> Result:
+def settle(block: Block, store: Store, watch: Watch, accelerator: str, loggers: Sequence[str] = ()) -> Result:
     """Train what is left of a block, unless another process does. A method that raises makes ``failed`` records."""
     with store.claimed(block) as ours:
         if not ours:
@@ -138,7 +139,7 @@ def settle(block: Block, store: Store, watch: Watch, accelerator: str) -> Result
         store.sweep(left)
         began = time.monotonic()
         try:
-            train(left, store, watch, accelerator)
+            train(left, store, watch, accelerator, loggers)
         except UserError:
             raise
         except Exception as error:

@@ -1,9 +1,9 @@
-"""Reading anybody's samples from a file."""
+"""Anybody's samples: from a file, from memory, from a function."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,41 @@ import pandas as pd
 import torch
 
 from benchmark.errors import UserError, unknown
-from datamodules.images import decode, image_files
+from benchmark.registry import Target
+from datamodules.images import ImageSet, decode, image_files
+from evaluators.distances import USUAL_COUNT
 
 SUFFIXES = (".npy", ".npz", ".pt", ".csv")
+
+
+#: Samples in memory.
+Samples = np.ndarray | torch.Tensor
+#: What tables take of a model: so many points, so many images.
+POINTS, IMAGES = 2_000, USUAL_COUNT
+
+
+def take_samples(
+    source: Samples | Callable[[int], Samples] | str | Path, target: Target, n: int | None = None
+) -> np.ndarray:
+    """Samples ``[n, *target.data_shape]``, float64 points in original units or uint8 images, from anywhere: an array, a
+    file as in ``read_samples``, a folder of images, or a function of the number of samples, which is asked for ``n``.
+
+    Raises ``UserError`` for what cannot stand for the data set.
+    """
+    images = isinstance(target, ImageSet)
+    if isinstance(source, (str, Path)):
+        return (read_image_samples if images else read_samples)(Path(source), target.data_shape)
+    name = "samples"
+    if callable(source):
+        name = getattr(source, "__name__", "the sampler")
+        count = n or (IMAGES if images else POINTS)
+        try:
+            source = source(count)
+        except Exception as error:
+            said = " ".join(str(error).split())
+            raise UserError(f"{name}({count}) raised {type(error).__name__}: {said}") from error
+    values = source.detach().cpu().numpy() if isinstance(source, torch.Tensor) else np.asarray(source)
+    return _as_images(values, name, target.data_shape) if images else _checked(values, name, target.data_shape)
 
 
 def read_samples(path: Path, data_shape: tuple[int, ...]) -> np.ndarray:
@@ -50,29 +82,32 @@ def read_image_samples(path: Path, data_shape: tuple[int, ...]) -> np.ndarray:
         if not files:
             raise UserError(f"there are no images in {path}")
         return _checked(decode(files), path, data_shape).astype(np.uint8)
-    whole = _read(path)
-    values = _checked(whole, path, data_shape)
+    return _as_images(_read(path), path, data_shape)
+
+
+def _as_images(whole: np.ndarray, name: object, data_shape: tuple[int, ...]) -> np.ndarray:
+    values = _checked(whole, name, data_shape)
     if whole.dtype.kind in "iu":
         if values.min() < 0 or values.max() > 255:
-            raise UserError(f"{path} holds {values.min():g} to {values.max():g}; whole numbers must be 0 to 255")
+            raise UserError(f"{name} holds {values.min():g} to {values.max():g}; whole numbers must be 0 to 255")
         return values.astype(np.uint8)
     if values.min() < 0 or values.max() > 1:
-        raise UserError(f"{path} holds {values.min():.3g} to {values.max():.3g}; give images as uint8, or in [0, 1]")
+        raise UserError(f"{name} holds {values.min():.3g} to {values.max():.3g}; give images as uint8, or in [0, 1]")
     return np.round(values * 255).astype(np.uint8)
 
 
-def _checked(values: np.ndarray, path: Path, data_shape: tuple[int, ...]) -> np.ndarray:
+def _checked(values: np.ndarray, name: object, data_shape: tuple[int, ...]) -> np.ndarray:
     wanted = "[n, " + ", ".join(map(str, data_shape)) + "]"
     if values.dtype.kind not in "fiu":
-        raise UserError(f"{path} holds {values.dtype}; samples must be real numbers")
+        raise UserError(f"{name} holds {values.dtype}; samples must be real numbers")
     if values.ndim != len(data_shape) + 1 or values.shape[1:] != data_shape:
-        raise UserError(f"{path} has shape {list(values.shape)}; samples must be {wanted}, in original units")
+        raise UserError(f"{name} has shape {list(values.shape)}; samples must be {wanted}, in original units")
     if len(values) == 0:
-        raise UserError(f"{path} holds no samples")
+        raise UserError(f"{name} holds no samples")
     values = values.astype(np.float64)
     bad = int((~np.isfinite(values).reshape(len(values), -1).all(1)).sum())
     if bad:
-        raise UserError(f"{path} has NaN or infinity in {bad} of {len(values)} samples; leave them out or mend them")
+        raise UserError(f"{name} has NaN or infinity in {bad} of {len(values)} samples; leave them out or mend them")
     return values
 
 

@@ -33,6 +33,7 @@ def method_fields(method: type[AdversarialModule]) -> dict[str, inspect.Paramete
 
 
 def protocol_fields() -> list[str]:
+    """Fields of the protocol that ``--set`` takes."""
     return [f.name for f in dataclasses.fields(Protocol) if f.name not in _FIXED]
 
 

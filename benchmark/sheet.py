@@ -16,9 +16,9 @@ from benchmark.errors import UserError
 from benchmark.evaluation import measure, measure_nearest, measure_own
 from benchmark.records import Record, Store
 from benchmark.registry import Target
+from benchmark.schema import Column, NetworkTable, Printed, Row, Selection, select
 from benchmark.sources import sources_of_measures
 from benchmark.statistics import Summary, order_agreement, summarise, verdict
-from benchmark.table import Column, NetworkTable, Printed, Row, Selection, select
 from benchmark.training import make_module, sources_of_cell
 from datamodules.images import ImageSet
 from datamodules.mixture import GaussianMixture

@@ -29,6 +29,7 @@ class Summary:
 
 
 def summarise(values: Sequence[float]) -> Summary:
+    """Count, mean, standard deviation (n - 1) and 95 % percentile-bootstrap interval; NaN where there is none."""
     n = len(values)
     mean = float(np.mean(values)) if n else math.nan
     std = float(np.std(values, ddof=1)) if n > 1 else math.nan

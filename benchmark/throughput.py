@@ -23,7 +23,7 @@ from torch.utils.flop_counter import flop_registry
 from benchmark.cells import Cell
 from benchmark.environment import processor
 from benchmark.estimate import PRETRAINING, Stopwatch, skip_pretraining
-from benchmark.table import Row, Selection
+from benchmark.schema import Row, Selection
 from benchmark.training import make_data, make_module, make_trainer, quiet
 from modules.base import AdversarialModule, Update
 from modules.networks import SeedLinear

@@ -71,6 +71,9 @@ def make_module(cell: Cell, seeds: tuple[int, ...]) -> AdversarialModule:
     shape = registry.dataset(cell.dataset).data_shape
     module = registry.method(cell.method)(cell.protocol, shape, seeds, **dict(cell.overrides))
     tune(module, channels_last=cell.protocol.channels_last, compiled=cell.protocol.compile)
+    # What a method's constructor takes: with it in a checkpoint, Lightning's load_from_checkpoint needs nothing else.
+    given = {"training": cell.protocol, "data_shape": shape, "seeds": seeds, **dict(cell.overrides)}
+    module.save_hyperparameters(given, logger=False)
     return module
 
 
@@ -256,30 +259,52 @@ class Evaluation(Callback):
 _STATE = Evaluation.__qualname__
 
 
-def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto") -> None:
+def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto", loggers: Sequence[str] = ()) -> None:
     """Train a block to the end, from its checkpoint if there is one, and write the records of its pending cells.
 
     Raises ``Stopped`` after Ctrl-C, ``UserError`` for a checkpoint that does not fit, and whatever the method raises.
     """
     checkpoint = store.checkpoint(block.id)
     check_checkpoint(block, store)
-    evaluation = fit(block, checkpoint, watch, accelerator)
+    evaluation = fit(block, checkpoint, watch, accelerator, log=_logs(block, loggers, store))
     _write_records(store, evaluation)
     checkpoint.unlink(missing_ok=True)
     if evaluation.stop:
         raise Stopped
 
 
+def _logs(block: Block, names: Sequence[str], store: Store) -> Callable[[Evaluation], list[Callback]]:
+    """What writes a training's curves to the loggers of these names."""
+
+    def log(evaluation: Evaluation) -> list[Callback]:
+        if not names:
+            return []
+        from benchmark.loggers import Curves, make_loggers
+
+        return [Curves(evaluation, make_loggers(names, block, store.folder))]
+
+    return log
+
+
 def fit(
-    block: Block, checkpoint: Path, watch: Watch, accelerator: str = "auto", callbacks: Sequence[Callback] = ()
+    block: Block,
+    checkpoint: Path,
+    watch: Watch,
+    accelerator: str = "auto",
+    callbacks: Sequence[Callback] = (),
+    log: Callable[[Evaluation], list[Callback]] = lambda evaluation: [],
 ) -> Evaluation:
     """Train a block to the end, from the checkpoint if there is one: what there is to record. Raises as ``train``
-    does."""
+    does.
+
+    callbacks: called before every evaluation, those that ``log`` makes after it.
+    """
     cell, seeds = block.first, block.seeds
     module = make_module(cell, seeds)
     data = make_data(cell, seeds, module)
     evaluation = Evaluation(block, module, data, checkpoint, sources_of_cell(cell), watch)
-    advance(evaluation, accelerator, cell.protocol.epochs, checkpoint if checkpoint.exists() else None, callbacks)
+    resume = checkpoint if checkpoint.exists() else None
+    advance(evaluation, accelerator, cell.protocol.epochs, resume, callbacks, log(evaluation))
     return evaluation
 
 
@@ -288,15 +313,19 @@ def advance(
     accelerator: str,
     epochs: int,
     checkpoint: Path | None = None,
-    callbacks: Sequence[Callback] = (),
+    before: Sequence[Callback] = (),
+    after: Sequence[Callback] = (),
 ) -> None:
-    """Train a block, from that checkpoint, until ``epochs`` of its protocol are done, on the protocol's devices."""
+    """Train a block, from that checkpoint, until ``epochs`` of its protocol are done, on the protocol's devices.
+
+    before, after: called before and after every evaluation.
+    """
     block, module = evaluation.block, evaluation.module
     cell, epochs = block.first, module.pretraining_epochs + epochs
     check_devices(cell, accelerator)
     words = (cell, block.seeds, accelerator, epochs, checkpoint)
     with quiet(), stoppable(evaluation), companions(cell.protocol.world_size, accompany, *words) as strategy:
-        trainer = make_trainer(cell, [*callbacks, evaluation], accelerator, strategy, max_epochs=epochs)
+        trainer = make_trainer(cell, [*before, evaluation, *after], accelerator, strategy, max_epochs=epochs)
         trainer.fit(module, evaluation.data, ckpt_path=checkpoint, weights_only=True)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from benchmark.records import Store
+from benchmark.schema import Search, Selection, Table, select
 from benchmark.sheet import fill, seeds_text
-from benchmark.table import Search, Selection, Table, select
 
 COLUMNS = ("table", "reading", "misfit", "entries", "seeds", "profile")
 

@@ -1,0 +1,1 @@
+"""Data sets and what is known of their modes."""

@@ -213,6 +213,7 @@ def _way_out(base: str) -> str:
 
 
 def missing(base: str, *places: Path) -> MissingData:
+    """The error for images that lie in none of these places: it says how to get them."""
     looked = " or ".join(map(str, places))
     return MissingData(f"data set {base} is not there, looked for {looked}; {_way_out(base)}")
 

@@ -19,7 +19,7 @@ from benchmark.evaluation import inside_share, measure
 from benchmark.figure import Figure, Records, line_style
 from benchmark.page import blank
 from benchmark.records import Record, Store
-from benchmark.table import Row, Selection
+from benchmark.schema import Row, Selection
 from benchmark.tables.gaan import CITATION, TABLE_2
 from datamodules.mixture import GaussianMixture
 from evaluators.registered import registered_counts

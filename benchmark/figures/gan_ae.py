@@ -17,7 +17,7 @@ from benchmark.figures.mosaic import Pair, firsts, reconstructions, show
 from benchmark.figures.synthetic import updates
 from benchmark.page import blank
 from benchmark.records import Record, Store
-from benchmark.table import Row, Selection
+from benchmark.schema import Row, Selection
 from benchmark.tables import gan_ae
 from modules.gan_ae import EQUILIBRIUM, GANAE
 

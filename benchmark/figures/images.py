@@ -22,7 +22,7 @@ from benchmark.figures.mosaic import as_read, firsts, image_set, show
 from benchmark.figures.synthetic import latents_of
 from benchmark.page import blank
 from benchmark.records import Record, Store
-from benchmark.table import Selection
+from benchmark.schema import Selection
 from benchmark.tables import aeis, gaan, gaan_images, veegan, veegan_images
 from benchmark.training import load_module
 from datamodules.images import ImageSet, data_folder

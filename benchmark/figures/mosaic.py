@@ -13,7 +13,7 @@ from benchmark.cells import Cell, Protocol
 from benchmark.evaluation import as_pixels
 from benchmark.figure import Records
 from benchmark.records import Record, Store
-from benchmark.table import Row, Selection
+from benchmark.schema import Row, Selection
 from benchmark.training import load_module
 from datamodules.images import ImageSet
 

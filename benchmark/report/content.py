@@ -17,8 +17,8 @@ from benchmark.errors import UserError
 from benchmark.figure import Figure, all_figures
 from benchmark.records import Record, Store
 from benchmark.render import Shown, heading, shown
+from benchmark.schema import Column, NetworkTable, Row, Selection, Table, all_tables, select
 from benchmark.sheet import Sheet, column_title, file_name, fill, read_networks, run_command, usual_of
-from benchmark.table import Column, NetworkTable, Row, Selection, Table, all_tables, select
 from datamodules.images import ImageSet, MissingData
 from evaluators.features import MissingWeights
 

@@ -1,6 +1,6 @@
 """Tables of Lee and Lee, the poster on mode-missing in GANs, an autoencoder and importance sampling (2018)."""
 
-from benchmark.table import Column, Printed, Profile, Reading, Row, Search, Table
+from benchmark.schema import Column, Printed, Profile, Reading, Row, Search, Table
 from benchmark.tables.veegan import GAAN_NETS, SMALL_NOISE, SYNTHETIC, VEEGAN_NETS, quality_columns
 
 CITATION = "Lee and Lee: GAN with an autoencoder and importance sampling, 2018, poster"

@@ -1,6 +1,6 @@
 """What the five texts say in sentences, and what is measured here about it."""
 
-from benchmark.table import Claim, ClaimTable, Comparison, Direction, Models, Statistic, Table
+from benchmark.schema import Claim, ClaimTable, Comparison, Direction, Models, Statistic, Table
 from benchmark.tables import aeis, gaan, gaan_images, gan_ae
 
 _GAAN = "Tran et al. 2018 (arXiv:1803.08887)"

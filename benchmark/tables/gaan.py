@@ -3,7 +3,7 @@
 import dataclasses
 
 from benchmark.cells import Setting
-from benchmark.table import Column, NetworkTable, Printed, Profile, Reading, Row, Table
+from benchmark.schema import Column, NetworkTable, Printed, Profile, Reading, Row, Table
 
 CITATION = "N.-T. Tran, T.-A. Bui, N.-M. Cheung: Generative Adversarial Autoencoder Networks, 2018, arXiv:1803.08887 v1"
 

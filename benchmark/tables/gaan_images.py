@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from benchmark.cells import Setting
-from benchmark.table import Column, Printed, Profile, Reading, Row, Table
+from benchmark.schema import Column, Printed, Profile, Reading, Row, Table
 from benchmark.tables.gaan import CITATION
 from evaluators.distances import measure_names
 from evaluators.features import EXTRACTORS

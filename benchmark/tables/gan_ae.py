@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from benchmark.cells import Setting
-from benchmark.table import Column, Profile, Reading, Row, Table
+from benchmark.schema import Column, Profile, Reading, Row, Table
 from benchmark.tables.veegan import GAAN_NETS, SMALL_NOISE, SYNTHETIC, VEEGAN_NETS, quality_columns
 
 CITATION = "GANs powered by autoencoding, poster"

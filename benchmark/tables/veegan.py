@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from benchmark.cells import Setting
-from benchmark.table import Column, Printed, Profile, Reading, Row, Search, Table
+from benchmark.schema import Column, Printed, Profile, Reading, Row, Search, Table
 
 CITATION = (
     "A. Srivastava, L. Valkov, C. Russell, M. Gutmann, C. Sutton: VEEGAN: Reducing Mode Collapse in GANs using "

@@ -1,6 +1,6 @@
 """Image table of Srivastava et al., "VEEGAN" (2017, arXiv:1705.07761)."""
 
-from benchmark.table import Column, Printed, Profile, Reading, Row, Table
+from benchmark.schema import Column, Printed, Profile, Reading, Row, Table
 from benchmark.tables.veegan import CITATION
 
 

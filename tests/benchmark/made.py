@@ -13,8 +13,8 @@ from benchmark.cells import Cell
 from benchmark.evaluation import measure
 from benchmark.records import Record, Status, Store
 from benchmark.runner import to_do
+from benchmark.schema import Selection
 from benchmark.sources import sources_of
-from benchmark.table import Selection
 from benchmark.training import Watch, train
 
 

@@ -14,7 +14,7 @@ from benchmark import registry
 from benchmark.cli import SECTIONS, main, parse_seeds
 from benchmark.errors import UserError
 from benchmark.records import Store
-from benchmark.table import Table, all_tables, find_table, select
+from benchmark.schema import Table, all_tables, find_table, select
 
 from .made import fill_store
 

@@ -13,7 +13,7 @@ from torch import distributed
 from benchmark.cells import Cell
 from benchmark.cli import main
 from benchmark.records import Store
-from benchmark.table import find_table, select
+from benchmark.schema import find_table, select
 from modules.gan import GAN
 
 #: Three iterations in each of two epochs, so that sums in another order cannot make much of their last bits.

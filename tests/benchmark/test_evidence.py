@@ -19,7 +19,7 @@ from benchmark.evidence import NOT_RUN, fill, inquire, judge, together, value_of
 from benchmark.figure import find_figure
 from benchmark.records import Record, Store
 from benchmark.render import FORMATS, render
-from benchmark.table import Claim, ClaimTable, Comparison, Models, Statistic, select
+from benchmark.schema import Claim, ClaimTable, Comparison, Models, Statistic, select
 from benchmark.tables.claims import CLAIMS
 from benchmark.tables.gaan import TABLE_2
 

@@ -33,8 +33,8 @@ from benchmark.figure import (
 from benchmark.figures.gaan import mode_shares
 from benchmark.page import own_style
 from benchmark.records import Record, Status, Store
+from benchmark.schema import Selection, Table, find_table, select
 from benchmark.sheet import file_name
-from benchmark.table import Selection, Table, find_table, select
 
 FIGURES = ("gaan-fig5", "gaan-fig6", "gaan-fig7")
 EPOCHS = 30

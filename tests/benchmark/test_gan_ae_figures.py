@@ -17,7 +17,7 @@ from benchmark.figure import draw, find_figure, read, with_status
 from benchmark.figures.mosaic import as_read, reconstructions
 from benchmark.page import own_style
 from benchmark.records import Record, Store
-from benchmark.table import Selection, Table, find_table, select
+from benchmark.schema import Selection, Table, find_table, select
 from benchmark.training import Progress, frame_epochs
 from datamodules.grid25_gaan import GRID25_GAAN
 

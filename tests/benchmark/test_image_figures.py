@@ -17,8 +17,8 @@ from benchmark.figures import images
 from benchmark.figures.mosaic import mosaic
 from benchmark.page import own_style
 from benchmark.records import Store
+from benchmark.schema import Selection, Table, find_table, select
 from benchmark.sheet import file_name
-from benchmark.table import Selection, Table, find_table, select
 from benchmark.tables import gaan_images
 from benchmark.training import load_module
 from datamodules.image_sets import DIGITS

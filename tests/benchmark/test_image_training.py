@@ -20,8 +20,8 @@ from benchmark.evaluation import as_pixels, draw_samples, measure
 from benchmark.records import Store
 from benchmark.runner import run_blocks, to_do
 from benchmark.samples import read_image_samples
+from benchmark.schema import Table, find_table, select
 from benchmark.sheet import known_samples
-from benchmark.table import Table, find_table, select
 from benchmark.training import Progress, load_module
 from datamodules.image_sets import DIGITS, DIGITS_1K
 from tests.real_data import needs_data

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from benchmark import cli, estimate, registry, throughput, training, verification
+from benchmark import cli, estimate, registry, schema, throughput, training, verification
 from benchmark.cells import Cell, Protocol
 from benchmark.doctor import results
 from benchmark.errors import UserError
@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(cli, "download", offline)
         patch.setattr(cli, "_classifier", offline)
         patch.setitem(cli.COMMANDS, "classifier", offline)
-        patch.setattr(cli, "load_extractor", lambda name: None)
+        patch.setattr(schema, "load_extractor", lambda name: None)
         patch.setattr(estimate, "_measure", lambda *_: (0.0, 0))
         patch.setattr(throughput, "throughput", offline)
         patch.setattr(verification, "_verify_block", lambda *_: iter(()))

@@ -14,8 +14,8 @@ from benchmark.cli import main
 from benchmark.conformance import CHECKS, Case, Check
 from benchmark.errors import UserError
 from benchmark.records import Store
+from benchmark.schema import Table, find_table, select
 from benchmark.sheet import file_name, run_command, usual_of, whole
-from benchmark.table import Table, find_table, select
 from modules.losses import says_fake, says_real
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -171,3 +171,17 @@ def test_a_measure_that_raises_is_one_line(tmp_path: Path, capsys: pytest.Captur
     words = ["evaluate", "--dataset", "ring8", "--samples", str(tmp_path / "s.npy"), "--measure"]
     assert main([*words, "modules.losses:says_real"]) == 2
     assert "--measure modules.losses:says_real on ring8: TypeError" in capsys.readouterr().err
+
+
+def test_the_method_of_contributing_is_one_file_that_keeps_its_promises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (EXAMPLES.parent / "CONTRIBUTING.md").read_text()
+    diff = text.partition("```diff\n")[2].partition("```")[0].splitlines()
+    lines = [line[1:] for line in diff if line.startswith("+") and not line.startswith("+++")]
+    assert f"@@ -0,0 +1,{len(lines)} @@" in diff
+    (tmp_path / "contributed.py").write_text("\n".join(lines) + "\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    case = Case.of("contributed:LSGAN", ["method.real=0.9"])
+    for check in CHECKS[:-2]:
+        check(case)

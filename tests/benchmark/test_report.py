@@ -28,8 +28,8 @@ from benchmark.render import Shown, render, shown
 from benchmark.report.content import Box, Line, Part, Report, _drawn, gather, prose, shows_people, tone
 from benchmark.report.model import CURVE_POINTS, model, pack
 from benchmark.report.write import page, write_report
+from benchmark.schema import Column, Selection, Table, find_table, select
 from benchmark.sheet import fill
-from benchmark.table import Column, Selection, Table, find_table, select
 
 from .made import change, fill_store, make_record
 

@@ -16,8 +16,8 @@ from benchmark.errors import UserError
 from benchmark.records import Store
 from benchmark.registry import dataset
 from benchmark.render import FORMATS, render
+from benchmark.schema import NetworkTable, Selection, Table, find_table, select
 from benchmark.sheet import file_name, fill, known_samples, read_networks, seeds_text, whole
-from benchmark.table import NetworkTable, Selection, Table, find_table, select
 
 from .made import change, fill_store
 

@@ -19,7 +19,7 @@ from benchmark.figures.synthetic import density, flat, latents_of, reconstruct
 from benchmark.movie import make_movie
 from benchmark.page import own_style
 from benchmark.records import Record, Store
-from benchmark.table import Selection, Table, find_table, select
+from benchmark.schema import Selection, Table, find_table, select
 from benchmark.training import frame_epochs, make_module
 from modules.noise import draw as draw_noise
 

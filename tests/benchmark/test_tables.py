@@ -12,8 +12,8 @@ from benchmark import registry
 from benchmark.errors import UserError
 from benchmark.records import Store
 from benchmark.render import FORMATS, render
+from benchmark.schema import Selection, Table, all_tables, find_table, select
 from benchmark.sheet import fill
-from benchmark.table import Selection, Table, all_tables, find_table, select
 from benchmark.tables import aeis, veegan
 from benchmark.tables.gaan import TABLE_2, TABLE_2_ABLATION
 from benchmark.training import make_module, updates_to

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark import estimate
 from benchmark import throughput as subject
 from benchmark.cells import Cell, Protocol
-from benchmark.table import select
+from benchmark.schema import select
 from benchmark.tables.gaan import TABLE_2
 from benchmark.throughput import COLUMNS, FreshNoise, MatrixProducts, PlainLoop, matrix_flops, peak_gflops, throughput
 from benchmark.training import make_module, make_trainer, quiet

@@ -14,6 +14,7 @@ from benchmark.errors import UserError, unknown
 from benchmark.settings import Settings, method_fields
 from datamodules.images import ImageSet
 from evaluators.distances import USUAL_COUNT
+from evaluators.features import load_extractor
 
 Direction = Literal["higher", "lower"]
 
@@ -304,6 +305,16 @@ class Selection:
                     return [dataclasses.replace(c, dataset=dataset, printed_title=None) for c in same]
         raise UserError(f"no table measures data like {dataset}")
 
+    def check_data(self, judged: bool) -> None:
+        """Raise ``MissingData`` unless the image data are there, and if samples are to be judged ``MissingWeights``
+        unless the network that compares them is."""
+        for part in self.datasets:
+            target = self.table.target(part)
+            if isinstance(target, ImageSet):
+                target.check()
+                if judged and target.measures == "images" and self.features != "none":
+                    load_extractor(self.features)
+
     @property
     def features(self) -> str:
         """The network that compares images."""
@@ -410,14 +421,17 @@ def select(
     datasets: Sequence[str] = (),
     assignments: Sequence[str] = (),
     measures: Sequence[str] = (),
+    all_rows: bool = True,
 ) -> Selection:
-    """What the options of the command line choose; ``own`` are classes ``package.module:Class`` beside the rows."""
+    """What the options of the command line choose; ``own`` are classes ``package.module:Class`` beside the rows, which
+    are all of the table's where none is named, or none."""
     reading = table.reading if reading is None else reading
     if profile not in table.profiles:
         raise unknown("profile", profile, table.profiles)
     if reading not in table.readings:
         raise unknown("reading", reading, table.readings)
-    rows = [table.row(name) for name in methods] if methods else [row for row in table.rows if not row.optional]
+    usual_rows = [row for row in table.rows if not row.optional and all_rows]
+    rows = [table.row(name) for name in methods] if methods else usual_rows
     for name in (registry.full_name("methods", name) for name in own):
         registry.method(name)
         rows.append(Row(id=name, title=name.rpartition(":")[2], method=name))

@@ -1,0 +1,190 @@
+"""For notebooks and scripts: what the command line does, with pandas frames for answers.
+
+Names and words are those of the command line; ``benchmark.errors.UserError`` is raised where it would say one line and
+stop, ``datamodules.images.MissingData`` where a data set is not there.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import torch
+from rich.console import Console
+
+from benchmark import registry
+from benchmark.cells import Protocol, Setting
+from benchmark.errors import UserError
+from benchmark.estimate import estimate
+from benchmark.evaluation import floor, measure, measure_own
+from benchmark.loggers import check_loggers
+from benchmark.progress import watching
+from benchmark.records import Store
+from benchmark.runner import Inline, run_blocks, to_do
+from benchmark.samples import Samples, take_samples
+from benchmark.schema import ClaimTable, NetworkTable, Selection, find_table, select
+from benchmark.sheet import Sheet, fill, read_networks
+from datamodules.images import ImageSet
+
+Features = Literal["inception", "efficientnet-lite0", "none"]
+#: Measures that count.
+_COUNTS = ("registered_modes", "registered_points", "captured_modes", "captured_modes_literal", "modes")
+
+
+def evaluate(
+    samples: Samples | Callable[[int], Samples] | str | Path,
+    *,
+    dataset: str,
+    n: int | None = None,
+    measures: Sequence[str] = (),
+    features: Features = "inception",
+) -> pd.DataFrame:
+    """Every measure of a data set on samples of a model that was trained anywhere: a frame of one line, a column per
+    measure and ``n``, the number of samples.
+
+    samples: ``[n, d]`` in original units, or images ``[n, C, H, W]`` as uint8 or in [0, 1]; a file of them (``.npy
+        .npz .pt .csv``) or a folder of images; or a function that makes so many.
+    dataset: a name, or ``package.module:NAME``.
+    n: how many samples a function is asked for; by default as many as tables take, 2,000 points or 10,000 images.
+    measures: of yours, ``package.module:function``.
+    features: the network that images are compared by.
+
+    Measures without a value are NaN. Distances of images have a floor beside them, that of as many training images.
+    """
+    target = registry.dataset(dataset)
+    names = [registry.full_name("measures", name) for name in measures]
+    found = take_samples(samples, target, n)
+    protocol = Protocol(features=features)
+    compares = isinstance(target, ImageSet) and target.measures == "images"
+    try:
+        values = {name: float(value[0]) for name, value in measure(target, protocol, found[None]).items()}
+    except ValueError as error:
+        raise UserError(f"samples of {dataset}: {error}") from error
+    if isinstance(target, ImageSet) and compares:
+        values |= floor(target, protocol, len(found))
+    values |= {name: measure_own(name, target, found) for name in names}
+    line: dict[str, float | int] = {k: int(v) if k in _COUNTS and v == v else v for k, v in values.items()}
+    line["n"] = len(found)
+    if isinstance(target, ImageSet) and compares:
+        line["n_real"] = min(protocol.real_samples, len(target.images("test")))
+    return pd.DataFrame([line])
+
+
+def run(
+    table: str,
+    *,
+    profile: str = "paper",
+    reading: str | None = None,
+    methods: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    seeds: int | Sequence[int] | None = None,
+    settings: Mapping[str, Setting] | None = None,
+    measures: Sequence[str] = (),
+    results: str | Path = "results",
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto",
+    threads: int | None = None,
+    progress: bool = False,
+    loggers: Sequence[Literal["csv", "tensorboard", "wandb"]] = (),
+) -> pd.DataFrame:
+    """Train what a table needs and is not stored yet, and give the table as ``table`` does.
+
+    The options are those of ``table``; training stops and resumes freely, and shares a folder with other processes.
+
+    accelerator: as in Lightning. threads: of PyTorch in this process, as they are if None.
+    progress: show bars and the time that is left, on stderr. loggers: that curves are written to, under ``logs`` in the
+        results folder.
+
+    A method that raises does not end the run: its models count as ``n_failed``, and a warning says why.
+    """
+    chosen = _choose(table, profile, reading, methods, datasets, seeds, settings, measures)
+    store = Store(Path(results))
+    store.prepare()
+    if isinstance(chosen, NetworkTable):
+        return _frame(read_networks(chosen))
+    chosen.check_data(judged=True)
+    if threads:
+        torch.set_num_threads(threads)
+    check_loggers(loggers)
+    engine = Inline(loggers=tuple(loggers))
+    blocks = to_do(store, [cell for row in chosen.rows for cell in chosen.cells(row)])
+    if progress and blocks:
+        console = Console(stderr=True)
+        with watching(blocks, estimate(blocks, store, accelerator), console, 1) as watcher:
+            outcome = run_blocks(blocks, store, watcher, accelerator, engine, watcher.settled)
+    else:
+        outcome = run_blocks(blocks, store, lambda step: None, accelerator, engine)
+    for block, reason in outcome.failed:
+        warnings.warn(f"{block.label} failed: {reason}", stacklevel=2)
+    return _frame(fill(chosen, store))
+
+
+def table(
+    table: str,
+    *,
+    profile: str = "paper",
+    reading: str | None = None,
+    methods: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    seeds: int | Sequence[int] | None = None,
+    settings: Mapping[str, Setting] | None = None,
+    measures: Sequence[str] = (),
+    results: str | Path = "results",
+) -> pd.DataFrame:
+    """A table from stored results: a tidy frame, one line per method and measure, with mean, standard deviation,
+    interval, printed value and verdict (``benchmark.sheet.Entry``); title, citation, header and notes in ``attrs``.
+
+    table: an id or a number, as in ``list``. profile: how much was trained. reading: which reading of the paper, by
+        default the table's.
+    methods: rows of the table, or methods of yours as ``package.module:Class``; all rows if empty.
+    datasets: of the table's, or any others that its methods are trained on; the table's if empty.
+    seeds: how many, or which; by default the profile's.
+    settings: fields of methods and of the protocol, ``{"method.lambda_p": 0.2, "protocol.lr": 1e-4}``.
+    measures: of yours, ``package.module:function``, taken of stored samples.
+    results: the results folder.
+    """
+    chosen = _choose(table, profile, reading, methods, datasets, seeds, settings, measures)
+    if isinstance(chosen, NetworkTable):
+        return _frame(read_networks(chosen))
+    chosen.check_data(judged=False)
+    return _frame(fill(chosen, Store(Path(results))))
+
+
+def _choose(
+    name: str,
+    profile: str,
+    reading: str | None,
+    methods: Sequence[str],
+    datasets: Sequence[str],
+    seeds: int | Sequence[int] | None,
+    settings: Mapping[str, Setting] | None,
+    measures: Sequence[str],
+) -> Selection | NetworkTable:
+    found = find_table(name)
+    if isinstance(found, NetworkTable):
+        return found
+    if isinstance(found, ClaimTable):
+        raise UserError(f"table {found.id} holds claims about models of other tables; python -m benchmark shows it")
+    rows = [row.id for row in found.rows]
+    offered = registry.installed("methods")
+    own = [method for method in methods if method not in rows and (":" in method or method in offered)]
+    return select(
+        found,
+        profile=profile,
+        reading=reading,
+        methods=[method for method in methods if method not in own],
+        own=own,
+        seeds=range(seeds) if isinstance(seeds, int) else seeds,
+        datasets=datasets,
+        assignments=[f"{field}={value}" for field, value in (settings or {}).items()],
+        measures=measures,
+        all_rows=not methods,
+    )
+
+
+def _frame(sheet: Sheet) -> pd.DataFrame:
+    frame = sheet.frame.copy()
+    frame.attrs = {"title": sheet.title, "citation": sheet.citation, "header": sheet.header, "notes": sheet.footer}
+    return frame
