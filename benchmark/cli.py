@@ -427,6 +427,7 @@ def _run(args: argparse.Namespace) -> int:
     cells = [cell for row in chosen.rows for cell in chosen.cells(row)]
     blocks = _blocks(cells, store, args)
     failed, report = _train(blocks, store, args, console)
+    store.check()
     if args.shard and not any(store.stamp(cell) for cell in cells):
         console.print(f"part {args.shard} of this table has no blocks", highlight=False)
         return 0
