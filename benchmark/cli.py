@@ -134,6 +134,14 @@ def make_parser() -> Parser:
     for verb in ("plan", "run"):
         made[verb].add_argument("--redo-stale", action="store_true", help="train again what older code made")
         made[verb].add_argument("--shard", metavar="I/N", help="the I-th of N parts of the blocks, for job arrays")
+    made["plan"].add_argument("--workers", metavar="N,M", help="how long so many machines like this would take: 1,8,64")
+    made["plan"].add_argument(
+        "--overhead",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="that a worker loses with every block; default: 0",
+    )
     for verb in ("reproduce", "doctor"):
         made[verb].add_argument("--results", default="results", type=Path, metavar="DIR", help="default: results")
     made["reproduce"].add_argument("cell", metavar="CELL", help="the name of a file under records/, or its beginning")
@@ -197,6 +205,20 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is no count of at least 1")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return float(text)
+
+
+def parse_workers(text: str) -> list[int]:
+    """``1,8,64``."""
+    words = text.split(",")
+    if not all(re.fullmatch(r"[1-9]\d{0,5}", word) for word in words):
+        raise UserError(f"--workers {text}: write counts from 1 on with commas between, as in 1,8,64")
+    return [int(word) for word in words]
 
 
 def _share(text: str) -> float:
@@ -377,9 +399,11 @@ def _plan(args: argparse.Namespace) -> int:
     from benchmark.estimate import estimate
     from benchmark.progress import duration
     from benchmark.runner import read_records
+    from benchmark.schedule import make_span
 
     if experiment := _experiment(args):
         return _plan_experiment(experiment, args)
+    workers = parse_workers(args.workers) if args.workers is not None else []
     chosen = _selection(args)
     if isinstance(chosen, NetworkTable):
         print(f"table {chosen.id}: nothing to train")
@@ -407,6 +431,11 @@ def _plan(args: argparse.Namespace) -> int:
         print(f"{line} {len(mine)} blocks, about {duration(time_left)}" if mine else line.rstrip())
     total = sum(e.seconds_left for e in estimates.values())
     print(f"{sum(len(b.pending) for b in blocks)} cells to do in {len(blocks)} blocks, about {duration(total)} here")
+    costs = [estimates[block.id].seconds_left + args.overhead for block in blocks]
+    for count in workers:
+        span = make_span(costs, count)
+        busy = f", {100 * sum(costs) / (count * span):.0f} % busy" if span else ""
+        print(f"{count} worker{'s' if count > 1 else ''} like this machine: {duration(span)}{busy}")
     return 0
 
 
@@ -462,6 +491,9 @@ def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, cons
         estimates = estimate(blocks, store, args.accelerator)
         left = sum(e.seconds_left for e in estimates.values()) / min(len(blocks), engine.workers)
         console.print(f"{cells} cells to train, about {duration(left)} {engine.where}", highlight=False, soft_wrap=True)
+        if engine.workers > 1:
+            # What takes longest ends last if it begins late.
+            blocks = sorted(blocks, key=lambda block: -estimates[block.id].seconds_left)
         with watching(blocks, estimates, console, engine.workers) as watcher:
             outcome = run_blocks(blocks, store, watcher, args.accelerator, engine, watcher.settled)
     for block, reason in outcome.failed:
