@@ -140,6 +140,14 @@ def make_parser() -> Parser:
     for verb in ("plan", "run"):
         made[verb].add_argument("--redo-stale", action="store_true", help="train again what older code made")
         made[verb].add_argument("--shard", metavar="I/N", help="the I-th of N parts of the blocks, for job arrays")
+    made["plan"].add_argument("--workers", metavar="N,M", help="how long so many machines like this would take: 1,8,64")
+    made["plan"].add_argument(
+        "--overhead",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="that a worker loses with every block; default: 0",
+    )
     made["report"].add_argument("--output", type=Path, metavar="FILE", help="default: report/index.html of the results")
     for verb in ("reproduce", "doctor", "report"):
         made[verb].add_argument("--results", default="results", type=Path, metavar="DIR", help="default: results")
@@ -215,6 +223,20 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is no count of at least 1")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return float(text)
+
+
+def parse_workers(text: str) -> list[int]:
+    """``1,8,64``."""
+    words = text.split(",")
+    if not all(re.fullmatch(r"[1-9]\d{0,5}", word) for word in words):
+        raise UserError(f"--workers {text}: write counts from 1 on with commas between, as in 1,8,64")
+    return [int(word) for word in words]
 
 
 def _share(text: str) -> float:
@@ -422,9 +444,11 @@ def _plan(args: argparse.Namespace) -> int:
     from benchmark.estimate import estimate
     from benchmark.progress import duration
     from benchmark.runner import read_records
+    from benchmark.schedule import make_span
 
     if experiment := _experiment(args):
         return _plan_experiment(experiment, args)
+    workers = parse_workers(args.workers) if args.workers is not None else []
     if inquiry := _inquiry(args):
         header, lines = inquiry.header, inquiry.trained
     else:
@@ -458,6 +482,11 @@ def _plan(args: argparse.Namespace) -> int:
         _plan_experiment(experiment, args)
     total = sum(e.seconds_left for e in estimates.values())
     print(f"{sum(len(b.pending) for b in blocks)} cells to do in {len(blocks)} blocks, about {duration(total)} here")
+    costs = [estimates[block.id].seconds_left + args.overhead for block in blocks]
+    for count in workers:
+        span = make_span(costs, count)
+        busy = f", {100 * sum(costs) / (count * span):.0f} % busy" if span else ""
+        print(f"{count} worker{'s' if count > 1 else ''} like this machine: {duration(span)}{busy}")
     return 0
 
 
@@ -480,6 +509,7 @@ def _run(args: argparse.Namespace) -> int:
     cells = [cell for row in chosen.rows for cell in chosen.cells(row)]
     blocks = _blocks(cells, store, args)
     failed, report = _train(blocks, store, args, console)
+    store.check()
     if args.shard and not any(store.stamp(cell) for cell in cells):
         console.print(f"part {args.shard} of this table has no blocks", highlight=False)
         return 0
@@ -537,6 +567,9 @@ def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, cons
         if args.engine != "ray" and len(blocks) > 1 and (os.cpu_count() or 1) > 1:
             line += ", one block after another; --engine ray trains one on each core or GPU"
         console.print(line, highlight=False, soft_wrap=True)
+        if engine.workers > 1:
+            # What takes longest ends last if it begins late.
+            blocks = sorted(blocks, key=lambda block: -estimates[block.id].seconds_left)
         with watching(blocks, estimates, console, engine.workers) as watcher:
             outcome = run_blocks(blocks, store, watcher, args.accelerator, engine, watcher.settled)
     for block, reason in outcome.failed:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -89,6 +90,8 @@ def companions(count: int, work: Callable[..., None], *arguments: Any) -> Iterat
         return
     port, context = find_free_network_port(), multiprocessing.get_context("spawn")
     processes, listeners = [], []
+    # Where it starts with the first process, it takes the mask below away.
+    resource_tracker.ensure_running()
     try:
         for rank in range(1, count):
             listener, speaker = context.Pipe(duplex=False)

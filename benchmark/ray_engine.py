@@ -228,6 +228,7 @@ def _seen_from_here(errand: Errand, block: Block) -> Iterator[tuple[Store, bool]
     shared = Store(errand.folder)
     with contextlib.suppress(OSError):
         if _sign(shared, errand.token).read_text() == errand.token:
+            shared.prepare()
             yield shared, True
             return
     folder = Path(tempfile.gettempdir()) / f"modecov-{errand.token}-{block.place}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -110,6 +111,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._made: tuple[int, int] | None = None
 
     def path(self, subject: Subject) -> Path:
         return self.folder / "records" / subject.place / f"{subject.id}.json"
@@ -215,6 +217,7 @@ class Store:
         A record that other files belonged to goes before they do: who is killed between leaves a cell without a
         record, which is trained again, and never one with samples that are not its own.
         """
+        self.check()
         path = self.path(subject)
         content = asdict(record)
         if samples is not None and samples.dtype != np.uint8:
@@ -242,6 +245,7 @@ class Store:
 
     def replace(self, cell: Cell, record: Record) -> None:
         """Write a record anew beside the samples that it has."""
+        self.check()
         self._write_json(self.path(cell), asdict(record))
 
     def _write_json(self, path: Path, content: dict[str, Any]) -> None:
@@ -276,6 +280,7 @@ class Store:
     @contextlib.contextmanager
     def claimed(self, block: Block) -> Iterator[bool]:
         """Whether the block is this process's to train, until the end of the ``with`` block."""
+        self.check()
         path = self.claim(block)
         with contextlib.ExitStack() as stack:
             with writing(path):
@@ -303,6 +308,22 @@ class Store:
         with writing(self.unfinished):
             self.unfinished.mkdir(parents=True, exist_ok=True)
             write_atomically(self.unfinished / ".gitignore", b"*\n")
+            self._made = _which(self.unfinished)
+
+    def check(self) -> None:
+        """Raises ``UserError`` if the folder was removed since ``prepare``: made anew, it would lack what it had."""
+        if self._made and _which(self.unfinished) != self._made:
+            said = "was removed during the run, which ends here; whatever it held is to be restored or trained again"
+            raise UserError(f"{self.folder} {said}: give the same command again")
+
+
+def _which(folder: Path) -> tuple[int, int] | None:
+    """What no other folder has at the same time; None where there is none."""
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextlib.contextmanager
@@ -311,7 +332,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = "its folder is gone" if error.errno == errno.ENOENT else error.strerror or str(error)
         raise UserError(f"cannot write {path}: {reason}; free or choose another folder with --results DIR") from error
 
 

@@ -33,16 +33,19 @@ def render(sheet: Sheet, style: str, width: int | None = None) -> str:
 
 
 def heading(column: Column) -> str:
+    """A column's title with an arrow to its better side."""
     return column.title + _ARROWS[column.better]
 
 
 def value(mean: float, std: float, column: Column) -> str:
+    """Mean ± standard deviation in the column's digits; empty without a mean."""
     if math.isnan(mean):
         return ""
     return number(mean, column) + ("" if math.isnan(std) else f" ± {number(std, column)}")
 
 
 def number(amount: float, column: Column) -> str:
+    """An amount in the column's digits, and in percent where the column is."""
     return f"{amount * 100 if column.percent else amount:.{column.digits}f}"
 
 

@@ -193,7 +193,7 @@ def _selections(cells: Sequence[Cell]) -> Iterator[Selection]:
     stored = {cell.id for cell in cells}
     kinds = {(cell.dataset, cell.protocol.profile, cell.protocol.reading) for cell in cells}
     for table in all_tables().values():
-        if isinstance(table, NetworkTable):
+        if not isinstance(table, Table):
             continue
         names = {table.data.get(part, part) for part in table.datasets}
         for profile in (name for name in table.profiles if name != _TRIALS):

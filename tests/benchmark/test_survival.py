@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import resource
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from benchmark import records, training
+from benchmark import records, runner, training
 from benchmark.cells import Cell, Protocol
 from benchmark.cli import main
 from benchmark.errors import UserError
@@ -88,15 +87,25 @@ def test_a_write_that_the_system_refuses_leaves_what_is_finished(
     assert [numbers(store.read(cell)) for cell in CELLS] == [numbers(record) for record in straight]
 
 
-def test_a_folder_that_is_removed_while_it_is_trained_in(tmp_path: Path) -> None:
-    store, straight = Store(tmp_path / "results"), run(tmp_path / "straight", CELLS)
+@pytest.mark.parametrize("iteration", [5, 15])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_folder_that_is_removed_in_a_run_ends_it(
+    iteration: int, replaced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "results"
+    train = training.train
 
     def remove(progress: Progress) -> None:
-        if progress.iteration == 12:
-            shutil.rmtree(store.folder)
+        if progress.iteration == iteration and folder.exists():
+            folder.rename(tmp_path / "elsewhere")
+            if replaced:
+                Store(folder).prepare()
 
-    train(store, remove)
-    assert numbers(store.read(CELLS[0])) == numbers(straight[0]), "what was trained is written all the same"
+    monkeypatch.setattr(runner, "train", lambda block, store, watch, accelerator: train(block, store, remove, "cpu"))
+    assert main([*WORDS, "--results", str(folder)]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert str(folder) in said and ("was removed during the run" in said or "its folder is gone" in said)
+    assert not list(folder.rglob("*.json")), "it was made anew"
 
 
 def test_a_clock_that_was_set_back_changes_nothing(tmp_path: Path) -> None:
