@@ -1,0 +1,35 @@
+"""The pages of ``docs/`` that are made: `make docs` builds them with warnings as errors."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from benchmark import registry
+from benchmark.schema import Table, all_tables
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_every_method_data_set_and_table_has_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    importlib.import_module("pages").write_pages(tmp_path / "made")
+    for kind, names in (("methods", registry.methods()), ("datasets", registry.datasets()), ("tables", all_tables())):
+        pages = {path.stem: path.read_text() for path in (tmp_path / "made" / kind).glob("*.rst")}
+        assert pages.keys() == {*names, "index"}
+        assert all(f"   {name}\n" in pages["index"] for name in names)
+    for name, table in all_tables().items():
+        if isinstance(table, Table):
+            text = (tmp_path / "made" / "tables" / f"{name}.rst").read_text()
+            printed = [value.mean for row in table.rows for value in row.printed.values()]
+            assert all(f"- {mean:g}" in text for mean in printed)
+
+
+def test_docstrings_become_lists_and_formulas_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    pages = importlib.import_module("pages")
+    lines = ["E |x - y|^2.", "", "rate: W_l, or", "    |z|, as ``lr_decay``.", "size, n: samples."]
+    expected = [r"E \|x - y\|^2.", "", r"- ``rate``: W\_l, or \|z\|, as ``lr_decay``.", "- ``size, n``: samples."]
+    assert pages.docstring(lines) == expected
