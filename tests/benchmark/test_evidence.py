@@ -181,6 +181,13 @@ def test_a_claim_runs_and_is_shown_from_the_command_line(tmp_path: Path, capsys:
     assert set(written[written["claim"] != "veegan-bound"]["claim_verdict"]) == {NOT_RUN}
 
 
+def test_claims_on_images_are_shown_where_the_images_are_not(tmp_path: Path) -> None:
+    words = ["--table", "claims", "--profile", "smoke", "--methods", "gaan-penalty", "--results", str(tmp_path)]
+    data = ["--data", str(tmp_path / "none")]
+    assert main(["show", *words, *data]) == 0
+    assert main(["run", *words, *data]) == 2
+
+
 def test_an_unknown_claim_is_refused() -> None:
     with pytest.raises(UserError, match="more"):
         inquire(SMALL, "smoke", ["mroe"])
