@@ -66,6 +66,7 @@ SECTIONS = (
     "loggers",
     "protocols",
 )
+_ONE_DEVICE = "Ray trains a block on one device; leave --engine ray or --strategy ddp out"
 #: Exit status of a process that Ctrl-C ended.
 INTERRUPTED = 130
 
@@ -558,7 +559,7 @@ def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, cons
     for block in blocks:
         check_devices(block.first, args.accelerator)
         if args.engine == "ray" and block.first.protocol.world_size > 1:
-            raise UserError("Ray trains a block on one device; leave --engine ray or --strategy ddp out")
+            raise UserError(_ONE_DEVICE)
     _set_threads(args)
     began = time.monotonic()
     cells = sum(len(block.pending) for block in blocks)
@@ -588,6 +589,8 @@ def _share_batches(args: argparse.Namespace) -> None:
 
     if not args.strategy:
         return
+    if args.engine == "ray":
+        raise UserError(_ONE_DEVICE)
     if not args.devices:
         raise UserError("--strategy ddp on how many devices? add --devices N")
     args.set = [*args.set, f"protocol.world_size={args.devices}"]

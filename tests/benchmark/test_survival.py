@@ -101,7 +101,7 @@ def test_a_folder_that_is_removed_in_a_run_ends_it(
             if replaced:
                 Store(folder).prepare()
 
-    monkeypatch.setattr(runner, "train", lambda block, store, watch, accelerator: train(block, store, remove, "cpu"))
+    monkeypatch.setattr(runner, "train", lambda block, store, *_: train(block, store, remove, "cpu"))
     assert main([*WORDS, "--results", str(folder)]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert str(folder) in said and ("was removed during the run" in said or "its folder is gone" in said)

@@ -188,7 +188,7 @@ def test_an_ablation_changes_one_thing_at_a_time() -> None:
     base = TABLE_2.row("gaan_2")
     for row in TABLE_2_ABLATION.rows[1:]:
         assert row.method == base.method
-        assert len(row.overrides) == 1 or row.id == "weights-1"
+        assert len(row.overrides) + len(row.protocol) == 1 or row.id == "weights-1"
     chosen = select(find_table("gaan-2-ablation"), profile="short")  # type: ignore[arg-type]
     usual = select(TABLE_2, profile="short")
     assert chosen.cell(chosen.rows[0], 0) == usual.cell(base, 0), "the first row is the table's own model"

@@ -179,6 +179,9 @@ def test_methods_train_on_images_each_seed_by_itself(method: type[AdversarialMod
 @every_method
 def test_methods_train_where_their_images_are(method: type[AdversarialModule]) -> None:
     module = build(method, 0, 3)
+    # What a method prepares once is prepared.
+    module.iterate(images(module, 1)[0])
+    module.take_losses()
     with elsewhere(module):
         module.iterate(torch.rand(module.draws_per_iteration, 2, 6, *SHAPE, device="meta"))
         assert {losses.device.type for losses in module.take_losses().values()} == {"meta"}
