@@ -9,7 +9,7 @@ setup:  ## an environment with everything that tests, docs and notebooks need
 	$(BIN)/pip install -q -c constraints.txt -e '.[test,docs,notebook,tensorboard,wandb]'
 
 test:
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 lint:
 	$(BIN)/ruff check .
