@@ -22,6 +22,7 @@ from benchmark.render import FORMATS, render
 from benchmark.schema import Claim, ClaimTable, Comparison, Models, Statistic, select
 from benchmark.tables.claims import CLAIMS
 from benchmark.tables.gaan import TABLE_2
+from datamodules.images import DATA_VARIABLE
 
 from .made import make_record
 
@@ -181,11 +182,11 @@ def test_a_claim_runs_and_is_shown_from_the_command_line(tmp_path: Path, capsys:
     assert set(written[written["claim"] != "veegan-bound"]["claim_verdict"]) == {NOT_RUN}
 
 
-def test_claims_on_images_are_shown_where_the_images_are_not(tmp_path: Path) -> None:
+def test_claims_on_images_are_shown_where_the_images_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "none"))
     words = ["--table", "claims", "--profile", "smoke", "--methods", "gaan-penalty", "--results", str(tmp_path)]
-    data = ["--data", str(tmp_path / "none")]
-    assert main(["show", *words, *data]) == 0
-    assert main(["run", *words, *data]) == 2
+    assert main(["show", *words]) == 0
+    assert main(["run", *words]) == 2
 
 
 def test_an_unknown_claim_is_refused() -> None:
