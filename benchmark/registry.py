@@ -95,9 +95,11 @@ def _house(kind: Kind) -> Mapping[str, Any]:
 
 
 def _find(kind: Kind, name: str) -> Any:
-    house, others = _house(kind), installed(kind)
+    house = _house(kind)
     if name in house:
         return house[name]
+    # Last, as it looks into every installed package: tables ask for names of the house a thousand times.
+    others = {} if ":" in name else installed(kind)
     if ":" not in name and name not in others:
         if kind == "measures" and not others:
             raise UserError(f"unknown measure '{name}'; name a function of yours as package.module:function")

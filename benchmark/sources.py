@@ -99,10 +99,17 @@ def _follow(module: str, name: str | None, house: frozenset[str], found: dict[st
             if package.partition(".")[0] in house:
                 _follow(package, origin, house, found)
         return
-    statement = definitions[name]
-    found[key] = _shape(statement)
-    for used in sorted({node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}):
+    found[key], names = _take_apart(module, name, house)
+    for used in names:
         _follow(module, used, house, found)
+
+
+# Kept, as every record of a table asks for the same few hundred definitions.
+@cache
+def _take_apart(module: str, name: str, house: frozenset[str]) -> tuple[Shape, tuple[str, ...]]:
+    """The shape of a definition, and the names that it uses."""
+    statement = _read(module, house).definitions[name]
+    return _shape(statement), tuple(sorted({node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}))
 
 
 @cache

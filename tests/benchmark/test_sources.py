@@ -75,6 +75,7 @@ def hash_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hash:
             del sys.modules[name]
         importlib.invalidate_caches()
         sources._read.cache_clear()
+        sources._take_apart.cache_clear()
 
     def fresh(**changed: str) -> str:
         nonlocal count
