@@ -173,12 +173,16 @@ def value_of(statistic: Statistic, record: Record) -> float | None:
 
 def verdict_on(differences: Sequence[float], direction: str, margin: float) -> tuple[Verdict, float, float]:
     """The verdict, and the 95 % interval of the mean difference that it rests on: it holds if the interval lies wholly
-    beyond the margin, does not if none of it does, and is inconclusive otherwise or below three pairs."""
+    beyond the margin, does not if it lies wholly short of it, and is inconclusive otherwise or below three pairs.
+
+    Pairs that are all equal are no evidence against a claim: where neither side misses a mode, nothing is remedied, and
+    where neither finds all, nobody is faster.
+    """
     if len(differences) < ENOUGH:
         return "inconclusive", math.nan, math.nan
     low, high = difference_interval(differences)
     least, most = (low, high) if direction == "higher" else (-high, -low)
-    return demonstration.verdict(least > margin, most <= margin), low, high
+    return demonstration.verdict(least > margin, most < margin), low, high
 
 
 def _of_comparison(inquiry: Inquiry, claim: Claim, part: Comparison, store: Store) -> Finding:

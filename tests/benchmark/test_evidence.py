@@ -75,7 +75,8 @@ def test_the_interval_is_the_paired_t_tests() -> None:
         ([2.0, 2.1, 1.9], "higher", 3.0, "does not hold"),
         ([-1.0, -1.1, -0.9], "higher", -2.0, "holds"),
         ([-1.0, 3.0, 0.5], "higher", 0.0, "inconclusive"),
-        ([0.0, 0.0, 0.0], "higher", 0.0, "does not hold"),
+        ([0.0, 0.0, 0.0], "higher", 0.0, "inconclusive"),
+        ([0.0, 0.0, 0.0], "higher", -2.0, "holds"),
         ([5.0, 5.0], "higher", 0.0, "inconclusive"),
     ],
 )
