@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import difflib
 import importlib
 import io
@@ -13,7 +14,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -33,12 +34,13 @@ from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE, MissingWeights
 
 if TYPE_CHECKING:
     from benchmark.demonstration import Experiment
+    from benchmark.estimate import Device, Estimate
     from benchmark.evidence import Inquiry
     from benchmark.runner import Engine
 
 VERBS = {
     "list": "what there is: tables, figures, methods, data sets, measures, protocols",
-    "plan": "cells that are done and to do, and the time that is left on this machine",
+    "plan": "cells that are done and to do, and the time that is left on this machine, by GPU and processor",
     "run": "train what a table or figure needs, then show it; stops and resumes freely",
     "show": "a table from stored results",
     "tune": "try every reading of a table on seeds of its own: which fits the printed values best",
@@ -400,11 +402,11 @@ def _words(args: argparse.Namespace, option: str) -> Sequence[str]:
 
 
 def _check_accelerator(args: argparse.Namespace) -> None:
-    import torch
+    from benchmark.environment import gpu
 
     # A cluster may have what this machine has not.
     wanted = getattr(args, "accelerator", "auto") == "gpu" and not getattr(args, "address", None)
-    if wanted and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+    if wanted and not gpu():
         raise UserError("--accelerator gpu: this machine shows no GPU to PyTorch; leave it out or say cpu")
 
 
@@ -444,7 +446,7 @@ def _blocks(cells: Sequence[Cell], store: Store, args: argparse.Namespace) -> li
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from benchmark.estimate import estimate
+    from benchmark.estimate import crowd, devices, estimate
     from benchmark.progress import duration
     from benchmark.runner import read_records
     from benchmark.schedule import make_span
@@ -452,6 +454,7 @@ def _plan(args: argparse.Namespace) -> int:
     if experiment := _experiment(args):
         return _plan_experiment(experiment, args)
     workers = parse_workers(args.workers) if args.workers is not None else []
+    paper: list[Cell] = []
     if inquiry := _inquiry(args):
         header, lines = inquiry.header, inquiry.trained
     else:
@@ -460,11 +463,13 @@ def _plan(args: argparse.Namespace) -> int:
             print(f"table {chosen.id}: nothing to train")
             return 0
         header, lines = sheets.header(chosen), {row.id: chosen.cells(row) for row in chosen.rows}
+        paper = _at_paper(chosen, args)
     _set_threads(args)
     store = Store(args.results)
     cells = [cell for line in lines.values() for cell in line]
-    blocks = _blocks(cells, store, args)
-    estimates = estimate(blocks, store, args.accelerator)
+    blocks, blocks_of_paper = _blocks(cells, store, args), _blocks(paper, store, args)
+    timed, crowded = [*blocks, *blocks_of_paper], crowd()
+    estimates = {device: estimate(timed, store, device.accelerator) for device in devices(args.accelerator)}
     part = {cell for block in _shard(args).of(lay_out(cells)) for cell in block.cells}
     print(header + (f", part {args.shard}" if args.shard else ""))
     for name, line in lines.items():
@@ -478,19 +483,48 @@ def _plan(args: argparse.Namespace) -> int:
         stale = sum(sheets.is_stale(cell, records[cell.id]) for cell in cells if cell.id in records)
         words += [f"{stale} stale"] if stale else []
         words += [] if cells else ["in other parts"]
-        time_left = sum(estimates[block.id].seconds_left for block in mine)
         said = f"  {name:<12} {', '.join(w for w in words if w):<24}"
-        print(f"{said} {len(mine)} blocks, about {duration(time_left)}" if mine else said.rstrip())
+        print(f"{said} {len(mine)} blocks, {_cost(estimates, mine)}" if mine else said.rstrip())
     for experiment in inquiry.all_experiments if inquiry else ():
         _plan_experiment(experiment, args)
-    total = sum(e.seconds_left for e in estimates.values())
-    print(f"{sum(len(b.pending) for b in blocks)} cells to do in {len(blocks)} blocks, about {duration(total)} here")
-    costs = [estimates[block.id].seconds_left + args.overhead for block in blocks]
+    for where, waiting in (("", blocks), ("at profile paper: ", blocks_of_paper)):
+        if waiting or not where:
+            count = sum(len(block.pending) for block in waiting)
+            print(f"{where}{count} cells to do in {len(waiting)} blocks, {_cost(estimates, waiting, in_full=True)}")
+    if timed and args.accelerator == "auto" and len(estimates) == 1:
+        print("no GPU is found here: that is the processor's time; where PyTorch finds one, this command says both")
+    if timed and crowded:
+        print(f"this machine was busy before blocks were timed ({crowded}): idle, it takes less than that")
+    usual = next(iter(estimates.values()))
+    costs = [usual[block.id].seconds_left + args.overhead for block in blocks]
     for count in workers:
         span = make_span(costs, count)
         busy = f", {100 * sum(costs) / (count * span):.0f} % busy" if span else ""
         print(f"{count} worker{'s' if count > 1 else ''} like this machine: {duration(span)}{busy}")
     return 0
+
+
+def _cost(estimates: Mapping[Device, Mapping[str, Estimate]], blocks: Sequence[Block], *, in_full: bool = False) -> str:
+    """What blocks take on each device, under its full name or its kind, one that is alone under none."""
+    from benchmark.progress import duration
+
+    words = []
+    for device, found in estimates.items():
+        name = device.name if in_full else device.accelerator if len(estimates) > 1 else ""
+        taken = duration(sum(found[block.id].seconds_left for block in blocks))
+        words.append(f"about {taken}" + (f" on {name}" if name else ""))
+    return ", ".join(words)
+
+
+def _at_paper(chosen: Selection, args: argparse.Namespace) -> list[Cell]:
+    """What the paper's budget asks of a table of images that is chosen at another: mostly too much for one machine, so
+    that whoever plans a part wants to know. The seeds are the paper's, too, unless they are named."""
+    images = any(isinstance(chosen.table.target(name), ImageSet) for name in chosen.datasets)
+    if chosen.profile == "paper" or not images:
+        return []
+    seeds = chosen.seeds if args.seeds is not None else select(chosen.table).seeds
+    paper = dataclasses.replace(chosen, profile="paper", seeds=seeds)
+    return [cell for row in paper.rows for cell in paper.cells(row)]
 
 
 def _run(args: argparse.Namespace) -> int:

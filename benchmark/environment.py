@@ -37,6 +37,13 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def gpu() -> str:
+    """The name of the GPU that training takes; empty where PyTorch finds none."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return "Apple's GPU" if torch.backends.mps.is_available() else ""
+
+
 def _commit() -> dict[str, Any]:
     """Commit of the checkout that this code runs from; None for an installed package."""
     here = Path(__file__).resolve().parent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +12,12 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, Trainer
 
-from benchmark.cells import Block, Protocol
+from benchmark.cells import Block, Cell, Protocol
+from benchmark.environment import gpu, processor
 from benchmark.evaluation import draw_samples, measure
 from benchmark.records import Store
-from benchmark.training import DataModule, finished_iterations, make_data, make_module, make_trainer, quiet
+from benchmark.schema import iterations_per_epoch
+from benchmark.training import finished_iterations, make_data, make_module, make_trainer, quiet, target_of
 from datamodules.images import ImageDataModule
 from evaluators.features import features
 from modules.base import AdversarialModule
@@ -27,6 +30,16 @@ PRETRAINING = 40
 _ITERATIONS, _SECONDS = 17, 2.0
 #: Images that an evaluation is timed on.
 _SAMPLES = 64
+#: Fields of the protocol that say how long a block trains and how much of it is judged, not what an iteration takes.
+_LENGTH: dict[str, Any] = {
+    "profile": "",
+    "epochs": 1,
+    "fresh_iterations": 0,
+    "samples": 1,
+    "evaluate_every": 1,
+    "inverted": 0,
+    "frames": "",
+}
 
 
 class Stopwatch(Callback):
@@ -44,6 +57,8 @@ class Stopwatch(Callback):
         self._start: tuple[float, int] | None = None
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:
+        # A GPU is told what to do long before it has done it.
+        torch.get_device_module(trainer.strategy.root_device).synchronize()
         now = time.perf_counter()
         if self._start is None:
             if module.iteration >= WARM_UP or (module.iteration > 0 and now - self._began > self.seconds):
@@ -53,6 +68,31 @@ class Stopwatch(Callback):
         if module.iteration - first >= self.iterations or now - started > self.seconds:
             self.milliseconds = 1000 * (now - started) / (module.iteration - first)
             trainer.should_stop = True
+
+
+@dataclass(frozen=True)
+class Device:
+    """What blocks can be trained on here; accelerator: as Lightning names it."""
+
+    accelerator: str
+    name: str
+
+
+def devices(accelerator: str = "auto") -> list[Device]:
+    """A GPU that PyTorch finds, as training takes it where it may choose, and the processor; of the two only what
+    ``accelerator`` names, if it names one."""
+    found = [Device("gpu", name)] if accelerator != "cpu" and (name := gpu()) else []
+    threads = torch.get_num_threads()
+    cores = Device("cpu", f"{processor()} ({threads} thread{'s' if threads > 1 else ''})")
+    return found if accelerator == "gpu" else [*found, cores]
+
+
+def crowd() -> str:
+    """What keeps this machine busy, where its threads and ours want a quarter more cores than there are: they will wait
+    for one another. Empty where they need not. The load is the last minute's, so to be asked before anything is timed.
+    """
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    return f"load {load:.1f} on {cores} cores" if load + torch.get_num_threads() > 1.25 * cores else ""
 
 
 @dataclass(frozen=True)
@@ -69,53 +109,76 @@ class Estimate:
         return self.seconds_per_iteration * max(0, self.iterations - self.finished)
 
 
+@dataclass(frozen=True)
+class Speed:
+    """What was measured of a block: seconds of an iteration; of drawing and judging a sample of every seed, which of
+    points takes none to speak of; epochs of pre-training. Nothing where the method raises, as the run will say."""
+
+    iteration: float = 0.0
+    sample: float = 0.0
+    pretraining_epochs: int = 0
+
+    def of(self, cell: Cell, finished: int) -> Estimate:
+        """The cost of a cell's block of which so many iterations are done."""
+        protocol = cell.protocol
+        epochs = self.pretraining_epochs + protocol.epochs
+        iterations = epochs * iterations_per_epoch(protocol, target_of(cell))
+        judged = protocol.samples * math.ceil(protocol.epochs / protocol.evaluate_every)
+        return Estimate(self.iteration + self.sample * judged / iterations, iterations, finished)
+
+
 def estimate(blocks: Sequence[Block], store: Store, accelerator: str = "auto") -> dict[str, Estimate]:
-    """What each block costs here on one device, by its id. Blocks that differ only in seeds are measured once."""
-    measured: dict[tuple[Any, ...], tuple[float, int]] = {}
+    """What each block costs here on one device, by its id. Blocks that differ in seeds, in length and in how many
+    samples are judged, but in nothing else, are measured once."""
+    speeds: dict[Cell, Speed] = {}
     found = {}
     for block in blocks:
         cell = block.first
-        key = (cell.method, cell.overrides, cell.protocol)
-        if key not in measured:
-            measured[key] = _measure(block, accelerator)
-        found[block.id] = Estimate(*measured[key], finished_iterations(store.checkpoint(block.id)))
+        kind = replace(cell, seed=0, protocol=replace(cell.protocol, **_LENGTH))
+        if kind not in speeds:
+            speeds[kind] = _measure(block, accelerator)
+        found[block.id] = speeds[kind].of(cell, finished_iterations(store.checkpoint(block.id)))
     return found
 
 
-def _measure(block: Block, accelerator: str) -> tuple[float, int]:
-    """Seconds per iteration of a block, and its iterations; nothing where the method raises, as the run will say."""
+def _measure(block: Block, accelerator: str) -> Speed:
     watch = Stopwatch(_ITERATIONS, _SECONDS)
     try:
         module = make_module(block.first, block.seeds)
         data = make_data(block.first, block.seeds, module)
         if isinstance(data, ImageDataModule):
             data.group = 1
-        epochs = module.pretraining_epochs + block.first.protocol.epochs
         skip_pretraining(module)
         with quiet():
-            make_trainer(block.first, [watch], accelerator, max_epochs=-1).fit(module, data)
+            trainer = make_trainer(block.first, [watch], accelerator, max_epochs=-1)
+            trainer.fit(module, data)
     except Exception:
-        return 0.0, 0
-    iterations = epochs * data.iterations_per_epoch
-    return watch.milliseconds / 1000 + _evaluation(module, block.first.protocol, data) / iterations, iterations
+        return Speed()
+    # Lightning takes it off its device when it is done.
+    module.to(trainer.strategy.root_device)
+    sample = _judging(module, block.first.protocol, data) if isinstance(data, ImageDataModule) else 0.0
+    return Speed(watch.milliseconds / 1000, sample, module.pretraining_epochs)
 
 
-def _evaluation(module: AdversarialModule, protocol: Protocol, data: DataModule) -> float:
-    """Seconds that all evaluations of a block of images take, from one of few samples; those of points take none to
-    speak of."""
-    if not isinstance(data, ImageDataModule):
-        return 0.0
-    few = replace(protocol, samples=min(_SAMPLES, protocol.samples))
-    began = time.perf_counter()
-    samples = draw_samples(module, data.target, few, 0)
-    if data.target.measures != "images":
-        measure(data.target, few, samples)
-    elif protocol.features != "none":
-        # The test images' features are made once and for all.
-        for part in samples:
-            features(torch.from_numpy(part), protocol.features)
-    seconds = (time.perf_counter() - began) * protocol.samples / few.samples
-    return seconds * math.ceil(protocol.epochs / protocol.evaluate_every)
+def _judging(module: AdversarialModule, protocol: Protocol, data: ImageDataModule) -> float:
+    """Seconds for a sample of every seed, from few."""
+
+    def judge(count: int) -> float:
+        few = replace(protocol, samples=count)
+        began = time.perf_counter()
+        samples = draw_samples(module, data.target, few, 0)
+        if data.target.measures != "images":
+            measure(data.target, few, samples)
+        elif protocol.features != "none":
+            # The test images' features are made once and for all.
+            for part in samples:
+                features(torch.from_numpy(part), protocol.features)
+        return time.perf_counter() - began
+
+    # The first call loads the network that judges.
+    judge(1)
+    count = min(_SAMPLES, protocol.samples)
+    return judge(count) / count
 
 
 def skip_pretraining(module: AdversarialModule) -> None:

@@ -344,9 +344,7 @@ class Selection:
         """Share of the paper's training on a data set, in generator updates: the least of the rows."""
 
         def updates(protocol: Protocol) -> int:
-            if protocol.fresh_iterations:
-                return protocol.epochs * protocol.fresh_iterations
-            return protocol.epochs * math.ceil(self.table.target(dataset).training_size / protocol.batch_size)
+            return protocol.epochs * iterations_per_epoch(protocol, self.table.target(dataset))
 
         paper = dataclasses.replace(self, profile="paper", settings=Settings())
         return min(
@@ -393,6 +391,11 @@ class Selection:
         """Of one data set, or of all that the row is trained on."""
         names = [dataset] if dataset else self.datasets_of(row)
         return [self.cell(row, seed, name) for name in names for seed in self.seeds]
+
+
+def iterations_per_epoch(protocol: Protocol, target: registry.Target) -> int:
+    """Iterations between two looks at a model: as many as the protocol says, or a pass through the training set."""
+    return protocol.fresh_iterations or math.ceil(target.training_size / protocol.batch_size)
 
 
 def all_tables() -> dict[str, AnyTable]:

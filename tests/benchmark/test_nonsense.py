@@ -59,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(cli, "_classifier", offline)
         patch.setitem(cli.COMMANDS, "classifier", offline)
         patch.setattr(schema, "load_extractor", lambda name: None)
-        patch.setattr(estimate, "_measure", lambda *_: (0.0, 0))
+        patch.setattr(estimate, "_measure", lambda *_: estimate.Speed())
         patch.setattr(throughput, "throughput", offline)
         patch.setattr(verification, "_verify_block", lambda *_: iter(()))
         yield folder
