@@ -97,13 +97,17 @@ def inquire(
 ) -> Inquiry:
     """What the options of the command line choose; every table that a claim looks at must have the profile."""
     claims = tuple(table.claim(name) for name in names) if names else table.claims
-    sides = [s for claim in table.claims for part in claim.evidence if isinstance(part, Comparison) for s in part.sides]
-    known = [name for name in sides[0].table.profiles if all(name in side.table.profiles for side in sides)]
-    if profile not in known:
+    if profile not in (known := profiles(table)):
         raise unknown("profile", profile, known)
     if len({claim.id for claim in claims}) < len(claims):
         raise UserError("a claim is named twice in --methods; name it once")
     return Inquiry(table, profile, claims, seeds)
+
+
+def profiles(table: ClaimTable) -> list[str]:
+    """Those that every table has which a claim looks at."""
+    sides = [s for claim in table.claims for part in claim.evidence if isinstance(part, Comparison) for s in part.sides]
+    return [name for name in sides[0].table.profiles if all(name in side.table.profiles for side in sides)]
 
 
 @dataclass(frozen=True)

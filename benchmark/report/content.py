@@ -4,26 +4,48 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from benchmark import demonstration as experiments
 from benchmark import registry
 from benchmark.cells import Cell
 from benchmark.demonstration import Demonstration, Experiment
 from benchmark.errors import UserError
+from benchmark.evidence import NOT_RUN, Inquiry, inquire, profiles
+from benchmark.evidence import fill as fill_claims
 from benchmark.figure import Figure, all_figures
 from benchmark.records import Record, Store
 from benchmark.render import Shown, heading, shown
-from benchmark.schema import Column, NetworkTable, Row, Selection, Table, all_tables, select
+from benchmark.schema import (
+    Claim,
+    ClaimTable,
+    Column,
+    Comparison,
+    Models,
+    NetworkTable,
+    Row,
+    Selection,
+    Table,
+    all_tables,
+    select,
+)
 from benchmark.sheet import Sheet, column_title, file_name, fill, read_networks, run_command, usual_of
 from datamodules.images import ImageSet, MissingData
 from evaluators.features import MissingWeights
 
 #: How a verdict is coloured: whether a difference is for the better, where the column says which direction that is.
 Tone = Literal["agrees", "better", "worse", "differs", "inconclusive", "none"]
+
+#: How a verdict on a claim is coloured.
+HOLDS: Mapping[str, Tone] = {
+    "holds": "agrees",
+    "inconclusive": "inconclusive",
+    "does not hold": "worse",
+    NOT_RUN: "none",
+}
 
 #: What ``tune`` trains chooses a reading and is no result.
 _TRIALS = "tune"
@@ -113,6 +135,11 @@ class Filled:
     run: str
 
     @property
+    def anchor(self) -> str:
+        """The name of its place on the page."""
+        return f"table-{self.sheet.name}"
+
+    @property
     def boxes(self) -> list[tuple[Line, Box]]:
         """Entries with a verdict."""
         lines = (line for part in self.parts for line in part.lines)
@@ -134,6 +161,72 @@ class Tested:
     picture: Path | None
     command: str
 
+    @property
+    def tone(self) -> Tone:
+        return HOLDS[self.verdict]
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a claim rests on. place, entry, curve: where the page has it, the entry that opens there and the curve that
+    this opens with; empty where it has none."""
+
+    title: str
+    place: str = ""
+    entry: str = ""
+    curve: str = ""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A part of a claim's evidence: what it looks at and what it asks, then what ``show`` prints of it."""
+
+    where: str
+    sides: tuple[Link, ...]
+    asked: str
+    numbers: str
+    verdict: str
+
+    @property
+    def tone(self) -> Tone:
+        return HOLDS[self.verdict]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its verdict; methods and datasets are those of the models that it rests on."""
+
+    id: str
+    claim: Claim
+    verdict: str
+    grounds: tuple[Ground, ...]
+    methods: tuple[str, ...]
+    datasets: tuple[str, ...]
+
+    @property
+    def tone(self) -> Tone:
+        return HOLDS[self.verdict]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """A table of claims at one profile, as ``show`` gives it."""
+
+    table: str
+    sheet: Sheet
+    profile: str
+    judged: tuple[Judged, ...]
+    show: str
+    run: str
+
+    @property
+    def anchor(self) -> str:
+        """The name of its place on the page."""
+        return f"table-{self.sheet.name}"
+
+    def count(self, tone: Tone) -> int:
+        return sum(judged.tone == tone for judged in self.judged)
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -150,6 +243,7 @@ class Report:
     """All that is stored. left_out: what is not shown, and why. models: cell and record by id."""
 
     tables: tuple[Filled, ...]
+    claims: tuple[Claims, ...]
     demonstrations: tuple[Tested, ...]
     figures: tuple[Drawn, ...]
     models: Mapping[str, tuple[Cell, Record]]
@@ -184,8 +278,11 @@ def gather(store: Store) -> Report:
         left_out.append(
             f"{others} stored models that no table has by its usual seeds and settings, or that tune trained"
         )
-    tables.sort(key=lambda table: not table.boxes)
-    return Report(tuple(tables), demonstrations, tuple(figures), models, tuple(left_out))
+    # First what printed values stand beside, and of that the paper whose tables go by number.
+    known = all_tables()
+    tables.sort(key=lambda table: (not table.boxes, known[table.table].number is None))
+    claims = tuple(_claims(store, tables, demonstrations))
+    return Report(tuple(tables), claims, demonstrations, tuple(figures), models, tuple(left_out))
 
 
 def _selections(cells: Sequence[Cell]) -> Iterator[Selection]:
@@ -326,6 +423,85 @@ def _demonstrations(store: Store) -> Iterator[Tested]:
                 picture=_picture(store, experiment.name),
                 command=experiment.command(store),
             )
+
+
+def _claims(store: Store, tables: Sequence[Filled], demonstrations: Sequence[Tested]) -> Iterator[Claims]:
+    """Every table of claims at the profiles at which anything was judged."""
+    places = {tested.experiment.id: tested.experiment.name for tested in demonstrations}
+    for table in all_tables().values():
+        for profile in profiles(table) if isinstance(table, ClaimTable) else ():
+            assert isinstance(table, ClaimTable)
+            inquiry = inquire(table, profile)
+            sheet = fill_claims(inquiry, store)
+            judged = tuple(_judged(inquiry, claim, sheet, tables, places) for claim in table.claims)
+            if not any(_ran(inquiry, one) for one in judged):
+                continue
+            words = ["--table", table.id, *(["--profile", profile] if profile != "paper" else [])]
+            words += [] if store.folder == Path("results") else ["--results", str(store.folder)]
+            show, run = (shlex.join(["python", "-m", "benchmark", verb, *words]) for verb in ("show", "run"))
+            yield Claims(table.id, sheet, profile, judged, show, run)
+
+
+def _judged(
+    inquiry: Inquiry, claim: Claim, sheet: Sheet, tables: Sequence[Filled], places: Mapping[str, str]
+) -> Judged:
+    found = sheet.frame[sheet.frame["claim"] == claim.id].to_dict("records")
+    sides = [side for part in claim.evidence if isinstance(part, Comparison) for side in part.sides]
+    return Judged(
+        id=f"{sheet.name}-{claim.id}",
+        claim=claim,
+        verdict=found[0]["claim_verdict"],
+        grounds=tuple(
+            _ground(inquiry, part, entry, tables, places) for part, entry in zip(claim.evidence, found, strict=True)
+        ),
+        methods=tuple(dict.fromkeys(side.table.row(side.row).method for side in sides)),
+        datasets=tuple(dict.fromkeys(side.dataset for side in sides)),
+    )
+
+
+def _ground(
+    inquiry: Inquiry,
+    part: Comparison | str,
+    entry: Mapping[Hashable, Any],
+    tables: Sequence[Filled],
+    places: Mapping[str, str],
+) -> Ground:
+    if isinstance(part, str):
+        link = Link(part, places.get(inquiry.experiment(part).id, ""))
+        return Ground("demonstration", (link,), "", entry["said"], entry["verdict"])
+    links = [_link(inquiry, side, part, tables) for side in part.sides]
+    links += [] if isinstance(part.right, Models) else [Link(f"{part.right:g}")]
+    asked = f"{part.statistic.title} {part.direction}"
+    if part.margin:
+        other = "lower" if part.direction == "higher" else "higher"
+        asked += f" by more than {part.margin:g}" if part.margin > 0 else f", or {other} by less than {-part.margin:g}"
+    return Ground(part.left.dataset, tuple(links), asked, entry["said"], entry["verdict"])
+
+
+def _link(inquiry: Inquiry, side: Models, part: Comparison, tables: Sequence[Filled]) -> Link:
+    """To the entry of these models whose measure is compared, or to their first where that is only a curve."""
+    title, wanted = side.table.row(side.row).title, {cell.id for cell in inquiry.models(side)}
+    found = [
+        (table, box)
+        for table in tables
+        if table.table == side.table.id
+        for line in (line for group in table.parts for line in group.lines)
+        for box in line.boxes
+        if box and wanted & set(box.models)
+    ]
+    if not found:
+        return Link(title)
+    table, box = min(found, key=lambda one: one[1].column.measure != part.statistic.name)
+    return Link(title, table.anchor, box.id, "" if part.statistic.take == "last" else part.statistic.name)
+
+
+def _ran(inquiry: Inquiry, judged: Judged) -> bool:
+    """Whether any of its evidence was judged at the profile that was asked for, which demonstrations may not have."""
+    return any(
+        ground.verdict != NOT_RUN
+        and (isinstance(part, Comparison) or inquiry.experiment(part).profile == inquiry.profile)
+        for part, ground in zip(judged.claim.evidence, judged.grounds, strict=True)
+    )
 
 
 def _drawn(selection: Selection, store: Store, left_out: list[str]) -> Iterator[Drawn]:

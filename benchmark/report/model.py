@@ -24,8 +24,10 @@ from datamodules.mixture import GaussianMixture
 
 Array = np.ndarray
 
-#: Of a model's samples, of each moment of its training, and of each of its curves.
-POINTS, FRAME_POINTS, CURVE_POINTS = 1_000, 200, 150
+#: Of a model's samples, and of each of its curves.
+POINTS, CURVE_POINTS = 1_000, 150
+#: Of each moment of a model's training: the least, the most, and what all models share, as films are most of the page.
+_MOMENT_POINTS, _MOMENT_POINTS_OF_ALL = (40, 200), 24_000
 #: Images along each side of a sheet.
 _SIDE = 6
 #: Half the width of a picture, in largest coordinates of the data.
@@ -34,8 +36,15 @@ _REACH = 1.35
 _LEVELS = 4_095
 
 
-def model(cell: Cell, record: Record, store: Store) -> dict[str, Any]:
-    """A record with shorter curves and some of its samples, as JSON takes it."""
+def moment_points(models: int) -> int:
+    """Points of a moment that keep a page of so many models small."""
+    least, most = _MOMENT_POINTS
+    return max(least, min(most, _MOMENT_POINTS_OF_ALL // max(models, 1)))
+
+
+def model(cell: Cell, record: Record, store: Store, points: int = _MOMENT_POINTS[1]) -> dict[str, Any]:
+    """A record with shorter curves and some of its samples, of each moment of its training ``points``, as JSON takes
+    it."""
     where = [] if store.folder == Path("results") else ["--results", str(store.folder)]
     kept = {
         "id": cell.id,
@@ -54,7 +63,7 @@ def model(cell: Cell, record: Record, store: Store) -> dict[str, Any]:
         "cell": record.cell,
         "reproduce": shlex.join(["python", "-m", "benchmark", "reproduce", cell.id, *where]),
     }
-    return kept | _pictures(cell, record, store)
+    return kept | _pictures(cell, record, store, points)
 
 
 def _short(value: float | None, digits: int = 4) -> float | None:
@@ -67,7 +76,7 @@ def _curve(values: list[Any]) -> dict[str, list[Any]]:
     return {"epochs": [index + 1 for index in chosen], "values": [_short(values[index]) for index in chosen]}
 
 
-def _pictures(cell: Cell, record: Record, store: Store) -> dict[str, Any]:
+def _pictures(cell: Cell, record: Record, store: Store, count: int) -> dict[str, Any]:
     """Points or images of the end and along the training, or why there are none."""
     target = registry.dataset(cell.dataset)
     if record.samples is None:
@@ -95,7 +104,7 @@ def _pictures(cell: Cell, record: Record, store: Store) -> dict[str, Any]:
             "levels": _LEVELS,
             "of": len(samples),
             "centres": [[_short(value, 6) for value in centre] for centre in target.centres],
-            "frames": [{"epoch": epoch, "data": pack(points[:FRAME_POINTS], reach)} for epoch, points in stages],
+            "frames": [{"epoch": epoch, "data": pack(points[:count], reach)} for epoch, points in stages],
             "last": {"epoch": cell.protocol.epochs, "data": pack(samples[:POINTS], reach)},
         }
     }

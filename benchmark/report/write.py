@@ -18,8 +18,8 @@ from PIL import Image
 
 from benchmark.progress import duration
 from benchmark.records import Store, write_atomically
-from benchmark.report.content import Filled, Part, Report, gather, prose
-from benchmark.report.model import data_url, model
+from benchmark.report.content import HOLDS, Filled, Part, Report, gather, prose
+from benchmark.report.model import data_url, model, moment_points
 
 #: Colours that a figure keeps: line drawings have few.
 _COLOURS = 128
@@ -59,6 +59,7 @@ def page(report: Report, store: Store) -> str:
     methods = sorted({line.method for t in report.tables for p in t.parts for line in p.lines if line.method})
     datasets = list(dict.fromkeys(part.dataset for table in report.tables for part in table.parts if part.dataset))
     used = {model_id for table in report.tables for model_id in _models(table)}
+    points = moment_points(len(used))
     return environment.get_template("page.html").render(
         report=report,
         style=whole("page.css"),
@@ -66,17 +67,17 @@ def page(report: Report, store: Store) -> str:
         library=Markup(_pack(_library())),  # noqa: S704
         index=Markup(_pack_json(index(report))),  # noqa: S704
         models={
-            name: Markup(_pack_json(model(*report.models[name], store)))  # noqa: S704
+            name: Markup(_pack_json(model(*report.models[name], store, points)))  # noqa: S704
             for name in sorted(used)
         },
         seconds=sum(record.cost.get("seconds", 0) for _, record in report.models.values()),
         methods=methods,
         datasets=datasets,
         tones=TONES,
-        tone_of={name: (sign, words) for name, sign, words in TONES},
+        sign_of={name: sign for name, sign, _ in TONES} | {"none": "–"},
+        holds=HOLDS,
         prose=_by_table(prose(store.folder), [table for table in report.tables if table.boxes]),
         picture=picture,
-        anchor=anchor,
     )
 
 
@@ -108,7 +109,7 @@ def index(report: Report) -> dict[str, Any]:
                             "run": table.run,
                         }
             if trade := _trade(part):
-                trades[f"{anchor(table)}-{number}"] = trade
+                trades[f"{table.anchor}-{number}"] = trade
     return {"entries": entries, "trades": trades}
 
 
@@ -138,18 +139,14 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def anchor(table: Filled) -> str:
-    """The name of a table's place on the page."""
-    return f"table-{table.sheet.name}"
-
-
 def _by_table(paragraphs: Iterable[str], tables: Iterable[Filled]) -> Mapping[str, list[str]]:
-    """Paragraphs by the table that they name in backquotes first, those of none under the empty name."""
+    """Paragraphs by the table that they name in backquotes first; those of none are about the folder and left out."""
     names = list(dict.fromkeys(table.table for table in tables))
     found: dict[str, list[str]] = {}
     for text in paragraphs:
         places = {name: at for name in names if (at := text.find(f"`{name}`")) >= 0}
-        found.setdefault(min(places, key=lambda name: places[name]) if places else "", []).append(text)
+        if places:
+            found.setdefault(min(places, key=lambda name: places[name]), []).append(text)
     return found
 
 

@@ -22,14 +22,17 @@ from benchmark import cli, registry
 from benchmark.cells import Cell, Protocol
 from benchmark.demonstration import choose, perform
 from benchmark.errors import UserError
+from benchmark.evidence import fill as fill_claims
+from benchmark.evidence import inquire
 from benchmark.figure import Figure, all_figures, find_figure
 from benchmark.records import Record, Status, Store
 from benchmark.render import Shown, render, shown
 from benchmark.report.content import Box, Line, Part, Report, _drawn, gather, prose, shows_people, tone
-from benchmark.report.model import CURVE_POINTS, model, pack
+from benchmark.report.model import CURVE_POINTS, model, moment_points, pack
 from benchmark.report.write import page, write_report
 from benchmark.schema import Column, Selection, Table, find_table, select
 from benchmark.sheet import fill
+from benchmark.tables.claims import CLAIMS
 
 from .made import change, fill_store, make_record
 
@@ -58,6 +61,9 @@ def stored(folder: Path) -> Store:
     demonstration = find_figure("theory-transport-plan")
     assert not isinstance(demonstration, Figure)
     perform(choose(demonstration, "smoke"), store)
+    bound = find_figure("veegan-bound")
+    assert not isinstance(bound, Figure)
+    perform(choose(bound, "smoke"), store)
     (folder / "README.md").write_text(f"# Heading\n\n**Why** (`gaan-2`): {EVIL}\n\nOf all.\n")
     return store
 
@@ -114,7 +120,7 @@ def test_values_are_those_of_show(report: Report, store: Store, html: str) -> No
 def test_an_entry_has_its_seeds(report: Report, store: Store, html: str) -> None:
     index = unpacked(html, "index")
     name = "gaan-2-short-corrected/gan/registered_modes"
-    assert f'data-entry="{name}"' in html
+    assert f'class="entry" data-entry="{name}"' in html
     cells = selected().cells(selected().table.row("gan"))
     assert index["entries"][name]["models"] == [cell.id for cell in cells]
     for cell in cells:
@@ -138,7 +144,71 @@ def test_what_records_say_stays_text(html: str) -> None:
 def test_paragraphs_stand_beside_their_table(store: Store, html: str) -> None:
     assert [text.partition(" ")[0] for text in prose(store.folder)] == ["**Why**", "Of"]
     why = html.partition('id="why"')[2]
-    assert why.index("Of all.") < why.index("gaan-2") < why.index("<strong>Why</strong>")
+    assert why.index("gaan-2") < why.index("<strong>Why</strong>")
+    assert html.count("<strong>Why</strong>") == 1
+    # What names no table is about the folder.
+    assert "Of all." not in html
+
+
+def add_gaan_1(store: Store) -> None:
+    """GAAN_1 of Table 2, never with all modes, so that a claim has all of its models."""
+    selection = selected(methods=("gaan_1",))
+    fill_store(store, selection)
+    for cell in selection.cells(selection.rows[0]):
+        record = store.read(cell)
+        assert record is not None
+        change(store, cell, curves={**record.curves, "registered_modes": [20.0] * cell.protocol.epochs})
+
+
+def test_claims_are_those_of_show_and_lead_to_their_models(tmp_path: Path) -> None:
+    store = stored(tmp_path)
+    add_gaan_1(store)
+    report = gather(store)
+    claims = {found.profile: found for found in report.claims}
+    # A demonstration was measured at smoke, models were trained at short; nothing is said of other profiles.
+    assert set(claims) == {"short", "smoke"}
+    html = page(report, store)
+    for profile, found in claims.items():
+        sheet = fill_claims(inquire(CLAIMS, profile), store)
+        frame = sheet.frame
+        assert [judged.claim.id for judged in found.judged] == list(frame["claim"].unique())
+        for judged in found.judged:
+            lines = frame[frame["claim"] == judged.claim.id]
+            assert {judged.verdict} == set(lines["claim_verdict"])
+            assert [(ground.numbers, ground.verdict) for ground in judged.grounds] == list(
+                zip(lines["said"], lines["verdict"], strict=True)
+            )
+            for text in (judged.claim.sentence, judged.claim.source, judged.claim.reading, *lines["said"]):
+                assert text in unescape(html)
+            # In its table, and by its verdict on the page of what agrees and why.
+            assert html.count(f'id="{judged.id}"') == html.count(f'href="#{judged.id}"') == 1
+        assert all(note in unescape(html) for note in sheet.footer)
+    by_id = {judged.claim.id: judged for judged in claims["short"].judged}
+    assert by_id["gaan-faster"].verdict == "holds"
+    assert by_id["gaan-faster"].methods == ("gaan",)
+    assert by_id["gaan-faster"].datasets == ("grid25-gaan",)
+    assert [(link.entry, link.curve) for link in by_id["gaan-faster"].grounds[0].sides] == [
+        (f"gaan-2-short-corrected/{row}/registered_modes", "registered_modes") for row in ("gaan_2", "gaan_1")
+    ]
+    # Models that are not stored are named without a link; a curve opens with the entry of its models.
+    ours, other = by_id["gaan-real"].grounds[0].sides
+    assert by_id["gaan-real"].verdict == "not run"
+    assert (ours.entry.partition("/gaan_2/")[1], ours.curve) == ("/gaan_2/", "loss.deception")
+    assert (other.place, other.entry) == ("", "")
+    (demonstration,) = {judged.claim.id: judged for judged in claims["smoke"].judged}["veegan-bound"].grounds
+    assert demonstration.sides[0].place == "veegan-bound-smoke"
+    assert 'id="veegan-bound-smoke"' in html
+    assert all(
+        link.entry in unpacked(html, "index")["entries"]
+        for j in by_id.values()
+        for g in j.grounds
+        for link in g.sides
+        if link.entry
+    )
+
+
+def test_a_larger_report_has_shorter_films() -> None:
+    assert [moment_points(models) for models in (0, 100, 200, 10_000)] == [200, 200, 120, 40]
 
 
 def test_optional_rows_are_shown_where_they_are_stored(tmp_path: Path) -> None:
@@ -156,7 +226,7 @@ def test_optional_rows_are_shown_where_they_are_stored(tmp_path: Path) -> None:
 
 
 def test_demonstrations_have_claim_numbers_and_verdict(report: Report, html: str) -> None:
-    (tested,) = report.demonstrations
+    (tested,) = (one for one in report.demonstrations if one.experiment.demonstration.id == "theory-transport-plan")
     assert tested.experiment.demonstration.claim in unescape(html)
     assert tested.verdict == "holds"
     assert [what for _, what in tested.numbers] == list(tested.experiment.demonstration.numbers.values())

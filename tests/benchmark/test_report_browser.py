@@ -16,7 +16,7 @@ from benchmark.records import Store
 from benchmark.report.write import write_report
 
 from .made import make_record
-from .test_report import EVIL, selected, stored
+from .test_report import EVIL, add_gaan_1, selected, stored
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -46,6 +46,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder: Path = tmp_path_factory.mktemp("browser")
     store = stored(folder)
     add_cube(store)
+    add_gaan_1(store)
     write_report(store, folder / "index.html")
     return (folder / "index.html").as_uri()
 
@@ -81,7 +82,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touc
 
 @pytest.mark.parametrize("page", [{}, PHONE], indirect=True, ids=["desktop", "phone"])
 def test_an_entry_opens_its_seeds(page: Page) -> None:
-    page.locator(f'[data-entry="{GAAN}"]').click()
+    page.locator(f'.entry[data-entry="{GAAN}"]').click()
     dialog = page.locator("dialog")
     assert dialog.locator("h2").text_content() == "GAAN_2: modes"
     dialog.locator(".chart .scatterlayer .trace").first.wait_for(state="attached")
@@ -109,7 +110,7 @@ def test_an_entry_has_an_address(page: Page, address: str) -> None:
 
 
 def test_a_film_of_the_training(page: Page) -> None:
-    page.locator(f'[data-entry="{CUBE}"]').click()
+    page.locator(f'.entry[data-entry="{CUBE}"]').click()
     said = page.locator(".film output")
     said.wait_for()
     assert said.text_content() == "end: epoch 20"
@@ -125,7 +126,7 @@ def test_a_film_of_the_training(page: Page) -> None:
 def test_the_keyboard_is_enough(page: Page) -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the tables"
-    entry = page.locator(f'[data-entry="{GAN}"]')
+    entry = page.locator(f'.entry[data-entry="{GAN}"]')
     entry.focus()
     page.keyboard.press("Enter")
     page.locator(".seeds").wait_for()
@@ -135,26 +136,51 @@ def test_the_keyboard_is_enough(page: Page) -> None:
 
 
 def test_what_records_say_is_text(page: Page) -> None:
-    page.locator(f'[data-entry="{GAN}"]').click()
+    page.locator(f'.entry[data-entry="{GAN}"]').click()
     page.locator(".seeds").wait_for()
     assert f"failed: {EVIL}" in page.locator(".seeds").text_content()
 
 
 def test_filters(page: Page) -> None:
     rows = page.locator("#table-gaan-2-short-corrected tbody tr:visible")
-    assert rows.count() == 5
+    assert rows.count() == 6
     page.locator("#method").select_option("gan")
     assert rows.count() == 4
     page.locator("#dataset").select_option("cube27")
     assert rows.count() == 0
     assert page.locator("#table-aeis-1-short-gaan-nets .part:visible").count() == 1
+    # Claims that look at these models, and no others.
+    names = page.locator("#table-claims-short .claim:visible").evaluate_all("all => all.map((one) => one.id)")
+    assert names == ["claims-short-gan-ae-modes"]
+    page.locator("#dataset").select_option("")
+    page.locator("#method").select_option("")
+    assert page.locator("#table-claims-short .claim:visible").count() == 14
 
 
 def test_cost_against_quality(page: Page) -> None:
     page.locator("#cost").scroll_into_view_if_needed()
     chart = page.locator('[data-trade="table-gaan-2-short-corrected-0"]')
-    chart.locator(".textpoint").nth(1).wait_for()
-    assert [text.strip() for text in chart.locator(".textpoint").all_text_contents()] == ["GAN", "GAAN_2"]
+    chart.locator(".legendtext").nth(1).wait_for()
+    assert chart.locator(".legendtext").all_text_contents() == ["GAN", "GAAN_2"]
+
+
+@pytest.mark.parametrize("page", [{}, PHONE], indirect=True, ids=["desktop", "phone"])
+def test_a_claim_leads_to_its_models_and_its_demonstration(page: Page) -> None:
+    page.locator(".why a", has_text="covers all modes faster").first.click()
+    claim = page.locator("#claims-short-gaan-faster")
+    assert claim.locator(".verdict").text_content() == "✓holds"
+    claim.locator("a", has_text="GAAN_1").click()
+    page.locator("dialog h2", has_text="GAAN_1: modes").wait_for()
+    page.locator("dialog .chart .scatterlayer .trace").first.wait_for(state="attached")
+    page.locator(".close").click()
+    # A statistic of a curve opens with that curve.
+    page.locator("#claims-short-gaan-real a").first.click()
+    page.locator("dialog .seeds").wait_for()
+    page.locator(".close").click()
+    page.locator("#claims-smoke-veegan-bound a").click()
+    assert page.url.endswith("#veegan-bound-smoke")
+    assert page.locator("#veegan-bound-smoke .verdict").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_print(page: Page) -> None:

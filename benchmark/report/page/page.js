@@ -216,7 +216,7 @@
     history.replaceState(null, "", id ? `#entry/${encodeURI(id)}` : location.href.replace(/#.*/, ""));
   }
 
-  async function openEntry(id) {
+  async function openEntry(id, curve) {
     const entry = (await readIndex()).entries[id];
     if (!entry) return;
     address(id);
@@ -240,9 +240,11 @@
     };
     const names = [...new Set(models.flatMap((model) => Object.keys(model.curves)))];
     names.sort((a, b) => (b === entry.measure) - (a === entry.measure) || a.includes(".") - b.includes("."));
+    const first = names.includes(curve) ? curve : names[0];
     const chart = make("div", { class: "chart" });
     const note = make("p", { class: "remark" });
     const select = picker(names.map((name) => [name, name]), (name) => drawCurves(chart, note, name, models, entry));
+    select.value = first;
     const curves = names.length
       ? [make("h3", {}, "Learning curves"), make("label", { class: "pick" }, "Curve ", select), chart, note]
       : [make("p", { class: "remark" }, "No curves are stored.")];
@@ -250,7 +252,7 @@
       make("p", { class: "header" }, entry.table), summary,
       make("h3", {}, "Seeds"), make("div", { class: "scroll" }, seeds), ...curves, below, make("h3", {}, "The whole table again"), command(entry.run));
     choose(0);
-    if (names.length) await drawCurves(chart, note, names[0], models, entry);
+    if (names.length) await drawCurves(chart, note, first, models, entry);
   }
 
   function describe(model) {
@@ -267,9 +269,14 @@
     ].filter(Boolean);
   }
 
-  document.addEventListener("click", ({ target }) => {
-    const entry = target.closest("button.entry");
-    if (entry) openEntry(entry.dataset.entry);
+  document.addEventListener("click", (event) => {
+    const { target } = event;
+    const entry = target.closest("[data-entry]");
+    if (entry) {
+      // A link goes to the table where there is no script.
+      event.preventDefault();
+      openEntry(entry.dataset.entry, entry.dataset.curve);
+    }
     const picture = target.closest("button.picture");
     if (picture) {
       const image = picture.querySelector("img");
@@ -287,29 +294,31 @@
 
   // Cost against quality -------------------------------------------------------------------------------------------
 
+  const SHAPES = ["circle", "square", "diamond"];
   const TICKS = [1, 3, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18000, 36000, 86400, 172800];
 
   async function drawTrade(div, trade, column) {
     const scaled = (values) => values.map((v) => (v === null ? null : v * column.factor));
     const values = scaled(column.values);
     const over = (ends) => scaled(ends).map((end, i) => (end === null || values[i] === null ? 0 : Math.abs(end - values[i])));
+    const [highs, lows] = [over(column.high), over(column.low)];
     const x = trade.rows.map((row) => row.seconds);
     const front = x.map((seconds, i) => [seconds, values[i]]).filter((_, i) => column.front[i]).sort((a, b) => a[0] - b[0]);
     const ends = [Math.min(...x) / 1.6, Math.max(...x) * 1.6];
-    // Labels stand on the side where there is room.
-    const middle = Math.sqrt(ends[0] * ends[1]);
     const traces = [
-      { x: front.map((p) => p[0]), y: front.map((p) => p[1]), mode: "lines", line: { shape: "hv", width: 1, color: "#888" }, hoverinfo: "skip" },
-      {
-        x, y: values, text: trade.rows.map((row) => `  ${row.title}  `), mode: "markers+text", textposition: x.map((seconds) => (seconds > middle ? "middle left" : "middle right")), cliponaxis: false, textfont: { size: 11 },
-        error_y: { type: "data", symmetric: false, array: over(column.high), arrayminus: over(column.low), color: "#888", thickness: 1, width: 0 },
-        marker: { size: 9, color: COLOURS[0], symbol: column.front.map((on) => (on ? "circle" : "circle-open")), line: { width: 1.5 } },
-        customdata: x.map(duration), hovertemplate: `%{text}: %{y:.4g} after %{customdata}${HOVER}`,
-      },
+      { x: front.map((p) => p[0]), y: front.map((p) => p[1]), mode: "lines", showlegend: false, line: { shape: "hv", width: 1, color: "#888" }, hoverinfo: "skip" },
+      // A trace for each row, as names beside points that lie close cover each other.
+      ...trade.rows.map((row, i) => ({
+        x: [x[i]], y: [values[i]], name: row.title, showlegend: true, mode: "markers", cliponaxis: false,
+        error_y: { type: "data", symmetric: false, array: [highs[i]], arrayminus: [lows[i]], color: "#888", thickness: 1, width: 0 },
+        marker: { size: 10, color: COLOURS[i % COLOURS.length], symbol: `${SHAPES[Math.floor(i / COLOURS.length) % SHAPES.length]}${column.front[i] ? "" : "-open"}`, line: { width: 1.5 } },
+        hovertemplate: `%{fullData.name}: %{y:.4g} after ${duration(x[i])}${HOVER}`,
+      })),
     ];
     const Plotly = await library();
     const ticks = TICKS.filter((seconds) => seconds >= ends[0] && seconds <= ends[1]);
     await Plotly.react(div, traces, layout({
+      showlegend: true, legend: { orientation: "h", x: 0, y: -.28, yanchor: "top", itemclick: false, itemdoubleclick: false },
       xaxis: axis({ type: "log", range: ends.map(Math.log10), tickvals: ticks, ticktext: ticks.map(duration), title: { text: "training of one model" } }),
       yaxis: axis({ title: { text: `${column.title} (${column.better} is better)` } }),
     }), FLAT);
@@ -342,7 +351,7 @@
   const chosen = { method: document.getElementById("method"), dataset: document.getElementById("dataset") };
 
   function fits(element, name) {
-    return !chosen[name].value || element.dataset[name] === chosen[name].value;
+    return !chosen[name].value || (element.dataset[name] ?? "").split(" ").includes(chosen[name].value);
   }
 
   function filter() {
@@ -351,8 +360,9 @@
       part.hidden = !fits(part, "dataset") || (chosen.method.value && !part.querySelector("tr[data-method]:not([hidden])"));
     }
     for (const article of document.querySelectorAll("article.table")) article.hidden = !article.querySelector(".part:not([hidden])");
-    for (const line of document.querySelectorAll(".why li")) line.hidden = line.dataset.dataset !== undefined && !(fits(line, "method") && fits(line, "dataset"));
+    for (const line of document.querySelectorAll(".why li, .claim")) line.hidden = line.dataset.dataset !== undefined && !(fits(line, "method") && fits(line, "dataset"));
     for (const group of document.querySelectorAll(".why .group")) group.hidden = !group.querySelector("li:not([hidden])");
+    for (const article of document.querySelectorAll("article.claims")) article.hidden = !article.querySelector(".claim:not([hidden])");
     for (const article of document.querySelectorAll("article.why")) article.hidden = !article.querySelector(".group:not([hidden])");
     for (const figure of document.querySelectorAll(".trade")) figure.classList.toggle("off", !fits(figure, "dataset"));
   }
