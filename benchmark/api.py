@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 import pandas as pd
 import torch
@@ -20,6 +20,7 @@ from benchmark.cells import Protocol, Setting
 from benchmark.errors import UserError
 from benchmark.estimate import estimate
 from benchmark.evaluation import floor, measure, measure_own
+from benchmark.learning_curves import read_curves
 from benchmark.loggers import check_loggers
 from benchmark.progress import watching
 from benchmark.records import Store
@@ -73,25 +74,40 @@ def evaluate(
     return pd.DataFrame([line])
 
 
+class Choice(TypedDict, total=False):
+    """What of a table is meant; the options of the command line of these names.
+
+    profile: how much was trained; ``paper`` if it is not given. reading: which reading of the paper, by default the
+        table's.
+    methods: rows of the table, or methods of yours as ``package.module:Class``; all rows if empty.
+    datasets: of the table's, or any others that its methods are trained on; the table's if empty.
+    seeds: how many, or which; by default the profile's.
+    settings: fields of methods and of the protocol, ``{"method.lambda_p": 0.2, "protocol.lr": 1e-4}``.
+    measures: of yours, ``package.module:function``, taken of stored samples.
+    """
+
+    profile: str
+    reading: str | None
+    methods: Sequence[str]
+    datasets: Sequence[str]
+    seeds: int | Sequence[int] | None
+    settings: Mapping[str, Setting] | None
+    measures: Sequence[str]
+
+
 def run(
     table: str,
     *,
-    profile: str = "paper",
-    reading: str | None = None,
-    methods: Sequence[str] = (),
-    datasets: Sequence[str] = (),
-    seeds: int | Sequence[int] | None = None,
-    settings: Mapping[str, Setting] | None = None,
-    measures: Sequence[str] = (),
     results: str | Path = "results",
     accelerator: Literal["auto", "cpu", "gpu"] = "auto",
     threads: int | None = None,
     progress: bool = False,
     loggers: Sequence[Literal["csv", "tensorboard", "wandb"]] = (),
+    **choice: Unpack[Choice],
 ) -> pd.DataFrame:
     """Train what a table needs and is not stored yet, and give the table as ``table`` does.
 
-    The options are those of ``table``; training stops and resumes freely, and shares a folder with other processes.
+    choice: as of ``table`` (``Choice``). Training stops and resumes freely, and shares a folder with other processes.
 
     accelerator: as in Lightning. threads: of PyTorch in this process, as they are if None.
     progress: show bars and the time that is left, on stderr. loggers: that curves are written to, under ``logs`` in the
@@ -99,7 +115,7 @@ def run(
 
     A method that raises does not end the run: its models count as ``n_failed``, and a warning says why.
     """
-    chosen = _choose(table, profile, reading, methods, datasets, seeds, settings, measures)
+    chosen = _choose(table, **choice)
     store = Store(Path(results))
     store.prepare()
     if isinstance(chosen, NetworkTable):
@@ -121,9 +137,33 @@ def run(
     return _frame(fill(chosen, store))
 
 
-def table(
-    table: str,
-    *,
+def table(table: str, *, results: str | Path = "results", **choice: Unpack[Choice]) -> pd.DataFrame:
+    """A table from stored results: a tidy frame, one line per method and measure, with mean, standard deviation,
+    interval, printed value and verdict (``benchmark.sheet.Entry``); title, citation, header and notes in ``attrs``.
+
+    table: an id or a number, as in ``list``. results: the results folder. choice: what of it (``Choice``).
+    """
+    chosen = _choose(table, **choice)
+    if isinstance(chosen, NetworkTable):
+        return _frame(read_networks(chosen))
+    chosen.check_data(judged=False)
+    return _frame(fill(chosen, Store(Path(results))))
+
+
+def curves(table: str, *, results: str | Path = "results", **choice: Unpack[Choice]) -> pd.DataFrame:
+    """Learning curves of a table's stored models: a tidy frame, one line per model, curve and epoch
+    (``benchmark.learning_curves.Point``).
+
+    table, results, choice: as of ``table``.
+    """
+    chosen = _choose(table, **choice)
+    if isinstance(chosen, NetworkTable):
+        raise UserError(f"table {chosen.id} trains nothing and has no curves")
+    return read_curves(chosen, Store(Path(results)))
+
+
+def _choose(
+    name: str,
     profile: str = "paper",
     reading: str | None = None,
     methods: Sequence[str] = (),
@@ -131,36 +171,6 @@ def table(
     seeds: int | Sequence[int] | None = None,
     settings: Mapping[str, Setting] | None = None,
     measures: Sequence[str] = (),
-    results: str | Path = "results",
-) -> pd.DataFrame:
-    """A table from stored results: a tidy frame, one line per method and measure, with mean, standard deviation,
-    interval, printed value and verdict (``benchmark.sheet.Entry``); title, citation, header and notes in ``attrs``.
-
-    table: an id or a number, as in ``list``. profile: how much was trained. reading: which reading of the paper, by
-        default the table's.
-    methods: rows of the table, or methods of yours as ``package.module:Class``; all rows if empty.
-    datasets: of the table's, or any others that its methods are trained on; the table's if empty.
-    seeds: how many, or which; by default the profile's.
-    settings: fields of methods and of the protocol, ``{"method.lambda_p": 0.2, "protocol.lr": 1e-4}``.
-    measures: of yours, ``package.module:function``, taken of stored samples.
-    results: the results folder.
-    """
-    chosen = _choose(table, profile, reading, methods, datasets, seeds, settings, measures)
-    if isinstance(chosen, NetworkTable):
-        return _frame(read_networks(chosen))
-    chosen.check_data(judged=False)
-    return _frame(fill(chosen, Store(Path(results))))
-
-
-def _choose(
-    name: str,
-    profile: str,
-    reading: str | None,
-    methods: Sequence[str],
-    datasets: Sequence[str],
-    seeds: int | Sequence[int] | None,
-    settings: Mapping[str, Setting] | None,
-    measures: Sequence[str],
 ) -> Selection | NetworkTable:
     found = find_table(name)
     if isinstance(found, NetworkTable):

@@ -177,6 +177,7 @@ def make_parser() -> Parser:
         made[verb].add_argument("--accelerator", choices=("auto", "cpu", "gpu"), default="auto", help="as in Lightning")
     for verb in ("run", "show"):
         made[verb].add_argument("--format", choices=FORMATS, default="text", help="default: text")
+    made["show"].add_argument("--curves", action="store_true", help="learning curves of every model, as CSV")
     made["throughput"].add_argument("--format", choices=("text", "csv", "json"), default="text", help="default: text")
     made["data"].add_argument("name", metavar="NAME", help=f"{', '.join(READERS)} or folder:PATH")
     made["classifier"].add_argument("--epochs", type=_positive, default=12, metavar="N", help="default: 12")
@@ -712,6 +713,8 @@ def _finish(sheet: sheets.Sheet, store: Store, args: argparse.Namespace, whole: 
 
 
 def _show(args: argparse.Namespace) -> int:
+    if args.curves:
+        return _show_curves(args)
     if inquiry := _inquiry(args):
         from benchmark import evidence
 
@@ -723,6 +726,18 @@ def _show(args: argparse.Namespace) -> int:
     else:
         sheet = sheets.fill(chosen, Store(args.results))
     _print(render(sheet, args.format, _width()))
+    return 0
+
+
+def _show_curves(args: argparse.Namespace) -> int:
+    from benchmark.learning_curves import read_curves
+
+    if args.format not in ("text", "csv"):
+        raise UserError(f"--curves gives CSV; leave --format {args.format} out")
+    chosen = _selection(args)
+    if isinstance(chosen, NetworkTable):
+        raise UserError(f"table {chosen.id} trains nothing and has no curves")
+    _print(read_curves(chosen, Store(args.results)).to_csv(index=False, lineterminator="\n"))
     return 0
 
 

@@ -120,6 +120,34 @@ def test_a_stored_table_is_a_frame_with_its_words_in_attrs(tmp_path: Path, capsy
         benchmark.table("2", profile="smoke", results=tmp_path / "empty")
 
 
+def test_curves_are_those_of_the_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = find_table("2")
+    assert isinstance(table, Table)
+    store, chosen = Store(tmp_path), select(table, profile="smoke", methods=["gan", "gaan_2"])
+    fill_store(store, chosen)
+    frame = benchmark.curves("2", profile="smoke", methods=["gan", "gaan_2"], results=tmp_path)
+    cell = chosen.cells(chosen.rows[1])[1]
+    record = store.read(cell)
+    assert record is not None
+    found = frame[(frame["row"] == "gaan_2") & (frame["seed"] == cell.seed)]
+    for name, values in record.curves.items():
+        curve = found[found["curve"] == name].set_index("epoch")["value"]
+        assert curve.to_dict() == dict(enumerate(values, 1))
+    assert set(found["curve"]) == set(record.curves)
+    assert set(frame.loc[frame["row"] == "gan", "seed"]) == set(chosen.seeds)
+    words = ["show", "--table", "2", "--profile", "smoke", "--methods", "gan,gaan_2", "--results", str(tmp_path)]
+    assert main([*words, "--curves"]) == 0
+    assert frame.to_csv(index=False, lineterminator="\n") == capsys.readouterr().out
+    for bad, said in [
+        ([*words, "--curves", "--format", "json"], "--curves gives CSV"),
+        (["show", "--table", "1", "--curves"], "has no curves"),
+        (["show", "--table", "claims", "--curves"], "means nothing to claims"),
+        (["show", "--table", "2", "--curves", "--results", str(tmp_path / "empty")], "no curves are stored"),
+    ]:
+        assert main(bad) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_run_trains_what_is_missing_and_warns_of_what_fails(tmp_path: Path) -> None:
     few = {"protocol.fresh_iterations": 4, "protocol.samples": 100}
     frame = benchmark.run("2", profile="smoke", methods=["gan"], seeds=1, settings=few, results=tmp_path)
