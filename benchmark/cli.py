@@ -155,6 +155,7 @@ def make_parser() -> Parser:
     for verb in ("reproduce", "doctor", "report"):
         made[verb].add_argument("--results", default="results", type=Path, metavar="DIR", help="default: results")
     made["check"].add_argument("method", metavar="METHOD", help="package.module:Class, or a name; see list")
+    made["check"].add_argument("--dataset", metavar="NAME", help="default: 80 points; digits or digits-1k for images")
     made["check"].add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="as for run")
     made["reproduce"].add_argument("cell", metavar="CELL", help="the name of a file under records/, or its beginning")
     made["reproduce"].add_argument("--threads", type=_positive, metavar="N", help="default: as many as it had")
@@ -799,7 +800,8 @@ def _check(args: argparse.Namespace) -> int:
     from benchmark.conformance import CHECKS, Case, examine
 
     found = 0
-    for check, wrong in examine(Case.of(args.method, args.set)):
+    case = Case.of(args.method, args.set, args.dataset) if args.dataset else Case.of(args.method, args.set)
+    for check, wrong in examine(case):
         said = " ".join((check.__doc__ or "").split()).rstrip(".")
         print(f"{'failed' if wrong else 'ok':<8}{said}" + (f": {wrong}" if wrong else ""), flush=True)
         found += bool(wrong)

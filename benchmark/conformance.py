@@ -26,7 +26,7 @@ from benchmark.schema import Table, all_tables, select
 from benchmark.settings import Settings, method_fields
 from benchmark.training import Evaluation, fit
 from datamodules.mixture import GaussianMixture
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 
 #: What is trained on: so little that all promises take seconds.
 POINTS = GaussianMixture(
@@ -39,7 +39,8 @@ POINTS = GaussianMixture(
     source="80 points to check methods with",
 )
 SIZE = 16
-ITERATIONS = POINTS.training_size // SIZE
+#: Of an epoch.
+ITERATIONS = 5
 State = dict[str, Tensor]
 
 
@@ -52,36 +53,46 @@ class Case:
     """A method as it is checked.
 
     method: a name, or ``package.module:Class``. overrides, protocol: fields that differ from the defaults.
+    dataset: what it is trained on, a name or ``package.module:NAME``.
     """
 
     method: str
     overrides: tuple[tuple[str, Setting], ...] = ()
     protocol: tuple[tuple[str, Setting], ...] = ()
+    dataset: str = f"{__name__}:POINTS"
 
     @staticmethod
-    def of(name: str, assignments: Sequence[str] = ()) -> Case:
-        """The case of a method under what ``--set`` says: with the prior that the first table of points gives it, and
-        one epoch of pre-training. ``UserError`` for one that cannot be built at all."""
-        name = registry.full_name("methods", name)
+    def of(name: str, assignments: Sequence[str] = (), dataset: str = f"{__name__}:POINTS") -> Case:
+        """The case of a method under what ``--set`` says: with the prior, and on images with the networks, that the
+        first table of such data gives it, or else any method, and one epoch of pre-training. ``UserError`` for one that
+        cannot be built at all."""
+        name, dataset = registry.full_name("methods", name), registry.full_name("datasets", dataset)
         method = registry.method(name)
         settings = Settings.parse(assignments, [method])
         overrides = {"pretraining_epochs": 1} if "pretraining_epochs" in method_fields(method) else {}
-        protocol = {"prior": _usual_prior(name), **settings.protocol}
+        protocol = {**_usual_protocol(name, registry.dataset(dataset).data_shape), **settings.protocol}
         return Case(
             name,
             tuple(sorted({**overrides, **settings.for_method(method)}.items())),
             tuple(sorted(protocol.items())),
+            dataset,
         )
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """Of one datum."""
+        return registry.dataset(self.dataset).data_shape
 
     def training(self, **fields: Any) -> Protocol:
         """The protocol, with other fields if given."""
         usual = {"profile": "check", "epochs": 3, "width": 2, "samples": 50, "batch_size": SIZE, "beta1": 0.8}
+        usual |= {"fresh_iterations": ITERATIONS, "features": "none"}
         return Protocol(**{**usual, **dict(self.protocol), **fields})
 
     def untouched(self, seeds: Sequence[int], **fields: Any) -> AdversarialModule:
         """The module as its class makes it."""
         method = registry.method(self.method)
-        return method(self.training(**fields), POINTS.data_shape, tuple(seeds), **dict(self.overrides))
+        return method(self.training(**fields), self.data_shape, tuple(seeds), **dict(self.overrides))
 
     def build(self, seeds: Sequence[int] = (0, 3), **fields: Any) -> AdversarialModule:
         """The module at the start of its game, after two iterations of its pre-training, with optimizers."""
@@ -95,26 +106,33 @@ class Case:
         return module
 
     def data(self, module: AdversarialModule, iterations: int, size: int = SIZE) -> list[Tensor]:
-        """Made-up data in [0, 1], ``[draws, S, size, 2]`` per iteration; those of a seed depend on it alone."""
-        shape = (iterations, module.draws_per_iteration, size, *POINTS.data_shape)
+        """Made-up data in [0, 1], ``[draws, S, size, ...]`` per iteration; those of a seed depend on it alone."""
+        shape = (iterations, module.draws_per_iteration, size, *self.data_shape)
         parts = [torch.rand(shape, generator=torch.Generator().manual_seed(seed)) for seed in module.seeds]
         return list(torch.stack(parts, 2))
 
     def block(self, *seeds: int) -> Block:
         """A block of the registry's way, to be trained as a table's."""
-        cells = tuple(Cell(f"{__name__}:POINTS", self.method, self.training(), s, self.overrides) for s in seeds)
+        cells = tuple(Cell(self.dataset, self.method, self.training(), s, self.overrides) for s in seeds)
         return Block(cells, cells)
 
 
 @cache
-def _usual_prior(name: str) -> str:
-    tables = (table for table in all_tables().values() if isinstance(table, Table))
-    for table in tables:
+def _usual_protocol(name: str, shape: tuple[int, ...]) -> dict[str, Setting]:
+    """What the first table with such data, points or images of this shape, gives a method, or else any method."""
+    points = len(shape) == 1
+    fields = ("prior",) if points else ("prior", "networks", "latent_dim", "scaling", "norm_at_evaluation")
+    found: dict[bool, dict[str, Setting]] = {}
+    for table in (table for table in all_tables().values() if isinstance(table, Table)):
         for row in table.rows:
-            points = [d for d in row.datasets or table.datasets if isinstance(table.target(d), GaussianMixture)]
-            if row.method == name and points:
-                return select(table, methods=[row.id]).protocol(row, points[0]).prior
-    return Training().prior
+            for dataset in row.datasets or table.datasets:
+                other = table.target(dataset).data_shape
+                if (len(other) == 1) if points else (other == shape):
+                    protocol = select(table, methods=[row.id]).protocol(row, dataset)
+                    found.setdefault(row.method == name, {field: getattr(protocol, field) for field in fields})
+    if not found:
+        raise UserError(f"no table has networks for data of shape {list(shape)}; digits and digits-1k have some")
+    return found.get(True) or found[False]
 
 
 # Without a trainer ----------------------------------------------------------------------------------------------------
@@ -305,10 +323,10 @@ def counts_updates(case: Case) -> None:
 def samples_have_their_shape(case: Case) -> None:
     """Samples are one row of n finite points per seed, in the scale of the data, without a gradient."""
     module = case.build((0, 3, 5))
-    _calibrate(module)
+    _calibrate(module, case)
     for n in (1, 33):
         samples = module.sample(n, generators(1, 2, 3))
-        wanted = [3, n, *POINTS.data_shape]
+        wanted = [3, n, *case.data_shape]
         _ask(list(samples.shape) == wanted, f"{n} samples have shape {list(samples.shape)}, not {wanted}")
         _ask(samples.dtype == torch.float32, f"samples are {samples.dtype}, not torch.float32")
         _ask(not samples.requires_grad, "samples carry a gradient")
@@ -323,7 +341,7 @@ def samples_have_their_shape(case: Case) -> None:
 def samples_repeat(case: Case) -> None:
     """Samples of a seed depend on its random numbers alone."""
     module = case.build()
-    _calibrate(module)
+    _calibrate(module, case)
     first, again = module.sample(20, generators(1, 2)), module.sample(20, generators(1, 2))
     _ask(torch.equal(first, again), "the same random numbers give other samples: draw nothing else in generate()")
     other = module.sample(20, generators(1, 9))
@@ -339,7 +357,7 @@ def sampling_changes_nothing(case: Case) -> None:
         before = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]
         modes = [m.training for m in watched.modules()]
         for draws in x:
-            _calibrate(watched)
+            _calibrate(watched, case)
             watched.sample(50, generators(1, 2))
             kept = {name: value.clone() for name, value in watched.state_dict().items()}
             watched.sample(7, generators(3, 4))
@@ -355,9 +373,9 @@ def sampling_changes_nothing(case: Case) -> None:
     _ask(equal and watched.iteration == 3, "a model that is sampled between iterations trains otherwise")
 
 
-def _calibrate(module: AdversarialModule) -> None:
+def _calibrate(module: AdversarialModule, case: Case) -> None:
     if module.calibration:
-        module.calibrate(torch.rand(100, *POINTS.data_shape, generator=torch.Generator().manual_seed(1)))
+        module.calibrate(torch.rand(100, *case.data_shape, generator=torch.Generator().manual_seed(1)))
 
 
 def runs_where_its_data_are(case: Case) -> None:
@@ -370,7 +388,7 @@ def runs_where_its_data_are(case: Case) -> None:
         try:
             with elsewhere(module):
                 for size in (SIZE, 6):
-                    x = torch.rand(module.draws_per_iteration, 2, size, *POINTS.data_shape, device="meta")
+                    x = torch.rand(module.draws_per_iteration, 2, size, *case.data_shape, device="meta")
                     module.iterate(x)
                 samples = module.sample(5, generators(1, 2))
                 found = {p.device.type for p in module.parameters()} | {samples.device.type}

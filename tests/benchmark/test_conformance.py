@@ -23,6 +23,19 @@ def test_every_method_keeps_its_promises(name: str, check: Check) -> None:
     check(Case.of(name))
 
 
+@pytest.mark.parametrize("check", [conformance.gradients_stay_apart, conformance.resumes_exactly])
+@pytest.mark.parametrize(("name", "dataset"), [("vae-gan", "digits-1k"), ("mdgan", "digits-1k")])
+def test_methods_keep_them_on_images(name: str, dataset: str, check: Check) -> None:
+    case = Case.of(name, dataset=dataset)
+    assert case.build().generator(torch.zeros(2, 1, case.training().latent_dim)).shape[2:] == case.data_shape
+    check(case)
+
+
+def test_a_check_on_images_finds_who_breaks_it() -> None:
+    with pytest.raises(Broken, match="devices, meta and cpu"):
+        conformance.runs_where_its_data_are(Case.of(f"{__name__}:Misplaced", dataset="digits"))
+
+
 class Careless(GAN):
     name = ""
 
@@ -198,5 +211,7 @@ def test_the_command_says_so(broken: str, status: int, capsys: pytest.CaptureFix
     assert [line.split()[0] for line in lines[:2]] == ["ok", "ok"]
     assert lines[2].startswith("failed  Everything is computed on the device") == bool(status)
     assert lines[3] == f"{__name__}:{broken} keeps {3 - status} of 3 promises"
+    assert main(["check", "gan", "--dataset", "digitz"]) == 2
+    assert "did you mean 'digits'?" in capsys.readouterr().err
     assert main(["check", "gann"]) == 2
     assert "did you mean 'gan'?" in capsys.readouterr().err
