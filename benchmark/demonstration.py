@@ -238,7 +238,7 @@ def number(value: float) -> str:
 
 
 def _text(value: Any) -> str:
-    return "/".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _stored(value: Any) -> Any:
