@@ -797,11 +797,10 @@ def _reproduce(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from benchmark.conformance import CHECKS, Case, examine
+    from benchmark.conformance import CHECKS, DATASET, Case, examine
 
     found = 0
-    case = Case.of(args.method, args.set, args.dataset) if args.dataset else Case.of(args.method, args.set)
-    for check, wrong in examine(case):
+    for check, wrong in examine(Case.of(args.method, args.set, args.dataset or DATASET)):
         said = " ".join((check.__doc__ or "").split()).rstrip(".")
         print(f"{'failed' if wrong else 'ok':<8}{said}" + (f": {wrong}" if wrong else ""), flush=True)
         found += bool(wrong)

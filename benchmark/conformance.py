@@ -38,6 +38,7 @@ POINTS = GaussianMixture(
     radius=0.3,
     source="80 points to check methods with",
 )
+DATASET = f"{__name__}:POINTS"
 SIZE = 16
 #: Of an epoch.
 ITERATIONS = 5
@@ -59,10 +60,10 @@ class Case:
     method: str
     overrides: tuple[tuple[str, Setting], ...] = ()
     protocol: tuple[tuple[str, Setting], ...] = ()
-    dataset: str = f"{__name__}:POINTS"
+    dataset: str = DATASET
 
     @staticmethod
-    def of(name: str, assignments: Sequence[str] = (), dataset: str = f"{__name__}:POINTS") -> Case:
+    def of(name: str, assignments: Sequence[str] = (), dataset: str = DATASET) -> Case:
         """The case of a method under what ``--set`` says: with the prior, and on images with the networks, that the
         first table of such data gives it, or else any method, and one epoch of pre-training. ``UserError`` for one that
         cannot be built at all."""

@@ -16,6 +16,7 @@ from benchmark.cells import Cell
 from benchmark.errors import UserError
 from benchmark.evaluation import evaluation_generators
 from benchmark.figure import Figure, Records, line_style
+from benchmark.figures.mosaic import Pair, firsts
 from benchmark.page import blank
 from benchmark.records import Record, Store
 from benchmark.schema import Row, Selection
@@ -28,7 +29,6 @@ from modules.networks import MLP
 from modules.noise import draw
 
 Array = np.ndarray
-Pair = tuple[Cell, Record]
 
 #: Pixels of a density along each axis, and the width of its smoothing in pixels.
 _PIXELS, _SMOOTHING = 240, 2.0
@@ -44,15 +44,7 @@ _FIT_STEPS, _FIT_WIDTH = 600, 64
 
 def _by_dataset(selection: Selection, records: Records, names: Sequence[str]) -> dict[str, list[tuple[Row, Pair]]]:
     """Each row's first finished seed, by data set; data sets without any are left out."""
-    found = {}
-    for name in names:
-        firsts = [
-            (row, next(pair for pair in records[row.id] if pair[0].dataset == name))
-            for row in selection.rows
-            if any(cell.dataset == name for cell, _ in records.get(row.id, ()))
-        ]
-        if firsts:
-            found[name] = firsts
+    found = {name: rows for name in names if (rows := list(firsts(selection, records, name)))}
     if not found:
         raise UserError(f"nothing is stored on {' or '.join(names)}, which this figure shows; leave out --datasets")
     return found
