@@ -18,7 +18,7 @@ from benchmark.evaluation import evaluation_generators
 from benchmark.figure import Figure, Records, line_style
 from benchmark.figures.mosaic import Pair, firsts
 from benchmark.page import blank
-from benchmark.records import Record, Store
+from benchmark.records import Store
 from benchmark.schema import Row, Selection
 from benchmark.tables import aeis, veegan
 from benchmark.training import frame_epochs, make_data, make_module, make_trainer, quiet
