@@ -157,14 +157,21 @@ CLAIMS = ClaimTable(
             _AUTOENCODING,
             "Three mixtures, GAN + AE against GAN; modes alone say nothing where quality is low, which the divergence "
             "sees. Free samples of GAN + AE come from 30 Gaussians that are fitted to codes of data, a help that GAN "
-            "lacks; with a critic of codes they come from the prior, as GAN's do.",
-            tuple(
-                comparison
-                for row in ("gan-ae", "gan-ae-critic")
-                for comparison in (
-                    *_on_each(_CAPTURED, gan_ae.TABLE_2, row, "higher", "gan"),
-                    *_on_each(_DIVERGENCE, gan_ae.TABLE_2, row, "lower", "gan"),
-                )
+            "lacks.",
+            (
+                *_on_each(_CAPTURED, gan_ae.TABLE_2, "gan-ae", "higher", "gan"),
+                *_on_each(_DIVERGENCE, gan_ae.TABLE_2, "gan-ae", "lower", "gan"),
+            ),
+        ),
+        Claim(
+            "gan-ae-prior",
+            "An autoencoder remedies mode missing, also where nothing is fitted to codes of data.",
+            f"{_AUTOENCODING}, which leaves open what free samples are drawn from",
+            "The same, with a critic that draws codes to the prior and free samples from the prior, as GAN's are. The "
+            "critic has the weight of the discriminator, which is a choice of ours.",
+            (
+                *_on_each(_CAPTURED, gan_ae.TABLE_2, "gan-ae-critic", "higher", "gan"),
+                *_on_each(_DIVERGENCE, gan_ae.TABLE_2, "gan-ae-critic", "lower", "gan"),
             ),
         ),
         Claim(
