@@ -156,10 +156,7 @@ def curves(table: str, *, results: str | Path = "results", **choice: Unpack[Choi
 
     table, results, choice: as of ``table``.
     """
-    chosen = _choose(table, **choice)
-    if isinstance(chosen, NetworkTable):
-        raise UserError(f"table {chosen.id} trains nothing and has no curves")
-    return read_curves(chosen, Store(Path(results)))
+    return read_curves(_choose(table, **choice), Store(Path(results)))
 
 
 def _choose(

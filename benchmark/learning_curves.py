@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmark.errors import UserError
 from benchmark.records import Store
-from benchmark.schema import Selection
+from benchmark.schema import NetworkTable, Selection
 from benchmark.sheet import run_command
 
 
@@ -25,9 +25,11 @@ class Point(NamedTuple):
     value: float
 
 
-def read_curves(selection: Selection, store: Store) -> pd.DataFrame:
+def read_curves(selection: Selection | NetworkTable, store: Store) -> pd.DataFrame:
     """Every curve of the stored models of a selection, a line per epoch; epochs without a value are left out. Raises
-    ``UserError`` where nothing is stored."""
+    ``UserError`` where nothing is stored, or nothing is trained."""
+    if isinstance(selection, NetworkTable):
+        raise UserError(f"table {selection.id} trains nothing and has no curves")
     frame = pd.DataFrame(_points(selection, store), columns=Point._fields)
     if frame.empty:
         command = run_command(f"--table {selection.table.id}", selection, store)

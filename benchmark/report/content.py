@@ -161,10 +161,6 @@ class Tested:
     picture: Path | None
     command: str
 
-    @property
-    def tone(self) -> Tone:
-        return HOLDS[self.verdict]
-
 
 @dataclass(frozen=True)
 class Link:
@@ -187,10 +183,6 @@ class Ground:
     numbers: str
     verdict: str
 
-    @property
-    def tone(self) -> Tone:
-        return HOLDS[self.verdict]
-
 
 @dataclass(frozen=True)
 class Judged:
@@ -202,10 +194,6 @@ class Judged:
     grounds: tuple[Ground, ...]
     methods: tuple[str, ...]
     datasets: tuple[str, ...]
-
-    @property
-    def tone(self) -> Tone:
-        return HOLDS[self.verdict]
 
 
 @dataclass(frozen=True)
@@ -225,7 +213,7 @@ class Claims:
         return f"table-{self.sheet.name}"
 
     def count(self, tone: Tone) -> int:
-        return sum(judged.tone == tone for judged in self.judged)
+        return sum(HOLDS[judged.verdict] == tone for judged in self.judged)
 
 
 @dataclass(frozen=True)
