@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,12 +22,16 @@ from .test_report import EVIL, add_gaan_1, selected, stored
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+WAIT = 30_000
+
 playwright = pytest.importorskip("playwright.sync_api", reason="no browser is driven: pip install -e '.[browser]'")
+# What the page does is done when it has shown it, some moments after the click: each claim about it waits for that.
+expect = playwright.expect
+expect.set_options(timeout=WAIT)
 CHROMIUM = os.environ.get("MODECOV_CHROMIUM") or shutil.which("chromium")
 if not CHROMIUM:
     pytest.skip("no Chromium: set MODECOV_CHROMIUM to its path", allow_module_level=True)
 
-WAIT = 30_000
 GAAN = "gaan-2-short-corrected/gaan_2/registered_modes"
 GAN = "gaan-2-short-corrected/gan/registered_modes"
 CUBE = "aeis-1-short-gaan-nets/gan/cube27/captured_modes"
@@ -84,20 +89,20 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touc
 def test_an_entry_opens_its_seeds(page: Page) -> None:
     page.locator(f'.entry[data-entry="{GAAN}"]').click()
     dialog = page.locator("dialog")
-    assert dialog.locator("h2").text_content() == "GAAN_2: modes"
+    expect(dialog.locator("h2")).to_have_text("GAAN_2: modes")
     dialog.locator(".chart .scatterlayer .trace").first.wait_for(state="attached")
-    assert dialog.locator(".seeds tbody tr").count() == 3
+    expect(dialog.locator(".seeds tbody tr")).to_have_count(3)
     # A curve per seed, and the samples over the 25 modes.
-    assert dialog.locator(".chart").first.locator(".scatterlayer .trace").count() == 3
+    expect(dialog.locator(".chart").first.locator(".scatterlayer .trace")).to_have_count(3)
     points = dialog.locator(".both .chart .scatterlayer .trace")
-    points.nth(1).wait_for(state="attached")
-    assert points.nth(0).locator(".point").count() == 25
-    assert points.nth(1).locator(".point").count() > 900
+    expect(points.nth(0).locator(".point")).to_have_count(25)
+    points.nth(1).locator(".point").nth(900).wait_for(state="attached")
     dialog.locator("select").select_option("cv")
-    assert dialog.locator(".command code").first.text_content().startswith("python -m benchmark reproduce ")
-    before = dialog.locator(".command code").first.text_content()
+    command = dialog.locator(".command code").first
+    expect(command).to_contain_text("python -m benchmark reproduce ")
+    before = command.text_content()
     dialog.locator("button", has_text="Show").nth(2).click()
-    assert dialog.locator(".command code").first.text_content() != before
+    expect(command).not_to_have_text(before)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -106,69 +111,66 @@ def test_an_entry_has_an_address(page: Page, address: str) -> None:
     page.goto(f"{address}#entry/{GAN}")
     page.locator("dialog h2", has_text="GAN: modes").wait_for()
     page.locator(".close").click()
-    assert page.url == address
+    expect(page).to_have_url(address)
 
 
 def test_a_film_of_the_training(page: Page) -> None:
     page.locator(f'.entry[data-entry="{CUBE}"]').click()
     said = page.locator(".film output")
-    said.wait_for()
-    assert said.text_content() == "end: epoch 20"
+    expect(said).to_have_text("end: epoch 20")
     page.locator(".film input").focus()
     page.keyboard.press("Home")
-    assert said.text_content() == "epoch 1"
+    expect(said).to_have_text("epoch 1")
     page.locator(".film button").click()
-    page.locator(".film output:not(:text-is('epoch 1'))").wait_for()
+    expect(said).not_to_have_text("epoch 1")
     page.locator(".close").click()
-    assert not page.locator("dialog").is_visible()
+    expect(page.locator("dialog")).to_be_hidden()
 
 
 def test_the_keyboard_is_enough(page: Page) -> None:
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the tables"
+    expect(page.locator(":focus")).to_have_text("Skip to the tables")
     entry = page.locator(f'.entry[data-entry="{GAN}"]')
     entry.focus()
     page.keyboard.press("Enter")
     page.locator(".seeds").wait_for()
     page.keyboard.press("Escape")
-    assert not page.locator("dialog").is_visible()
-    assert page.evaluate("document.activeElement.dataset.entry") == GAN
+    expect(page.locator("dialog")).to_be_hidden()
+    expect(entry).to_be_focused()
 
 
 def test_what_records_say_is_text(page: Page) -> None:
     page.locator(f'.entry[data-entry="{GAN}"]').click()
-    page.locator(".seeds").wait_for()
-    assert f"failed: {EVIL}" in page.locator(".seeds").text_content()
+    expect(page.locator(".seeds")).to_contain_text(f"failed: {EVIL}")
 
 
 def test_filters(page: Page) -> None:
     rows = page.locator("#table-gaan-2-short-corrected tbody tr:visible")
-    assert rows.count() == 6
+    expect(rows).to_have_count(6)
     page.locator("#method").select_option("gan")
-    assert rows.count() == 4
+    expect(rows).to_have_count(4)
     page.locator("#dataset").select_option("cube27")
-    assert rows.count() == 0
-    assert page.locator("#table-aeis-1-short-gaan-nets .part:visible").count() == 1
+    expect(rows).to_have_count(0)
+    expect(page.locator("#table-aeis-1-short-gaan-nets .part:visible")).to_have_count(1)
     # Claims that look at these models, and no others.
     names = page.locator("#table-claims-short .claim:visible").evaluate_all("all => all.map((one) => one.id)")
     assert names == ["claims-short-gan-ae-modes", "claims-short-gan-ae-prior"]
     page.locator("#dataset").select_option("")
     page.locator("#method").select_option("")
-    assert page.locator("#table-claims-short .claim:visible").count() == 15
+    expect(page.locator("#table-claims-short .claim:visible")).to_have_count(15)
 
 
 def test_cost_against_quality(page: Page) -> None:
     page.locator("#cost").scroll_into_view_if_needed()
     chart = page.locator('[data-trade="table-gaan-2-short-corrected-0"]')
-    chart.locator(".legendtext").nth(1).wait_for()
-    assert chart.locator(".legendtext").all_text_contents() == ["GAN", "GAAN_2"]
+    expect(chart.locator(".legendtext")).to_have_text(["GAN", "GAAN_2"])
 
 
 @pytest.mark.parametrize("page", [{}, PHONE], indirect=True, ids=["desktop", "phone"])
 def test_a_claim_leads_to_its_models_and_its_demonstration(page: Page) -> None:
     page.locator(".why a", has_text="covers all modes faster").first.click()
     claim = page.locator("#claims-short-gaan-faster")
-    assert claim.locator(".verdict").text_content() == "✓holds"
+    expect(claim.locator(".verdict")).to_have_text("✓holds")
     claim.locator("a", has_text="GAAN_1").click()
     page.locator("dialog h2", has_text="GAAN_1: modes").wait_for()
     page.locator("dialog .chart .scatterlayer .trace").first.wait_for(state="attached")
@@ -178,13 +180,13 @@ def test_a_claim_leads_to_its_models_and_its_demonstration(page: Page) -> None:
     page.locator("dialog .seeds").wait_for()
     page.locator(".close").click()
     page.locator("#claims-smoke-veegan-bound a").click()
-    assert page.url.endswith("#veegan-bound-smoke")
-    assert page.locator("#veegan-bound-smoke .verdict").is_visible()
+    expect(page).to_have_url(re.compile("#veegan-bound-smoke$"))
+    expect(page.locator("#veegan-bound-smoke .verdict")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_print(page: Page) -> None:
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert not page.locator(".bar").is_visible()
-    assert page.locator("article.table .notes ul").first.is_visible()
+    expect(page.locator(".bar")).to_be_hidden()
+    expect(page.locator("article.table .notes ul").first).to_be_visible()
