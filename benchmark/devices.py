@@ -71,7 +71,7 @@ def check_devices(cell: Cell, accelerator: str) -> None:
     if count == 1:
         return
     if vars(method).get("couples") is None:
-        said = "does not say which of its losses couple the samples of a batch (couples, see README)"
+        said = "does not say which of its losses couple the samples of a batch (couples, see docs/your-own.md)"
         raise UserError(f"{cell.method} trains on one device, as its class {said}; leave --strategy out")
     if batch % count:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Sphinx builds the site from docstrings and from the tables' own data: nothing is written twice."""
+"""Sphinx builds the site from the guides, from docstrings and from the tables' own data: nothing is written twice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pages import docstring, write_pages
 
 project = "modecov"
 author = "The modecov maintainers"
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 html_theme = "furo"
 html_title = "modecov"
 exclude_patterns = ["site"]
