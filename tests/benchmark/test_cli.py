@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from benchmark import registry
-from benchmark.cli import SECTIONS, main, parse_seeds
+from benchmark.cli import main
+from benchmark.cli.parser import SECTIONS, parse_seeds
 from benchmark.errors import UserError
 from benchmark.records import Store
 from benchmark.schema import Table, all_tables, find_table, select

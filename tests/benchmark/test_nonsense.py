@@ -20,6 +20,8 @@ from hypothesis.extra import numpy as arrays
 
 from benchmark import cli, estimate, registry, schema, throughput, training, verification
 from benchmark.cells import Cell, Protocol
+from benchmark.cli import aside
+from benchmark.cli import training as cli_training
 from benchmark.doctor import results
 from benchmark.errors import UserError
 from benchmark.records import Store
@@ -54,9 +56,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("nonsense")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(cli, "_train", lambda *_: (False, []))
-        patch.setattr(cli, "download", offline)
-        patch.setattr(cli, "_classifier", offline)
+        patch.setattr(cli_training, "_train", lambda *_: (False, []))
+        patch.setattr(aside, "download", offline)
         patch.setitem(cli.COMMANDS, "classifier", offline)
         patch.setattr(schema, "load_extractor", lambda name: None)
         patch.setattr(estimate, "_measure", lambda *_: estimate.Speed())
