@@ -31,6 +31,7 @@ def _ablated() -> Iterator[Row]:
         "l1": ("absolute error", {"reconstruction": "l1"}),
         "gamma": ("alpha = gamma^t on the adversarial error", {"decay": "exponential"}),
         "critic": ("critic of codes", {"code_critic": True}),
+        "critic-weight-1": ("critic of codes, weights 1", {"code_critic": True, "adversarial_weight": 1.0}),
         "alpha-l": ("alpha on the reconstruction", _ADAPTIVE | {"decays": "reconstruction"}),
     }
     for name, (what, fields) in variants.items():
