@@ -8,9 +8,10 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -38,15 +39,18 @@ def values_in(package: ModuleType) -> Iterator[Any]:
         yield from vars(importlib.import_module(f"{package.__name__}.{info.name}")).values()
 
 
-def methods() -> dict[str, type[AdversarialModule]]:
-    """Every method in ``modules``, by the name it gives itself."""
+@cache
+def methods() -> Mapping[str, type[AdversarialModule]]:
+    """Every method in ``modules``, by the name it gives itself. A report asks ten thousand times."""
     classes = [v for v in values_in(modules) if inspect.isclass(v) and issubclass(v, AdversarialModule)]
-    return {found.name: found for found in classes if found.name}
+    return MappingProxyType({found.name: found for found in classes if found.name})
 
 
-def datasets() -> dict[str, Target]:
+@cache
+def datasets() -> Mapping[str, Target]:
     """Every data set in ``datamodules``, by name."""
-    return {value.name: value for value in values_in(datamodules) if isinstance(value, (GaussianMixture, ImageSet))}
+    found = [value for value in values_in(datamodules) if isinstance(value, (GaussianMixture, ImageSet))]
+    return MappingProxyType({value.name: value for value in found})
 
 
 def installed(kind: Kind) -> dict[str, str]:
