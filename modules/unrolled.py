@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -62,12 +62,10 @@ class UnrolledGAN(GAN):
         """-E log D_k(G(z)) or E log(1 - D_k(G(z))), D_k the discriminator after k steps (Eqs. 7 to 9)."""
         sample = self.generator(z)
         weights = dict(self.discriminator.named_parameters())
-        names, start = list(weights), [weight.detach().requires_grad_() for weight in weights.values()]
+        names, values = list(weights), [weight.detach().requires_grad_() for weight in weights.values()]
         state = self.adam_state(list(weights.values()))
-        values = start
         for _ in range(self.k):
-            moved = partial(functional_call, self.discriminator, dict(zip(names, values, strict=True)))
-            real, fake = together(moved, x, sample)
+            real, fake = self.judged(dict(zip(names, values, strict=True)), x, sample)
             loss = (says_real(real) + says_fake(fake)).sum()
             gradients = [across(g) for g in torch.autograd.grad(loss, values, create_graph=True)]
             if self.inner_optimizer == "adam":
@@ -75,8 +73,15 @@ class UnrolledGAN(GAN):
             else:
                 rate = self.rate(self.discriminator_rate)
                 values = [v - rate * g for v, g in zip(values, gradients, strict=True)]
-        logits = functional_call(self.discriminator, dict(zip(names, values, strict=True)), (sample,))
-        return self.deceived(logits)
+        return self.deceived(*self.judged(dict(zip(names, values, strict=True)), sample))
+
+    def judged(self, weights: Mapping[str, Tensor], *batches: Tensor) -> tuple[Tensor, ...]:
+        """Logits of the discriminator with other weights for each of the batches; it stays as it is, the running
+        statistics of its batch norm included."""
+        running = {name: buffer.clone() for name, buffer in self.discriminator.named_buffers()}
+        moved = partial(functional_call, self.discriminator, {**weights, **running})
+        # What a partial function hides from ``together``.
+        return tuple(map(moved, batches)) if self.discriminator.mixes_batch else together(moved, *batches)
 
     def adam_step(
         self, values: Sequence[Tensor], gradients: Sequence[Tensor], state: tuple[int, list[Tensor], list[Tensor]]

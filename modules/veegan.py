@@ -18,7 +18,8 @@ class VEEGAN(AdversarialModule):
     discriminator tells pairs (z, G(z)) from (F(x), x), and all players move from one common point.
 
     The generator lowers the raw logit of its pairs, without a logarithm; the reconstructor follows the likelihood of
-    the noise alone (Alg. 1, line 9).
+    the noise alone (Alg. 1, line 9). The prior must be normal, as codes are drawn from normal distributions: from noise
+    in a box those outside it would always be told.
 
     reconstruction_weight: of the likelihood, 1 in the notebook.
     likelihood: its squares are summed over the noise's coordinates (``sum``, the Gaussian's) or averaged (``mean``).
@@ -42,6 +43,8 @@ class VEEGAN(AdversarialModule):
         extra_noise: int = 1,
         codes: Literal["sampled", "mean"] = "sampled",
     ) -> None:
+        if training.prior != "normal":
+            raise ValueError("veegan's reconstructor gives the noise a Gaussian likelihood: protocol.prior=normal")
         super().__init__(training, data_shape, seeds)
         latent = training.latent_dim
         self.generator = self.build_generator(inputs=latent + extra_noise)

@@ -5,12 +5,10 @@ from collections.abc import Iterator
 
 from benchmark.cells import Setting
 from benchmark.schema import Column, Profile, Reading, Row, Table
-from benchmark.tables.veegan import GAAN_NETS, SMALL_NOISE, SYNTHETIC, VEEGAN_NETS, quality_columns
+from benchmark.tables.veegan import GAAN_NETS, NORMAL, SMALL_NOISE, SYNTHETIC, VEEGAN_NETS, quality_columns
 
 CITATION = "GANs powered by autoencoding, poster"
 
-#: Codes are drawn from Gaussians.
-_NORMAL: dict[str, Setting] = {"prior": "normal"}
 _ADAPTIVE: dict[str, Setting] = {"decay": "adaptive"}
 _GAN_AE = (
     "squared error per coordinate, weight 1, and the adversarial error with weight 0.01; free samples from Gaussians "
@@ -26,8 +24,9 @@ def _ablated() -> Iterator[Row]:
     for weight in _SWEEP:
         fields: dict[str, Setting] = {"adversarial_weight": float(weight)}
         title = f"GAN + AE, lambda {1 / float(weight):,.0f}"
-        yield Row(f"gan-ae-weight-{weight}", title, "gan-ae", fields, _NORMAL, optional=True)
+        yield Row(f"gan-ae-weight-{weight}", title, "gan-ae", fields, NORMAL, optional=True)
     variants: dict[str, tuple[str, dict[str, Setting]]] = {
+        "alone": ("no adversarial error", {"adversarial_weight": 0.0}),
         "l1": ("absolute error", {"reconstruction": "l1"}),
         "gamma": ("alpha = gamma^t on the adversarial error", {"decay": "exponential"}),
         "critic": ("critic of codes", {"code_critic": True}),
@@ -35,7 +34,7 @@ def _ablated() -> Iterator[Row]:
         "alpha-l": ("alpha on the reconstruction", _ADAPTIVE | {"decays": "reconstruction"}),
     }
     for name, (what, fields) in variants.items():
-        yield Row(f"gan-ae-{name}", f"GAN + AE, {what}", "gan-ae", fields, _NORMAL, optional=True)
+        yield Row(f"gan-ae-{name}", f"GAN + AE, {what}", "gan-ae", fields, NORMAL, optional=True)
 
 
 def _noisy() -> Iterator[Row]:
@@ -52,8 +51,8 @@ _GMMN = Row("gmmn", "GMMN", "gmmn", picked="square root of the biased MMD^2, six
 _MMD = Row("gan-mmd", "GAN + MMD", "gan-mmd", picked="MMD^2 of GMMN's kernels with weight 1")
 _MB = Row("gan-mb", "GAN + MB", "gan-mb", picked="100 kernels of dimension 5 before the output")
 _UR = Row("unrolled", "GAN + UR", "unrolled", picked="5 inner steps through the discriminator's Adam")
-_AE = Row("gan-ae", "GAN + AE", "gan-ae", protocol=_NORMAL, picked=_GAN_AE)
-_AE_ALPHA = Row("gan-ae-alpha", "GAN + AE, alpha", "gan-ae", _ADAPTIVE, _NORMAL, picked=_ALPHA)
+_AE = Row("gan-ae", "GAN + AE", "gan-ae", protocol=NORMAL, picked=_GAN_AE)
+_AE_ALPHA = Row("gan-ae-alpha", "GAN + AE, alpha", "gan-ae", _ADAPTIVE, NORMAL, picked=_ALPHA)
 _SEVEN = (_GAN, _LSGAN, _GMMN, _MMD, _MB, _UR, _AE)
 
 _DATASETS = ("ring8", "grid25", "cube27")

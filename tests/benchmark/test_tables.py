@@ -195,6 +195,15 @@ def test_an_ablation_changes_one_thing_at_a_time() -> None:
     assert chosen.cell(chosen.rows[1], 0) == usual.cell(TABLE_2.row("gaan_1"), 0)
 
 
+def test_the_ablation_of_veegan_differs_from_its_first_rows_alone() -> None:
+    table = veegan.TABLE_1_ABLATION
+    first = {row.method: row for row in table.rows if row.id == row.method}
+    for row in table.rows:
+        assert len(dict(row.protocol)) == len(dict(first[row.method].protocol)) + (row.id != row.method)
+        assert row.overrides == {}
+    assert not table.selected, "nothing chose its reading"
+
+
 def test_every_reading_of_a_mixture_is_scaled_as_it_says() -> None:
     for reading, scaling in (("gaan-nets", "unit"), ("veegan-nets", "none")):
         chosen = choose(veegan.TABLE_1, reading=reading, methods=["gan"])

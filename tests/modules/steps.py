@@ -10,10 +10,12 @@ from benchmark.conformance import descend, elsewhere, same, state
 from benchmark.conformance import iterate_alone as use
 from modules.base import AdversarialModule
 
-__all__ = ["EPS", "batches", "descend", "elsewhere", "run_iterations", "same", "state", "use"]
+__all__ = ["EPS", "NORMAL", "batches", "descend", "elsewhere", "run_iterations", "same", "state", "use"]
 
 #: A critic's last bias has gradient 0 up to rounding, which Adam's usual epsilon blows up to steps of full size.
 EPS = 1e-4
+#: Methods that insist on a normal prior.
+NORMAL = ("gan-ae", "vae-gan", "veegan")
 
 
 def batches(iterations: int, draws: int = 1, seeds: int = 1, size: int = 128) -> list[Tensor]:

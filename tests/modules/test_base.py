@@ -21,7 +21,7 @@ from modules.networks import NETWORKS, MLPFamily
 from modules.noise import Noise
 from modules.wgan_gp import WGANGP
 
-from .steps import batches, descend, run_iterations, same, state, use
+from .steps import NORMAL, batches, descend, run_iterations, same, state, use
 
 METHODS = methods()
 SIZE = 16
@@ -34,9 +34,9 @@ def build(
 ) -> AdversarialModule:
     """An untrained method on two-dimensional data at the start of its game, with optimizers.
 
-    VAE-GAN and GAN + AE insist on a normal prior, AEIS on data seen before.
+    Some insist on a normal prior, AEIS on data seen before.
     """
-    prior = {"prior": "normal"} if method.name in ("vae-gan", "gan-ae") else {}
+    prior = {"prior": "normal"} if method.name in NORMAL else {}
     module = method(Training(**({"batch_size": size, "beta1": 0.8} | prior | fields)), (2,), seeds)
     if isinstance(module, AEIS):
         for points, seed in zip(module.reference_points, seeds, strict=True):
@@ -227,9 +227,10 @@ def test_a_method_without_updates_says_what_is_missing() -> None:
         _ = build(type("Nothing", (AdversarialModule,), {})).steps
 
 
-def test_vae_gan_refuses_a_prior_that_its_divergence_does_not_know() -> None:
+@pytest.mark.parametrize("name", NORMAL)
+def test_a_method_whose_likelihood_is_normal_refuses_another_prior(name: str) -> None:
     with pytest.raises(ValueError, match=r"protocol\.prior=normal"):
-        METHODS["vae-gan"](Training(prior="uniform"), (2,), (0,))
+        METHODS[name](Training(prior="uniform"), (2,), (0,))
 
 
 # Learning rates -----------------------------------------------------------------------------------------------------

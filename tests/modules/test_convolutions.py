@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from modules.aeis import AEIS
@@ -41,7 +43,7 @@ from modules.veegan import VEEGAN
 from modules.wgan import WGAN
 from modules.wgan_gp import WGANGP
 
-from .steps import elsewhere, use
+from .steps import NORMAL, elsewhere, same, use
 
 METHODS = (
     GAN,
@@ -72,7 +74,7 @@ def generators(*seeds: int) -> list[np.random.Generator]:
 def build(
     method: type[AdversarialModule], *seeds: int, networks: str = "metz-k4", **fields: object
 ) -> AdversarialModule:
-    prior = "normal" if method in (VAEGAN, GANAE) else "uniform"
+    prior = "normal" if method.name in NORMAL else "uniform"
     training = Training(networks=networks, latent_dim=7, prior=prior, scaling="symmetric", batch_size=6, **fields)
     module = method(training, SHAPE, seeds, **({"reference": 12, "code_dim": 5} if method is AEIS else {}))
     if isinstance(module, AEIS):
@@ -116,6 +118,23 @@ def test_batch_norm_is_pytorchs_for_each_copy() -> None:
         found = unfold(ours(fold(x)), 2)
         for seed, layer in enumerate(plain):
             torch.testing.assert_close(found[seed], layer.train(training)(x[seed]), rtol=1e-5, atol=1e-6)
+
+
+def test_unrolled_steps_keep_real_and_made_images_apart_in_batch_norm() -> None:
+    """As the discriminator's own step does; one of plain gradient descent, taken by PyTorch on a copy."""
+    training = Training(networks="metz-k4", latent_dim=7, scaling="symmetric", batch_size=6)
+    module = UnrolledGAN(training, SHAPE, (0,), k=1, inner_optimizer="sgd")
+    use(module, module.configure_optimizers())
+    x, z = images(module, 1)[0][0], torch.rand(1, 6, 7)
+    found, other = module.deception(x, z), copy.deepcopy(module.discriminator)
+    assert same(other.state_dict(), UnrolledGAN(training, SHAPE, (0,)).discriminator.state_dict()), "it has moved"
+    sample = module.generator(z)
+    loss = F.softplus(-other.logits(x)).mean() + F.softplus(other.logits(sample.detach())).mean()
+    loss.backward()
+    with torch.no_grad():
+        for p in other.parameters():
+            p -= training.lr * p.grad
+    torch.testing.assert_close(found[0], F.softplus(-other.logits(sample)).mean(), rtol=1e-4, atol=1e-5)
 
 
 def test_sizes_are_halved_and_rounded_up() -> None:
@@ -200,7 +219,9 @@ def test_mixed_precision_is_close_and_its_losses_are_32_bits_wide(method: type[A
     exact, rounded = wide.take_losses(), mixed.take_losses()
     for name, loss in rounded.items():
         assert loss.dtype == torch.float32
-        assert loss.item() == pytest.approx(exact[name].item(), rel=0.05, abs=0.05)
+        # Five of Adam's first steps, as large as a sign says, are inside the loss of Unrolled GAN.
+        near = 0.15 if method is UnrolledGAN else 0.05
+        assert loss.item() == pytest.approx(exact[name].item(), rel=near, abs=near)
 
 
 @every_method

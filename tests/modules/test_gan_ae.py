@@ -22,7 +22,7 @@ from modules.gmmn import GMMN
 from modules.losses import gaussian_bandwidths, squared_mmd
 from modules.networks import Disturbed, together
 
-from .steps import batches, run_iterations
+from .steps import NORMAL, batches, run_iterations
 
 WIDTHS = [0.02, 0.3]
 RNG = np.random.default_rng(0)
@@ -271,7 +271,7 @@ DISCRIMINATING = {name: m for name, m in methods().items() if name not in ("gmmn
 
 
 def build(method: type[AdversarialModule], **fields: Any) -> AdversarialModule:
-    prior = {"prior": "normal"} if method.name in ("vae-gan", "gan-ae") else {}
+    prior = {"prior": "normal"} if method.name in NORMAL else {}
     module = method(Training(**({"batch_size": 16, "beta1": 0.8} | prior | fields)), (2,), (0, 3))
     if method.name == "aeis":
         module.reference_points.copy_(

@@ -34,7 +34,7 @@ from modules.veegan import VEEGAN
 from modules.wgan import WGAN
 from modules.wgan_gp import WGANGP
 
-from .steps import EPS, batches, run_iterations
+from .steps import EPS, NORMAL, batches, run_iterations
 
 ITERATIONS = 6
 SEED = 3
@@ -203,7 +203,7 @@ def plain_veegan(module: VEEGAN, data: list[torch.Tensor]) -> list[list[float]]:
     opt_d, opt_g = adam(d), adam(g, f)
     rows = []
     for i, x in enumerate(data):
-        z, extra = latents("z", i), latents("extra", i, distribution="normal", dim=1)
+        z, extra = latents("z", i, distribution="normal"), latents("extra", i, distribution="normal", dim=1)
         made = g(torch.cat([z, extra], 1)).sigmoid()
         code = torch.distributions.Normal(f(x), 1.0).mean + latents("code", i, distribution="normal", dim=z.shape[1])
         pair, data_pair = torch.cat([made, z], 1), torch.cat([x, code], 1)
@@ -448,7 +448,7 @@ CASES = [
 
 @pytest.mark.parametrize(("method", "reference"), CASES, ids=lambda case: getattr(case, "name", ""))
 def test_losses_follow_the_plain_version(method: type[AdversarialModule], reference) -> None:
-    normal = getattr(method, "func", method) in (VAEGAN, GANAE)
+    normal = getattr(method, "func", method).name in NORMAL
     training = Training(beta1=0.8, prior="normal" if normal else "uniform")
     module = method(training, (2,), (0, SEED))
     data = batches(ITERATIONS, draws=1, seeds=2)
