@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmark import demonstration
 from benchmark.cells import Cell
+from benchmark.coverage import covered_from
 from benchmark.demonstration import USUAL_PROFILE, Demonstration, Experiment, Verdict
 from benchmark.errors import UserError, unknown
 from benchmark.figure import find_figure
@@ -157,7 +158,8 @@ def together(verdicts: Sequence[str]) -> str:
 def value_of(statistic: Statistic, record: Record) -> float | None:
     """The statistic of one model, None where it has no such number."""
     if record.status == "diverged":
-        return statistic.lost
+        never = statistic.take in ("wait", "covered")
+        return float(record.cell["protocol"]["epochs"] + 1) if never else statistic.lost
     if record.status == "failed":
         return None
     if statistic.take == "last":
@@ -166,6 +168,8 @@ def value_of(statistic: Statistic, record: Record) -> float | None:
     if not curve:
         return None
     values = np.array(curve, dtype=float)
+    if statistic.take == "covered":
+        return float(covered_from(record, int(statistic.goal)) or len(values) + 1)
     if statistic.take == "wait":
         reached = np.flatnonzero(values >= statistic.goal)
         return float(reached[0] + 1 if len(reached) else len(values) + 1)

@@ -13,11 +13,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from benchmark.coverage import UPDATES
 from benchmark.schema import Column
 from benchmark.sheet import Sheet
 
-#: A measure that only some of the models have: how many is said beside it.
-PARTIAL = "updates_to_all_modes"
 FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
 _ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 
@@ -81,7 +80,7 @@ def shown(entry: pd.Series, column: Column) -> Shown:
     if not math.isnan(entry["ci_low"]):
         interval = f"[{number(entry['ci_low'], column)}, {number(entry['ci_high'], column)}]"
     lost = [f"{entry[f'n_{s}']} {s}" for s in ("diverged", "failed") if entry[f"n_{s}"]]
-    remarks = ([f"{entry['n']} models"] if column.measure == PARTIAL else []) + ([", ".join(lost)] if lost else [])
+    remarks = ([f"{entry['n']} models"] if column.measure == UPDATES else []) + ([", ".join(lost)] if lost else [])
     paper = value(entry["paper_mean"], entry["paper_std"], column)
     ours = value(entry["mean"], entry["std"], column) or "no value"
     return Shown(ours, interval, tuple(remarks), paper, str(entry["verdict"]) if paper else "")

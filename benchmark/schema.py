@@ -198,14 +198,15 @@ class Statistic:
     title: for people.
     name: of a measure or of a curve, which has an entry per epoch.
     take: the final measure (``last``); of the curve its mean (``mean``), the standard deviation of its natural
-        logarithm over the second half (``swing``), or the epochs until it reaches ``goal``, one more than there are
-        where it never does (``wait``).
-    lost: what a model that diverged counts as; left out if None.
+        logarithm over the second half (``swing``), or the epochs until it reaches ``goal`` (``wait``) or until the
+        model covers ``goal`` modes to the end (``covered``, by ``benchmark.coverage``): one more than there are where
+        it never does.
+    lost: what a model that diverged counts as, which never reaches a goal; left out if None.
     """
 
     title: str
     name: str
-    take: Literal["last", "mean", "swing", "wait"] = "last"
+    take: Literal["last", "mean", "swing", "wait", "covered"] = "last"
     goal: float = 0.0
     lost: float | None = None
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.cells import Cell, Protocol, digest
+from benchmark.coverage import value_of
 from benchmark.errors import UserError
 from benchmark.evaluation import measure, measure_nearest, measure_own
 from benchmark.records import Record, Store
@@ -234,7 +235,7 @@ def _row_entries(selection: Selection, row: Row, records: Mapping[Cell, Record],
             found = [measure_own(column.measure, target, store.samples(*pair)) for pair in done.items()]
             values = [value for value in found if math.isfinite(value)]
         else:
-            values = [value for record in done.values() if (value := record.measures.get(column.measure)) is not None]
+            values = [v for pair in done.items() if (v := value_of(*pair, column.measure)) is not None]
         entries.append(_entry(selection, row.id, column, values, _printed(row, column), *counts))
     return entries
 

@@ -51,14 +51,15 @@ def verdict(ours: Summary, paper_mean: float | None, paper_std: float | None, pa
     With a printed std: Welch's test at 5 % from the two means, stds and run counts. A difference that it finds is
     ``higher`` or ``lower``; one that it does not find is ``agrees`` if the 95 % interval of the difference is at most
     40 % of the printed value wide, else ``inconclusive``. Both stds 0: equal or not. Without a printed std: is the
-    printed value inside our 95 % prediction interval for one more run, with the same limit on that interval's width.
+    printed value inside our 95 % prediction interval for the mean of as many more runs as are behind it, with the same
+    limit on that interval's width.
     A ``~`` stands before verdicts below the paper's training budget.
     """
     if paper_mean is None or ours.n < ENOUGH:
         return "-"
     difference = ours.mean - paper_mean
     if paper_std is None:
-        half = _prediction_half_width(ours)
+        half = _prediction_half_width(ours, paper_runs)
     else:
         half = _welch_half_width(ours.std, ours.n, paper_std, paper_runs)
     direction = "higher" if difference > 0 else "lower"
@@ -84,9 +85,9 @@ def _welch_half_width(std: float, n: int, paper_std: float, paper_runs: int) -> 
     return float(stats.t.ppf(0.5 + _LEVEL / 2, freedom) * math.sqrt(a + b))
 
 
-def _prediction_half_width(ours: Summary) -> float:
-    """Half the 95 % interval in which one more run of ours would fall, for normal values."""
-    return float(stats.t.ppf(0.5 + _LEVEL / 2, ours.n - 1) * ours.std * math.sqrt(1 + 1 / ours.n))
+def _prediction_half_width(ours: Summary, runs: int) -> float:
+    """Half the 95 % interval in which the mean of ``runs`` more runs of ours would fall, for normal values."""
+    return float(stats.t.ppf(0.5 + _LEVEL / 2, ours.n - 1) * ours.std * math.sqrt(1 / runs + 1 / ours.n))
 
 
 def difference_interval(differences: Sequence[float]) -> tuple[float, float]:

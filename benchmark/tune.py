@@ -27,7 +27,7 @@ def misfits(table: Table, search: Search, chosen: Sequence[Selection], store: St
     """One line per reading, the best first.
 
     misfit: mean over the printed entries of ``search.measures`` of |ours - printed|, as a share of the data set's modes
-        for counts of modes, in [0, 1] for shares.
+        for counts of modes, in [0, 1] for shares; 1 where no model came to its end.
     """
     lines = []
     for selection in chosen:
@@ -43,6 +43,7 @@ def _distances(selection: Selection, search: Search, store: Store) -> Iterator[f
     for entry in fill(selection, store).frame.to_dict("records"):
         column = columns.get(entry["column"])
         distance = abs(entry["mean"] - entry["paper_mean"])
-        if column and not math.isnan(distance):
+        if column and not math.isnan(entry["paper_mean"]):
             modes = selection.table.target(selection.dataset_of(column)).modes
-            yield distance / (modes if column.measure.startswith("captured_modes") else 1)
+            share = distance / (modes if column.measure.startswith("captured_modes") else 1)
+            yield 1.0 if math.isnan(share) else share

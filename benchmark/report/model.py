@@ -14,6 +14,7 @@ from PIL import Image
 
 from benchmark import registry
 from benchmark.cells import Block, Cell
+from benchmark.coverage import UPDATES, value_of
 from benchmark.errors import UserError
 from benchmark.figures.synthetic import updates
 from benchmark.records import Record, Store
@@ -45,6 +46,9 @@ def moment_points(models: int) -> int:
 def model(cell: Cell, record: Record, store: Store, points: int = _MOMENT_POINTS[1]) -> dict[str, Any]:
     """A record with shorter curves and some of its samples, of each moment of its training ``points``, as JSON takes
     it."""
+    measures = dict(record.measures)
+    if "captured_modes" in record.curves:
+        measures[UPDATES] = value_of(cell, record, UPDATES)
     where = [] if store.folder == Path("results") else ["--results", str(store.folder)]
     kept = {
         "id": cell.id,
@@ -55,7 +59,7 @@ def model(cell: Cell, record: Record, store: Store, points: int = _MOMENT_POINTS
         "stale": is_stale(cell, record),
         "reason": record.reason,
         "diverged_at": record.diverged_at,
-        "measures": {name: _short(value, 10) for name, value in record.measures.items()},
+        "measures": {name: _short(value, 10) for name, value in measures.items()},
         "curves": {name: _curve(values) for name, values in record.curves.items() if values},
         "updates": updates(cell, 1) if isinstance(registry.dataset(cell.dataset), GaussianMixture) else None,
         "cost": record.cost,

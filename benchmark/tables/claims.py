@@ -1,5 +1,7 @@
 """What the five texts say in sentences, and what is measured here about it."""
 
+import math
+
 from benchmark.schema import Claim, ClaimTable, Comparison, Direction, Models, Statistic, Table
 from benchmark.tables import aeis, gaan, gaan_images, gan_ae
 
@@ -14,13 +16,14 @@ _MODES = Statistic("modes registered", "registered_modes", lost=0.0)
 _POINTS = Statistic("points registered, of 2,000", "registered_points", lost=0.0)
 _DECEIVED = Statistic("mean -log D(G(z)) over the training", "loss.deception", "mean")
 _CAPTURED = Statistic("modes captured", "captured_modes", lost=0.0)
-_BALANCE = Statistic("KL of digits", "digit_kl")
-_DIVERGENCE = Statistic("JSD", "jsd")
+#: The most that there can be.
+_BALANCE = Statistic("KL of digits", "digit_kl", lost=math.log(10))
+_DIVERGENCE = Statistic("JSD", "jsd", lost=math.log(2))
 _SWING = Statistic("swing of the log gradient at G(E(x))", "trace.gradient", "swing")
 
 
-def _waits(measure: str, modes: int) -> Statistic:
-    return Statistic(f"epochs to all {modes} modes", measure, "wait", goal=modes)
+def _covers(modes: int) -> Statistic:
+    return Statistic(f"epochs to all {modes} modes, kept", "captured_modes", "covered", goal=modes)
 
 
 def _gaan(row: str) -> Models:
@@ -55,7 +58,8 @@ CLAIMS = ClaimTable(
             f"{_GAAN}, section 3.2.1",
             "25 Gaussians. A discriminator that wins makes -log D(G(z)) large and the gradient of log(1 - D(G(z))), "
             "D(G(z)) times the logit's, small; against reconstructions labelled fake, and not shown at all. All show "
-            "it as much real as fake, so that log 2 is where nobody wins; otherwise the weights alone would decide.",
+            "it as much real as fake, so that log 2 is where nobody wins; otherwise the weights alone would decide. "
+            "The gradient itself is not measured.",
             (
                 Comparison(_DECEIVED, _gaan("gaan_2"), "lower", _gaan("gaan-label-fake")),
                 Comparison(_DECEIVED, _gaan("gaan_2"), "lower", _gaan("gaan-label-none")),
@@ -74,7 +78,8 @@ CLAIMS = ClaimTable(
             "VAE-GAN diverges without decay of the learning rate.",
             _GAAN,
             "25 Gaussians. A training that ends in numbers that are not finite registers nothing, nor does one that "
-            "has left the data: fewer points by half of the 2,000, as a rate that does not fall blurs them anyway.",
+            "has left the data: fewer points by half of the 2,000, as a rate that does not fall blurs them anyway. "
+            "Below the paper's budget this says little: at short the rate falls to 0.73 of its start with the decay.",
             (Comparison(_POINTS, _gaan("vae-gan-no-decay"), "lower", _gaan("vae-gan"), 1_000.0),),
         ),
         Claim(
@@ -97,7 +102,14 @@ CLAIMS = ClaimTable(
             f"{_GAAN}, Fig. 5",
             "25 Gaussians, the first epoch that ends with all; a model that never covers all counts as one epoch more "
             "than there are.",
-            (Comparison(_waits("registered_modes", 25), _gaan("gaan_2"), "lower", _gaan("gaan_1")),),
+            (
+                Comparison(
+                    Statistic("epochs to all 25 modes", "registered_modes", "wait", goal=25),
+                    _gaan("gaan_2"),
+                    "lower",
+                    _gaan("gaan_1"),
+                ),
+            ),
         ),
         Claim(
             "gaan-priors",
@@ -132,11 +144,12 @@ CLAIMS = ClaimTable(
             "aeis-faster",
             "An autoencoder with importance sampling converges faster than VEEGAN.",
             f"{_AEIS}, Fig. 2",
-            "Three mixtures, the first epoch (500 updates) that ends with all modes captured, the autoencoder's "
-            "training before it not counted; a model that never captures all counts as one epoch more than there are.",
+            "Three mixtures, the epoch (500 updates) from which on all modes stay captured and at least a tenth of the "
+            "samples are of high quality, the autoencoder's training before it not counted (6,000 updates, at paper "
+            "20,000); a model that never gets there counts as one epoch more than there are.",
             tuple(
                 Comparison(
-                    _waits("captured_modes", k),
+                    _covers(k),
                     Models(aeis.TABLE_1, "aeis", name),
                     "lower",
                     Models(aeis.TABLE_1, "veegan", name),

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 from benchmark.cells import Setting
+from benchmark.coverage import UPDATES
 from benchmark.schema import Column, Printed, Profile, Reading, Row, Search, Table
 
 CITATION = (
@@ -73,7 +74,7 @@ def quality_columns(dataset: str, printed: bool = True, jsd: str | None = None) 
     yield Column("high_quality_fraction", "% high quality", share, "higher", 1, dataset, percent=True)
     yield Column("jsd", "JSD", jsd, "lower", 3, dataset, comparable=False)
     yield Column("jsd_histogram", "JSD, histogram", None, "lower", 3, dataset)
-    yield Column("updates_to_all_modes", "updates to all modes", None, "lower", 0, dataset)
+    yield Column(UPDATES, "updates to all modes", None, "lower", 0, dataset)
 
 
 def _printed(*pairs: tuple[float, float]) -> dict[str, Printed]:

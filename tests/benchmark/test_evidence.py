@@ -34,7 +34,7 @@ SMALL = ClaimTable("small", None, "Two claims", "two texts", (CLAIM, BOUND), ("a
 
 
 def record(**fields: object) -> Record:
-    return Record("id", {}, **{"status": "done", "sources": "made up", **fields})  # type: ignore[arg-type]
+    return Record("id", **{"cell": {}, "status": "done", "sources": "made up", **fields})  # type: ignore[arg-type]
 
 
 def write(store: Store, models: Models, points: list[float | None]) -> None:
@@ -54,6 +54,8 @@ def test_statistics_of_a_record() -> None:
     assert value_of(Statistic("", "c", "wait", goal=9), made) == 6, "never: one more than there are"
     assert value_of(Statistic("", "c", "swing"), made) == pytest.approx(np.std(np.log([4, 2, 8])))
     assert value_of(Statistic("", "absent", "mean"), made) is None
+    never = record(status="diverged", cell={"protocol": {"epochs": 20}})
+    assert [value_of(Statistic("", "c", take), never) for take in ("wait", "covered")] == [21, 21]
     for status, lost, expected in (("diverged", 0.0, 0.0), ("diverged", None, None), ("failed", 0.0, None)):
         assert value_of(Statistic("", "m", lost=lost), record(status=status)) == expected
 
@@ -135,7 +137,7 @@ def test_evidence_exists(claim: Claim) -> None:
             assert side.dataset in side.table.datasets
             chosen = inquire(CLAIMS, "short").selection(side)
             counts.add(chosen.seeds)
-            if part.statistic.take in ("last", "wait"):
+            if part.statistic.take in ("last", "wait", "covered"):
                 measures = {column.measure for column in side.table.columns}
                 assert part.statistic.name in measures
         assert len(counts) == 1 and len(counts.pop()) >= 3

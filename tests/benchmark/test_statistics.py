@@ -57,10 +57,19 @@ def test_constant_values_on_both_sides_are_equal_or_not() -> None:
 
 
 def test_without_a_printed_std_the_value_must_lie_in_the_prediction_interval() -> None:
-    half = stats.t.ppf(0.975, 7) * 0.5 * math.sqrt(1 + 1 / 8)
-    assert verdict(summary(20.0 + 0.99 * half, 0.5), 20.0, None, 8, 1.0) == "agrees"
-    assert verdict(summary(20.0 + 1.01 * half, 0.5), 20.0, None, 8, 1.0) == "higher"
-    assert verdict(summary(20.0 - 1.01 * half, 0.5), 20.0, None, 8, 1.0) == "lower"
+    for runs in (1, 5):
+        half = stats.t.ppf(0.975, 7) * 0.5 * math.sqrt(1 / runs + 1 / 8)
+        assert verdict(summary(20.0 + 0.99 * half, 0.5), 20.0, None, runs, 1.0) == "agrees"
+        assert verdict(summary(20.0 + 1.01 * half, 0.5), 20.0, None, runs, 1.0) == "higher"
+        assert verdict(summary(20.0 - 1.01 * half, 0.5), 20.0, None, runs, 1.0) == "lower"
+
+
+def test_the_prediction_interval_holds_a_mean_of_new_runs_as_often_as_it_says() -> None:
+    rng, inside = np.random.default_rng(0), 0
+    for _ in range(2_000):
+        ours, theirs = rng.normal(20.0, 0.5, 5), rng.normal(20.0, 0.5, 5)
+        inside += verdict(Summary(5, ours.mean(), ours.std(ddof=1), 0.0, 0.0), theirs.mean(), None, 5, 1.0) == "agrees"
+    assert inside / 2_000 == pytest.approx(0.95, abs=0.02)
 
 
 def test_a_wide_interval_without_a_difference_settles_nothing() -> None:

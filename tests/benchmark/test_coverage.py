@@ -1,0 +1,57 @@
+"""When a training had all modes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from benchmark.coverage import UPDATES, covered_from, value_of
+from benchmark.evidence import value_of as statistic_of
+from benchmark.records import Record, Store
+from benchmark.schema import Statistic, find_table, select
+from benchmark.sheet import fill
+
+from .made import make_record
+
+
+def record(captured: list[float | None], quality: list[float | None]) -> Record:
+    return Record("id", {}, "done", "made up", curves={"captured_modes": captured, "high_quality_fraction": quality})
+
+
+@pytest.mark.parametrize(
+    ("captured", "quality", "since"),
+    [
+        ([3, 8, 8, 8], [0.5] * 4, 2),
+        ([8, 8, 7, 8], [0.5] * 4, 4),
+        ([8, 8, 8, 7], [0.5] * 4, None),
+        ([8, 8, 8, 8], [0.01, 0.01, 0.2, 0.2], 3),
+        ([8, 8, 8, 8], [0.5, 0.5, 0.5, 0.01], None),
+        ([3, None, 8, None], [0.5, None, 0.5, None], 3),
+        ([], [], None),
+    ],
+    ids=["kept", "lost once", "lost at last", "junk at first", "junk at last", "evaluated now and then", "nothing"],
+)
+def test_modes_are_covered_from_where_they_stay(
+    captured: list[float | None], quality: list[float | None], since: int | None
+) -> None:
+    made = record(captured, quality)
+    assert covered_from(made, 8) == since
+    wanted = since or len(captured) + 1
+    if captured:
+        assert statistic_of(Statistic("", "captured_modes", "covered", goal=8), made) == wanted
+
+
+def test_a_table_has_the_mean_of_the_models_that_got_there(tmp_path: Path) -> None:
+    chosen = select(find_table("veegan-1"), profile="smoke", methods=["gan"], datasets=["ring8"], seeds=(0, 1, 2))
+    store, row = Store(tmp_path), chosen.rows[0]
+    for cell, captured in zip(chosen.cells(row), ([8.0, 8.0], [1.0, 8.0], [8.0, 1.0]), strict=True):
+        made, samples = make_record(cell)
+        curves = {"captured_modes": captured, "high_quality_fraction": [0.9, 0.9]}
+        store.write(cell, dataclasses.replace(made, curves=curves), samples)
+    entry = fill(chosen, store).frame.set_index("column").loc[f"ring8/{UPDATES}"]
+    # 40 updates are an epoch of this profile.
+    assert (entry["n"], entry["mean"]) == (2, 60.0)
+    cell = chosen.cells(row)[0]
+    assert value_of(cell, made, "captured_modes") == made.measures["captured_modes"]
