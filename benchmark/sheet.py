@@ -20,7 +20,7 @@ from benchmark.registry import Target
 from benchmark.schema import Column, NetworkTable, Printed, Row, Selection, select
 from benchmark.sources import sources_of_measures
 from benchmark.statistics import Summary, order_agreement, summarise, verdict
-from benchmark.training import make_module, sources_of_cell
+from benchmark.training import as_trained, make_module, sources_of_cell
 from datamodules.images import ImageSet
 from datamodules.mixture import GaussianMixture
 from modules.networks import MLP
@@ -173,7 +173,11 @@ def fill(selection: Selection, store: Store) -> Sheet:
     entries = [e for row in selection.rows for e in _row_entries(selection, row, found[row.id], store)]
     known = {
         dataset: known_samples(
-            table.target(dataset), _any_protocol(selection, dataset), selection.seeds, store, selection.measures
+            as_trained(table.target(dataset), protocol := _any_protocol(selection, dataset)),
+            protocol,
+            selection.seeds,
+            store,
+            selection.measures,
         )
         for dataset in _trained_on(selection)
     }

@@ -102,8 +102,12 @@ def make_data(cell: Cell, seeds: tuple[int, ...], module: AdversarialModule) -> 
 
 def target_of(cell: Cell) -> Target:
     """A cell's data set, as its protocol has it."""
-    target = registry.dataset(cell.dataset)
-    if isinstance(target, GaussianMixture) and target.noisy and cell.protocol.embedding == "projected":
+    return as_trained(registry.dataset(cell.dataset), cell.protocol)
+
+
+def as_trained(target: Target, protocol: Protocol) -> Target:
+    """A data set as a protocol has it."""
+    if isinstance(target, GaussianMixture) and target.noisy and protocol.embedding == "projected":
         return dataclasses.replace(target, projected=True)
     return target
 

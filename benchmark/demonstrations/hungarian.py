@@ -27,13 +27,14 @@ from modules.density import optimal_pairs
 from modules.gan_ae import GANAE
 
 Array = np.ndarray
-BATCH, RATE, REPEATS = 128, 1e-3, 3
+BATCH, RATE, REPEATS, CALIBRATION = 128, 1e-3, 3, 2_000
 
 
 def trained(mixture: GaussianMixture, seeds: Sequence[int], steps: int) -> GANAE:
     """GAN + AE after so many iterations on new points of a mixture, in [0, 1]."""
     dim = mixture.data_shape[0]
-    module = GANAE(Training(latent_dim=dim, prior="normal", batch_size=BATCH, beta1=0.8), (dim,), seeds)
+    training = Training(latent_dim=dim, prior="normal", batch_size=BATCH, beta1=0.8)
+    module = GANAE(training, (dim,), seeds, components=30, calibration=CALIBRATION)
     adams = [torch.optim.Adam(parameters, lr=RATE, betas=(0.8, 0.999)) for _, parameters in module.steps]
     for group in FreshBatches(mixture, seeds, BATCH, 1, 0, steps, scaled=True):
         for x in (draws[0] for draws in group):
@@ -55,6 +56,13 @@ def rebuilt(module: GANAE, mixture: GaussianMixture, points: Array) -> Array:
     return mixture.unscale(made.numpy())
 
 
+def generated(module: GANAE, mixture: GaussianMixture, n: int, rngs: Sequence[np.random.Generator]) -> Array:
+    """``n`` free samples per seed, ``[S, n, d]`` in original units, once codes of data have been fitted."""
+    seen = mixture.scale(mixture.real(CALIBRATION, rngs[0]))
+    module.calibrate(torch.from_numpy(seen).float())
+    return mixture.unscale(module.sample(n, rngs).numpy())
+
+
 def milliseconds(work: Callable[[], object]) -> float:
     """Median of three, after one that is not timed."""
     work()
@@ -74,9 +82,9 @@ def growth(counts: Array, costs: Array) -> float:
 
 def measure(seeds: Sequence[int], *, datasets: tuple[str, ...], steps: int, counts: tuple[int, ...]) -> Findings:
     """Series: mean distance of pairs ``[D, S, N]`` (data sets, seeds, numbers of points) of the ``autoencoder``, of the
-    ``exact`` matching of the same reconstructions, and of the exact matching with as many other ``data``; ``own``, the
-    share of data whose best partner is their own reconstruction; ``milliseconds_autoencoder`` and
-    ``milliseconds_exact [D, N]``, of the first seed; ``count [N]``."""
+    ``exact`` matching of the same reconstructions, and of the exact matching with as many ``generated`` samples and
+    with as many other ``data``; ``own``, the share of data whose best partner is their own reconstruction;
+    ``milliseconds_autoencoder`` and ``milliseconds_exact [D, N]``, of the first seed; ``count [N]``."""
     found: dict[str, list[list[Array]]] = {}
     costs: dict[str, list[list[float]]] = {}
     for name in datasets:
@@ -84,18 +92,21 @@ def measure(seeds: Sequence[int], *, datasets: tuple[str, ...], steps: int, coun
         module = trained(mixture, seeds, steps)
         rngs = [np.random.default_rng((*b"hungarian", *name.encode(), seed)) for seed in seeds]
         real, other = (np.stack([mixture.real(max(counts), rng) for rng in rngs]) for _ in range(2))
-        made = rebuilt(module, mixture, real)
+        made, free = rebuilt(module, mixture, real), generated(module, mixture, max(counts), rngs)
         rows: dict[str, list[Array]] = {}
         times: dict[str, list[float]] = {}
         for n in counts:
             x, y, h = real[:, :n], other[:, :n], made[:, :n]
             partners = np.stack([optimal_pairs(a, b) for a, b in zip(x, h, strict=True)])
             matched = np.take_along_axis(h, partners[..., None], 1)
-            strangers = np.stack([b[optimal_pairs(a, b)] for a, b in zip(x, y, strict=True)])
-            for key, pair in (("autoencoder", h), ("exact", matched), ("data", strangers)):
+            strangers, samples = (
+                np.stack([b[optimal_pairs(a, b)] for a, b in zip(x, there, strict=True)]) for there in (y, free[:, :n])
+            )
+            pairs = {"autoencoder": h, "exact": matched, "generated": samples, "data": strangers}
+            for key, pair in pairs.items():
                 rows.setdefault(key, []).append(np.linalg.norm(x - pair, axis=2).mean(1))
             rows.setdefault("own", []).append((partners == np.arange(n)).mean(1))
-            # The whole way from data to pairs, as a training step needs it.
+            # The whole way from data to pairs; gradients come on top of either.
             times.setdefault("exact", []).append(milliseconds(partial(optimal_pairs, x[0], y[0])))
             times.setdefault("autoencoder", []).append(milliseconds(partial(rebuilt, module, mixture, x)) / len(x))
         for key, row in rows.items():
@@ -109,6 +120,7 @@ def measure(seeds: Sequence[int], *, datasets: tuple[str, ...], steps: int, coun
         "excess": float((series["autoencoder"][..., -1] / series["exact"][..., -1]).max() - 1),
         "own": float(series["own"][..., -1].min()),
         "against_data": float((series["autoencoder"][..., -1] / series["data"][..., -1]).max()),
+        "generated": float((series["generated"][..., -1] / series["data"][..., -1]).max()),
         "growth_exact": min(growth(series["count"], line) for line in series["milliseconds_exact"]),
         "growth_autoencoder": max(growth(series["count"], line) for line in series["milliseconds_autoencoder"]),
     }
@@ -128,6 +140,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
     names = {
         "autoencoder": "data and their reconstructions",
         "exact": "the same, matched exactly",
+        "generated": "data and generated samples, matched exactly",
         "data": "data and other data, matched exactly",
     }
     for place, (left, right) in enumerate(picture.subplots(lines, 2, squeeze=False)):
@@ -159,6 +172,7 @@ HUNGARIAN = Demonstration(
         "excess": "what the autoencoder's pairs leave more than the exact matching of the same points, as a share",
         "own": "least share of data whose exact partner is their own reconstruction",
         "against_data": "largest distance to the reconstruction / exact distance to other data",
+        "generated": "largest exact distance to generated samples / exact distance to other data",
         "growth_exact": "least exponent of the matching's cost in n",
         "growth_autoencoder": "largest exponent of the autoencoder's cost in n",
     },

@@ -14,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist, jensenshannon
 from scipy.stats import entropy, wasserstein_distance, wasserstein_distance_nd
 
+from benchmark import registry
 from benchmark.cli import main
 from benchmark.demonstration import (
     Demonstration,
@@ -494,6 +495,21 @@ def test_an_autoencoder_that_is_perfect_pairs_every_datum_with_itself(monkeypatc
     assert found.numbers["own"] == 1 and found.numbers["excess"] == pytest.approx(0, abs=1e-6)
     x, y = found.series["data"][0, :, -1], found.series["autoencoder"][0, :, -1]
     assert (y < 1e-5).all() and (x > 1e-3).all()
+
+
+def test_generated_samples_are_matched_as_other_data_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generator that gives data back is as far from data as other data are, on average."""
+    monkeypatch.setattr(
+        hungarian, "generated", lambda module, mixture, n, rngs: np.stack([mixture.real(n, rng) for rng in rngs])
+    )
+    series = smoke(hungarian.HUNGARIAN).series
+    assert series["generated"].mean() == pytest.approx(series["data"].mean(), rel=0.3)
+
+
+def test_samples_of_an_autoencoder_are_in_the_units_of_the_data() -> None:
+    ring, rngs = registry.mixture("ring8"), [np.random.default_rng(seed) for seed in (0, 1)]
+    made = hungarian.generated(hungarian.trained(ring, (0, 1), 30), ring, 50, rngs)
+    assert made.shape == (2, 50, 2) and np.abs(made).max() <= ring.limit
 
 
 def test_what_matching_costs_is_fitted_and_what_it_leaves_is_the_least() -> None:
