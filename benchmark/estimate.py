@@ -98,11 +98,12 @@ def crowd() -> str:
 @dataclass(frozen=True)
 class Estimate:
     """Cost of a block: seconds per iteration, its share of evaluation included where images are judged; iterations in
-    all, and those a checkpoint holds."""
+    all, and those a checkpoint holds. What was wrong where the method raised, as the run will say: it costs nothing."""
 
     seconds_per_iteration: float
     iterations: int
     finished: int
+    problem: str = ""
 
     @property
     def seconds_left(self) -> float:
@@ -112,11 +113,12 @@ class Estimate:
 @dataclass(frozen=True)
 class Speed:
     """What was measured of a block: seconds of an iteration; of drawing and judging a sample of every seed, which of
-    points takes none to speak of; epochs of pre-training. Nothing where the method raises, as the run will say."""
+    points takes none to speak of; epochs of pre-training. A problem instead where the method raises."""
 
     iteration: float = 0.0
     sample: float = 0.0
     pretraining_epochs: int = 0
+    problem: str = ""
 
     def of(self, cell: Cell, finished: int) -> Estimate:
         """The cost of a cell's block of which so many iterations are done."""
@@ -124,7 +126,8 @@ class Speed:
         epochs = self.pretraining_epochs + protocol.epochs
         iterations = epochs * iterations_per_epoch(protocol, target_of(cell))
         judged = protocol.samples * math.ceil(protocol.epochs / protocol.evaluate_every)
-        return Estimate(self.iteration + self.sample * judged / iterations, iterations, finished)
+        each = self.iteration + self.sample * judged / iterations
+        return Estimate(each, iterations, finished, self.problem)
 
 
 def estimate(blocks: Sequence[Block], store: Store, accelerator: str = "auto") -> dict[str, Estimate]:
@@ -152,8 +155,8 @@ def _measure(block: Block, accelerator: str) -> Speed:
         with quiet():
             trainer = make_trainer(block.first, [watch], accelerator, max_epochs=-1)
             trainer.fit(module, data)
-    except Exception:
-        return Speed()
+    except Exception as error:
+        return Speed(problem=" ".join(f"{type(error).__name__}: {error}".split()))
     # Lightning takes it off its device when it is done.
     module.to(trainer.strategy.root_device)
     sample = _judging(module, block.first.protocol, data) if isinstance(data, ImageDataModule) else 0.0

@@ -357,20 +357,30 @@ class Selection:
     def protocol(self, row: Row, dataset: str = "") -> Protocol:
         """Of the first data set where none is named. A row's own fields count more than the profile's, these more than
         the reading's, and these more than the table's."""
-        dataset = dataset or self.datasets_of(row)[0]
+        own = self._likest(dataset or self.datasets_of(row)[0])
         profile, reading = self.table.profiles[self.profile], self.table.readings[self.reading]
         fields: dict[str, Any] = {
             **self.table.protocol,
             **reading.protocol,
             **reading.rows.get(row.id, {}),
-            **reading.datasets.get(dataset, {}),
+            **reading.datasets.get(own, {}),
             **profile.protocol,
-            **profile.datasets.get(dataset, {}),
+            **profile.datasets.get(own, {}),
             **row.protocol,
             "profile": self.profile,
             "reading": self.reading,
         }
         return Protocol(**{**fields, **self.settings.protocol})
+
+    def _likest(self, dataset: str) -> str:
+        """The table's own data set whose settings another is trained with: the first of its shape, or of images the
+        first of images; itself where there is none."""
+        if dataset in self.table.datasets:
+            return dataset
+        target, own = registry.dataset(dataset), {name: self.table.target(name) for name in self.table.datasets}
+        same = [name for name, other in own.items() if other.data_shape == target.data_shape]
+        kind = [n for n, other in own.items() if isinstance(target, ImageSet) and isinstance(other, ImageSet)]
+        return [*same, *kind, dataset][0]
 
     def overrides(self, row: Row) -> dict[str, Setting]:
         """Method fields of a row that differ from the defaults: the reading's and the profile's, then the user's, then

@@ -34,6 +34,7 @@ from benchmark.registry import Target
 from benchmark.sources import sources_of
 from datamodules.images import ImageDataModule, ImageSet
 from datamodules.mixture import GaussianMixture, MixtureDataModule
+from evaluators.digits import weights_hash
 from evaluators.features import extractor_hash
 from modules.base import AdversarialModule
 from modules.convolutions import tune
@@ -396,10 +397,11 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
 
 
 def _judge_of(evaluation: Evaluation) -> dict[str, str]:
-    """The weights of the network whose features compared images."""
-    name = evaluation.protocol.features
-    compares = evaluation.data.target.measures == "images" and name != "none"
-    return {"features": extractor_hash(name)} if compares else {}
+    """The weights of the network whose features compared images, or that told their digits."""
+    name, measures = evaluation.protocol.features, evaluation.data.target.measures
+    if measures == "digits":
+        return {"classifier": weights_hash()}
+    return {"features": extractor_hash(name)} if measures == "images" and name != "none" else {}
 
 
 def updates_to(curve: Sequence[float | None], modes: int, updates_per_epoch: int) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import tempfile
@@ -256,7 +257,8 @@ def read_digits(folder: Path, part: Part) -> tuple[Array, Array]:
 
 #: Side of the centre crop of CelebA's 178 x 218 images, resized to 64 (released GAAN code).
 _FACE_CROP, _FACE_WIDTH, _FACE_SIZE = 108, 178, 64
-#: Last training image of the official split; of fewer images, the first eight tenths are for training.
+#: Last image of the official split's training and validation parts, which are for training here; of fewer images, the
+#: first eight tenths are.
 _FACES_FOR_TRAINING, _ALL_FACES = 182_637, 202_599
 
 
@@ -322,6 +324,20 @@ READERS: dict[str, Callable[[Path, Part], tuple[Array, Array]]] = {
     "celeba": read_celeba,
     "digits": read_digits,
 }
+
+
+#: What torchvision keeps below the data folder of a set whose files it does not look into again.
+_DOWNLOADED = {"mnist": ("MNIST",), "cifar10": ("cifar-10-batches-py", "cifar-10-python.tar.gz")}
+
+
+def set_aside(base: str) -> list[Path]:
+    """Give what was downloaded of a set another name, as torchvision fetches nothing again that is there; new names."""
+    moved = []
+    for path in (data_folder() / name for name in _DOWNLOADED.get(base, ())):
+        if path.exists():
+            number = next(n for n in itertools.count(1) if not path.with_name(f"{path.name}.damaged-{n}").exists())
+            moved.append(path.rename(path.with_name(f"{path.name}.damaged-{number}")))
+    return moved
 
 
 def download(base: str) -> None:

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,7 +18,7 @@ from benchmark.cli.parser import SECTIONS
 from benchmark.errors import UserError, unknown
 from benchmark.schema import NetworkTable
 from datamodules.image_sets import MNIST
-from datamodules.images import READERS, MissingData, download, read_images
+from datamodules.images import READERS, MissingData, download, read_images, set_aside
 
 
 def list_all(args: argparse.Namespace) -> int:
@@ -106,9 +107,11 @@ def data(args: argparse.Namespace) -> int:
         raise unknown("image set", args.name, READERS)
     try:
         read_images(args.name, "train")
-    except MissingData as error:
-        if args.name not in READERS or "is not there" not in str(error):
+    except MissingData:
+        if args.name not in READERS:
             raise
+        for moved in set_aside(args.name):
+            print(f"moved aside, as it cannot be read: {moved}", file=sys.stderr)
         download(args.name)
     for part in ("train", "test"):
         pixels, labels = read_images(args.name, part)
@@ -124,7 +127,7 @@ def classifier(args: argparse.Namespace) -> int:
 
     set_data(args)
     set_threads(args)
-    path = args.output or WEIGHTS
+    path = args.output or Path(WEIGHTS.name)
     accuracy = train_classifier(MNIST, path, args.epochs, report=lambda line: print(line, file=sys.stderr))
     print(f"{100 * accuracy.test:.2f} % of the test digits right ({100 * accuracy.validation:.2f} % in validation)")
     print(f"written: {path}")

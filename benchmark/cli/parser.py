@@ -167,7 +167,7 @@ def make_parser() -> Parser:
     made["throughput"].add_argument("--format", choices=("text", "csv", "json"), default="text", help="default: text")
     made["data"].add_argument("name", metavar="NAME", help=f"{', '.join(READERS)} or folder:PATH")
     made["classifier"].add_argument("--epochs", type=_positive, default=12, metavar="N", help="default: 12")
-    made["classifier"].add_argument("--output", type=Path, metavar="FILE", help="default: the weights in use")
+    made["classifier"].add_argument("--output", type=Path, metavar="FILE", help="default: digits.safetensors here")
     for verb in [verb for verb in VERBS if verb != "list"]:
         made[verb].add_argument("--data", metavar="DIR", help=f"default: ${DATA_VARIABLE}, or data")
     for verb in ("plan", "run", "show", "verify", "figure"):

@@ -61,6 +61,9 @@ def plan(args: argparse.Namespace) -> int:
         words += [] if cells else ["in other parts"]
         said = f"  {name:<12} {', '.join(w for w in words if w):<24}"
         print(f"{said} {len(mine)} blocks, {_cost(estimates, mine)}" if mine else said.rstrip())
+        problems = dict.fromkeys(found[block.id].problem for found in estimates.values() for block in mine)
+        for problem in filter(None, problems):
+            print(f"    will fail: {problem}")
     for experiment in inquiry.all_experiments if inquiry else ():
         plan_experiment(experiment, args)
     for where, waiting in (("", blocks), ("at profile paper: ", blocks_of_paper)):

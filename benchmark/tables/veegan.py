@@ -175,8 +175,8 @@ TABLE_1 = Table(
         "In 1,200 dimensions a real sample lies 26.5 from its centre, so that the printed radius of 10 gives the data "
         "themselves 0 %; 28.08 holds 98.9 % of them.",
         "Updates to all modes: after these all stay captured to the end, and at least a tenth of the samples are of "
-        "high quality; the mean is of the models that get there. Readings were compared without Unrolled GAN, which costs "
-        "more than all others together.",
+        "high quality; the mean is of the models that get there.",
+        "Readings were compared without Unrolled GAN, which costs more than all others together.",
         "The printed 99.3 % for GAN on the ring and 0.13 % for ALI stand as they are printed.",
     ),
 )

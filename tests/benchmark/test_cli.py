@@ -16,6 +16,7 @@ from benchmark.cli.parser import SECTIONS, parse_seeds
 from benchmark.errors import UserError
 from benchmark.records import Store
 from benchmark.schema import Table, all_tables, find_table, select
+from datamodules.images import DATA_VARIABLE, MissingData
 
 from .made import fill_store
 
@@ -271,3 +272,25 @@ def test_seeds(text: str, seeds: list[int]) -> None:
 def test_seeds_that_are_none(text: str) -> None:
     with pytest.raises(UserError):
         parse_seeds(text)
+
+
+def test_what_was_downloaded_and_is_damaged_is_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train-images-idx3-ubyte").write_bytes(b"cut short")
+    there: list[bool] = []
+
+    def download(base: str) -> None:
+        there.append((tmp_path / "MNIST").exists())
+        raise MissingData("no network")
+
+    monkeypatch.setattr("benchmark.cli.aside.download", download)
+    assert main(["data", "mnist"]) == 2
+    said = capsys.readouterr().err
+    assert there == [False], "torchvision fetches nothing that is there"
+    assert "moved aside" in said and "no network" in said
+    kept = tmp_path / "MNIST.damaged-1" / "raw" / "train-images-idx3-ubyte"
+    assert kept.read_bytes() == b"cut short", "nothing is lost"

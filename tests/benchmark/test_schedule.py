@@ -55,6 +55,8 @@ PLAN = ["plan", "--table", "2", "--methods", "gan,gaan_2", "--seeds", "8"]
 #: Of 100 iterations.
 SHORT = ["--set", "protocol.epochs=1", "--set", "protocol.fresh_iterations=100"]
 CORES = f"{processor()} (1 thread)"
+#: Of another data set's method; a row's own prior comes before.
+UNIFORM = ["--set", "protocol.prior=uniform"]
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +149,11 @@ def test_a_gpu_is_waited_for_before_the_clock_is_read(monkeypatch: pytest.Monkey
         watch.on_train_batch_end(trainer, SimpleNamespace(iteration=iteration))
     assert trainer.should_stop
     assert watch.milliseconds >= 50
+
+
+def test_plan_says_what_will_fail(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    said = plan(capsys, tmp_path, "plan", "--table", "2", "--profile", "smoke", "--methods", "vae-gan", *UNIFORM)
+    assert any(line.startswith("    will fail: ValueError: vae-gan needs a normal prior") for line in said), said

@@ -210,3 +210,26 @@ def test_every_reading_of_a_mixture_is_scaled_as_it_says() -> None:
         module = make_module(chosen.cell(chosen.rows[0], 0, "grid25"), (0,))
         assert (module.output, module.training_setup.scaling) == ("sigmoid" if scaling == "unit" else "linear", scaling)
     assert math.isclose(registry.dataset("synth1200").radius, 28.08)
+
+
+@pytest.mark.parametrize(
+    ("table", "dataset", "networks"),
+    [
+        ("gaan-3", "digits-1k", "metz-k4"),
+        ("gaan-4", "mnist", "wgan-gp-cifar-half"),
+        ("veegan-1", "cube27", "two-layers"),
+    ],
+)
+def test_another_data_set_gets_the_settings_of_the_likest_of_a_tables_own(
+    table: str, dataset: str, networks: str
+) -> None:
+    chosen = select(find_table(table), datasets=[dataset], methods=["gan"])  # type: ignore[arg-type]
+    assert chosen.protocol(chosen.rows[0], dataset).networks == networks
+
+
+@pytest.mark.parametrize("table", [t for t in all_tables().values() if isinstance(t, Table)], ids=lambda t: t.id)
+def test_no_row_hides_what_a_reading_says_of_it(table: Table) -> None:
+    for reading in table.readings.values():
+        for row in table.rows:
+            asked, own = reading.rows.get(row.id, {}), row.protocol
+            assert {name: own[name] for name in asked if name in own} == {n: asked[n] for n in asked if n in own}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -93,7 +95,8 @@ def test_other_sizes_are_resized_and_batches_are_one_set() -> None:
 
 def test_the_shipped_weights_are_small_and_hashed() -> None:
     assert WEIGHTS.stat().st_size < 2_000_000
-    assert len(weights_hash()) == 64
+    # A stranger can tell whether it is the one classifier of all published numbers.
+    assert weights_hash() in (Path(__file__).parents[2] / "docs" / "samples.md").read_text()
     assert not load_classifier().training
 
 
