@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from benchmark import registry
 from benchmark.figure import Figure, all_figures
@@ -12,7 +14,8 @@ from benchmark.runner import ENGINES
 from benchmark.schema import ClaimTable, Selection, Table, all_tables, select
 from datamodules.images import MissingData
 from modules.base import AdversarialModule
-from modules.convolutions import families
+from modules.convolutions import ConvFamily, families
+from modules.networks import MLPFamily
 
 
 def entries(section: str) -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -31,7 +34,7 @@ def entries(section: str) -> Iterator[tuple[str, Mapping[str, str]]]:
         yield section, {name: _summary(method) for name, method in sorted(registry.methods().items())}
         yield from _installed("methods")
     elif section == "networks":
-        yield section, {name: family.source for name, family in families().items()}
+        yield section, {name: f"{family.source}: {_layers(family)}" for name, family in families().items()}
     elif section == "datasets":
         yield "data sets", {name: target.source for name, target in sorted(registry.datasets().items())}
         yield from _installed("datasets")
@@ -49,6 +52,18 @@ def entries(section: str) -> Iterator[tuple[str, Mapping[str, str]]]:
         for other in all_tables().values():
             if isinstance(other, ClaimTable):
                 yield f"rows of {other.id} (--methods)", {claim.id: claim.sentence for claim in other.claims}
+
+
+def _layers(family: MLPFamily | ConvFamily) -> str:
+    """Every number that its networks are built from."""
+    fields = {f.name: getattr(family, f.name) for f in dataclasses.fields(family) if f.name not in ("source", "roles")}
+    parts = {"": fields, **(family.roles if isinstance(family, MLPFamily) else {})}
+    return "; ".join(f"{role} " * bool(role) + ", ".join(_words(part)) for role, part in parts.items())
+
+
+def _words(fields: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in fields.items():
+        yield f"{name.replace('_', ' ')} {'-'.join(map(str, value)) if isinstance(value, tuple) else value}"
 
 
 def _installed(kind: registry.Kind) -> Iterator[tuple[str, Mapping[str, str]]]:

@@ -17,6 +17,7 @@ from benchmark.errors import UserError
 from benchmark.records import Store
 from benchmark.schema import Table, all_tables, find_table, select
 from datamodules.images import DATA_VARIABLE, MissingData
+from modules.convolutions import find_family
 
 from .made import fill_store
 
@@ -140,6 +141,8 @@ def test_list_names_one_section(capsys: pytest.CaptureFixture[str]) -> None:
         assert status == 0
         assert len(parts[name].splitlines()) > 2
     assert "".join(parts.values()) == run(capsys, "list")[1]
+    k4 = next(line for line in parts["networks"].splitlines() if line.startswith("  metz-k4 "))
+    assert "generator channels " + "-".join(map(str, find_family("metz-k4").generator_channels)) in k4
     assert "metz-k4" in parts["networks"] and "metz-k4" not in parts["methods"]
     assert "did you mean 'networks'?" in refused(capsys, "list", "netwroks")
 
