@@ -150,6 +150,8 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
             right.plot(series["count"], series[f"milliseconds_{key}"][place], marker=".", label=label)
         for ax in (left, right):
             ax.set(xscale="log", yscale="log")
+        # Room for the legend above the lines.
+        left.set_ylim(top=10 * left.get_ylim()[1])
         tidy(left, "points", "mean distance of pairs", f"data set {place + 1}")
         tidy(right, "points", "milliseconds", "cost, on the machine that measured")
     return picture
