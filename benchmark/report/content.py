@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -274,29 +275,49 @@ def gather(store: Store) -> Report:
 
 
 def _selections(cells: Sequence[Cell]) -> Iterator[Selection]:
-    """Every table with the profiles and readings that it has stored models of; optional rows where they are stored."""
-    stored = {cell.id for cell in cells}
-    kinds = {(cell.dataset, cell.protocol.profile, cell.protocol.reading) for cell in cells}
+    """Every table with the profiles, readings and features that it has stored models of; optional rows and methods of
+    others where they are stored."""
     for table in all_tables().values():
         if not isinstance(table, Table):
             continue
         names = {table.data.get(part, part) for part in table.datasets}
+        kin = [cell for cell in cells if cell.dataset in names]
         for profile in (name for name in table.profiles if name != _TRIALS):
             for reading in table.readings:
-                if any((name, profile, reading) in kinds for name in names):
-                    yield from _selection(table, profile, reading, stored)
+                yield from _selection(table, profile, reading, kin)
 
 
-def _selection(table: Table, profile: str, reading: str, stored: set[str]) -> Iterator[Selection]:
+def _selection(table: Table, profile: str, reading: str, kin: Sequence[Cell]) -> Iterator[Selection]:
+    here = [cell for cell in kin if (cell.protocol.profile, cell.protocol.reading) == (profile, reading)]
+    stored = {cell.id for cell in here}
+    outside = [name for name in sorted({cell.method for cell in here if ":" in cell.method}) if _loads(name)]
     usual = select(table, profile=profile, reading=reading)
-    everything = select(table, profile=profile, reading=reading, methods=[row.id for row in table.rows])
-    there = {row.id for row in everything.rows if any(cell.id in stored for cell in everything.cells(row))}
-    optional = [row.id for row in table.rows if row.optional and row.id in there]
-    if optional:
+    judges = {usual.protocol(row).features for row in usual.rows}
+    for features in sorted({cell.protocol.features for cell in here}):
+        chosen = partial(
+            select,
+            table,
+            profile=profile,
+            reading=reading,
+            assignments=[] if features in judges else [f"protocol.features={features}"],
+        )
+        everything = chosen(methods=[row.id for row in table.rows], own=outside)
+        there = {row.id for row in everything.rows if any(cell.id in stored for cell in everything.cells(row))}
         rows = [row.id for row in table.rows if not row.optional or row.id in there]
-        yield select(table, profile=profile, reading=reading, methods=rows)
-    elif there:
-        yield usual
+        own = [name for name in outside if name in there]
+        if own or any(table.row(name).optional for name in rows):
+            yield chosen(methods=rows, own=own)
+        elif there:
+            yield chosen()
+
+
+def _loads(method: str) -> bool:
+    """Whether a method of others is installed here, as what made a record need not be."""
+    try:
+        registry.method(method)
+    except UserError:
+        return False
+    return True
 
 
 def _fill(selection: Selection, store: Store) -> tuple[Filled, dict[str, tuple[Cell, Record]]]:

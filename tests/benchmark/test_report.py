@@ -9,6 +9,7 @@ import json
 import math
 import re
 import shlex
+from functools import partial
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from benchmark.evidence import inquire
 from benchmark.figure import Figure, all_figures, find_figure
 from benchmark.records import Record, Status, Store
 from benchmark.render import Shown, render, shown
-from benchmark.report.content import Box, Line, Part, Report, _drawn, gather, prose, shows_people, tone
+from benchmark.report.content import Box, Line, Part, Report, _drawn, _selections, gather, prose, shows_people, tone
 from benchmark.report.model import CURVE_POINTS, model, moment_points, pack
 from benchmark.report.write import page, write_report
 from benchmark.schema import Column, Selection, Table, find_table, select
@@ -148,6 +149,24 @@ def test_paragraphs_stand_beside_their_table(store: Store, html: str) -> None:
     assert html.count("<strong>Why</strong>") == 1
     # What names no table is about the folder.
     assert "Of all." not in html
+
+
+def test_methods_of_others_stand_below_a_tables_own(tmp_path: Path) -> None:
+    store, own = Store(tmp_path), "modules.lsgan:LSGAN"
+    fill_store(store, select(find_table("gaan-2"), profile="short", methods=["gan"], own=[own]))  # type: ignore[arg-type]
+    (table,) = (table for table in gather(store).tables if table.table == "gaan-2")
+    assert [line.id for line in table.parts[0].lines][:2] == ["gan", own]
+    assert f"--method {own}" in table.run
+
+
+def test_other_features_make_a_table_of_their_own() -> None:
+    """Where Inception's weights cannot be had, a table of images is of another distance."""
+    chosen = partial(select, find_table("gaan-4"), profile="smoke", methods=["gan"])  # type: ignore[arg-type]
+    other = ["protocol.features=efficientnet-lite0"]
+    usual, offline = ([s.cell(s.rows[0], 0)] for s in (chosen(), chosen(assignments=other)))
+    found = list(_selections(usual + offline))
+    assert [s.settings.protocol for s in found] == [{"features": "efficientnet-lite0"}, {}]
+    assert len(list(_selections(offline))) == 1
 
 
 def add_gaan_1(store: Store) -> None:
