@@ -331,7 +331,7 @@ MNIST = Table(
         "KL of digits: of the generated digits, by our classifier, from the training digits'. KL of M_d: of the mean "
         "over an image's pixels, 100 bins over the range of 55,000 training images; the paper says neither bins nor "
         "direction. Row real: test digits.",
-        "The KL of M_d has a floor: samples of those 55,000 intensities themselves have 0.0008 (55,000 of them) and 0.004 "
+        "The KL of M_d has a floor: samples of those 55,000 intensities themselves have 0.0008 (55,000) and 0.004 "
         "(10,000), and 10,000 test digits 0.009. GAAN's printed 0.00073 is at it.",
         "The figures show one model each; their KL values stand here without a verdict below three seeds.",
     ),
