@@ -244,4 +244,4 @@ def test_the_eight_methods_stand_in_the_tables_and_sweeps_where_they_are_named()
         eight = ["gan", "lsgan", "gmmn", "gan-mmd", "gan-mb", "unrolled", "gan-ae", "gan-ae-alpha"]
         assert usual[:8] == eight
         weights = {dict(row.overrides).get("adversarial_weight") for row in table.rows if row.method == "gan-ae"}
-        assert weights == {None, 1e-4, 1e-3, 1e-1, 1.0}
+        assert weights == {None, 0.0, 1e-4, 1e-3, 1e-1, 1.0}
