@@ -9,13 +9,14 @@ import pytest
 import torch
 from matplotlib.axes import Axes
 from PIL import Image
+from scipy.stats import energy_distance as scipy_energy_distance
 
 from benchmark import registry
 from benchmark.cells import Cell, Protocol
 from benchmark.errors import UserError
 from benchmark.evaluation import draw_samples, measure
 from benchmark.figure import draw, find_figure, read, with_status
-from benchmark.figures.synthetic import density, flat, latents_of, reconstruct
+from benchmark.figures.synthetic import density, energy_distance, flat, latents_of, reconstruct
 from benchmark.movie import make_movie
 from benchmark.page import own_style
 from benchmark.records import Record, Store
@@ -122,10 +123,21 @@ def test_a_reconstructor_learns_the_inverse_where_it_has_seen_samples() -> None:
     assert np.abs(codes - latents[:200]).mean() < 0.05
 
 
-def test_the_fewest_modes_stand_above_the_most(store: Store) -> None:
+def test_on_each_data_set_the_fewest_modes_stand_above_the_most(store: Store) -> None:
     titles = [ax.get_title() for ax in panels("veegan-fig1", choose("veegan-fig1"), store)]
-    assert titles[0].startswith("GAN, grid25") and "1 of 25 modes" in titles[0]
-    assert titles[3].startswith("GAAN_2, ring8") and "5 of 8 modes" in titles[3], "the last of five rows"
+    assert [title.split(",")[1].strip() for title in titles[::3]] == ["ring8", "ring8", "grid25", "grid25"]
+    modes = [int(title.split(": ")[1].split(" of ")[0]) for title in titles[::3]]
+    assert modes == [1, 5, 1, 5], "the first and the last of five rows"
+    for title in titles[1::3] + titles[2::3]:
+        assert float(title.split(": ")[1].split()[0]) > 0
+
+
+def test_the_distance_to_the_prior_is_the_energy_distance() -> None:
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(300, 1)), rng.normal(1.0, 2.0, size=(400, 1))
+    # Of SciPy, in one dimension, which gives the square root.
+    assert energy_distance(left, right) == pytest.approx(scipy_energy_distance(left[:, 0], right[:, 0]) ** 2)
+    assert energy_distance(left, left) == pytest.approx(0, abs=1e-12)
 
 
 def test_a_movie_has_a_frame_for_each_moment(store: Store) -> None:
