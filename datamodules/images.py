@@ -1,4 +1,4 @@
-"""Images: found on this machine, decoded once into arrays that are read from disk as they are needed."""
+"""Images: found on this machine, decoded into arrays that are read from disk as they are needed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import math
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -20,8 +19,11 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from datamodules import decoded
+
 Array = np.ndarray
 Part = Literal["train", "test"]
+PARTS: tuple[Part, Part] = ("train", "test")
 
 #: Environment variable that names the folder of image data; the command line's ``--data`` sets it.
 DATA_VARIABLE = "MODECOV_DATA"
@@ -73,7 +75,7 @@ class ImageSet:
 
     def check(self) -> None:
         """Raises ``MissingData`` unless both parts can be read."""
-        for part in ("train", "test"):
+        for part in PARTS:
             shape = self.images(part).shape[1:]
             expected = (1, *self.shape[1:]) if self.stack else self.shape
             if shape != expected:
@@ -116,12 +118,14 @@ class ImageSet:
 
     def kept(self, what: str, make: Callable[[], Array]) -> Array:
         """What ``make`` gives, kept beside the decoded images where there is room."""
-        path = _folder_of(self.base) / ".modecov" / f"{Path(self.base).name.replace(':', '-')}-{what}.npy"
+        folder = _folder_of(self.base)
+        name = f"{_name_of(self.base)}-{what}-{_state(self.base, folder)}"
         with contextlib.suppress(OSError, ValueError):
-            return np.load(path)
+            if path := decoded.find(folder, name):
+                return np.load(path)
         made = make()
         with contextlib.suppress(OSError):
-            _keep(path, made)
+            decoded.keep(folder, {name: made})
         return made
 
     def collapsed(self, n: int, rng: np.random.Generator, modes: int) -> Array:
@@ -151,30 +155,59 @@ class ImageSet:
 def read_images(base: str, part: Part) -> tuple[Array, Array]:
     """Images uint8 ``[n, C, H, W]`` and labels int64 ``[n]`` of a set on disk.
 
-    Decoded at the first call ever, and kept as arrays under ``.modecov`` in the data folder (beside the images of a
-    ``folder:PATH``). Raises ``MissingData``.
+    Decoded at the first call ever, and again when files have been added, taken away or replaced; kept as arrays under
+    ``.modecov`` in the data folder (beside the images of a ``folder:PATH``), or in the user's cache where that cannot
+    be written. Raises ``MissingData``.
     """
     return _read(base, part, _folder_of(base))
 
 
 def is_decoded(base: str) -> bool:
     """Whether a named set's arrays are kept here, so that it is read at once."""
-    kept = data_folder() / ".modecov"
-    parts = [f"{base}-{part}-{kind}.npy" for part in ("train", "test") for kind in ("images", "labels")]
-    return base == "digits" or all((kept / name).exists() for name in parts)
+    folder = data_folder()
+    names = [name for part in PARTS for name in _arrays(base, part, folder)]
+    return base == "digits" or all(decoded.find(folder, name) for name in names)
 
 
 def _folder_of(base: str) -> Path:
     return Path(base.removeprefix("folder:")) if base.startswith("folder:") else data_folder()
 
 
+def _name_of(base: str) -> str:
+    """Of a set, in names of files."""
+    return "images" if base.startswith("folder:") else base
+
+
+#: What of the data folder a set is read from.
+_SOURCES = {
+    "mnist": ("MNIST/raw",),
+    "cifar10": ("cifar-10-batches-py", "cifar10"),
+    "celeba": ("celeba/img_align_celeba",),
+    "digits": (),
+}
+
+
+@cache
+def _state(base: str, folder: Path) -> str:
+    """Of the files that a set is read from."""
+    if base.startswith("folder:"):
+        return decoded.state_of(image_files(folder), folder)
+    files = (file for name in _SOURCES[base] for file in (folder / name).rglob("*") if file.is_file())
+    return decoded.state_of(files, folder)
+
+
+def _arrays(base: str, part: Part, folder: Path) -> tuple[str, str]:
+    """Names of a part's images and labels."""
+    start = f"{_name_of(base)}-{part}"
+    return f"{start}-images-{_state(base, folder)}", f"{start}-labels-{_state(base, folder)}"
+
+
 @cache
 def _read(base: str, part: Part, folder: Path) -> tuple[Array, Array]:
-    name = "images" if base.startswith("folder:") else base
     if base == "digits":
         return read_digits(folder, part)
-    paths = [folder / ".modecov" / f"{name}-{part}-{kind}.npy" for kind in ("images", "labels")]
-    if not all(path.exists() for path in paths):
+    names = _arrays(base, part, folder)
+    if not all(decoded.find(folder, name) for name in names):
         read = read_folder if base.startswith("folder:") else READERS[base]
         try:
             arrays = read(folder, part)
@@ -184,27 +217,19 @@ def _read(base: str, part: Part, folder: Path) -> tuple[Array, Array]:
             said = " ".join(str(error).split()) or type(error).__name__
             raise MissingData(f"data set {base} under {folder} cannot be read: {said}; {_way_out(base)}") from error
         try:
-            for path, array in zip(paths, arrays, strict=True):
-                _keep(path, array)
+            decoded.keep(folder, dict(zip(names, arrays, strict=True)))
         except OSError as error:
+            tried = " nor under ".join(map(str, decoded.places(folder)))
             raise MissingData(
-                f"cannot keep decoded images under {folder}: {error.strerror}; free space there"
+                f"cannot keep decoded images under {tried}: {error.strerror}; free space there, or name another "
+                "cache with XDG_CACHE_HOME"
             ) from error
+    images, labels = (decoded.find(folder, name) for name in names)
+    assert images and labels
     try:
-        return np.load(paths[0], mmap_mode="r"), np.load(paths[1])
+        return np.load(images, mmap_mode="r"), np.load(labels)
     except (OSError, ValueError) as error:
-        raise MissingData(f"{paths[0].parent} is damaged ({error}); delete it to decode the images again") from error
-
-
-def _keep(path: Path, array: Array) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, array)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        raise MissingData(f"{images.parent} is damaged ({error}); delete it to decode the images again") from error
 
 
 def _way_out(base: str) -> str:
@@ -223,10 +248,10 @@ def read_mnist(folder: Path, part: Part) -> tuple[Array, Array]:
     """The four original files, as torchvision keeps them (``MNIST/raw``)."""
     from torchvision.datasets import MNIST
 
-    try:
-        found = MNIST(str(folder), train=part == "train", download=False)
-    except RuntimeError as error:
-        raise missing("mnist", folder / "MNIST" / "raw") from error
+    raw = folder / "MNIST" / "raw"
+    if not all((raw / name.removesuffix(".gz")).exists() for name, _ in MNIST.resources):
+        raise missing("mnist", raw)
+    found = MNIST(str(folder), train=part == "train", download=False)
     return found.data.numpy()[:, None], found.targets.numpy()
 
 
@@ -356,6 +381,8 @@ def download(base: str) -> None:
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise MissingData(f"data set {base} cannot be downloaded to {folder}: {said}") from error
+    finally:
+        _state.cache_clear()
 
 
 # Batches --------------------------------------------------------------------------------------------------------------

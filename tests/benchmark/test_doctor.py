@@ -20,7 +20,8 @@ from benchmark.doctor import results
 from benchmark.records import Store
 from benchmark.runner import run_blocks, to_do
 from benchmark.training import Progress
-from datamodules.images import DATA_VARIABLE
+from datamodules import decoded, images
+from datamodules.images import DATA_VARIABLE, PARTS
 
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
 CELLS = [Cell("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
@@ -217,11 +218,9 @@ def test_a_folder_that_cannot_be_written(store: Store, monkeypatch: pytest.Monke
 def test_image_data_that_are_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
     assert {finding.level for finding in doctor.data()} == {"ok", "note"}
-    for part in ("train", "test"):
-        (tmp_path / ".modecov").mkdir(exist_ok=True)
-        np.save(tmp_path / ".modecov" / f"cifar10-{part}-images.npy", np.zeros((4, 3, 32, 32), np.uint8))
-        np.save(tmp_path / ".modecov" / f"cifar10-{part}-labels.npy", np.zeros(4, np.int64))
-    path = tmp_path / ".modecov" / "cifar10-train-images.npy"
+    names = [name for part in PARTS for name in images._arrays("cifar10", part, tmp_path)]
+    decoded.keep(tmp_path, {name: np.zeros((4, 3, 32, 32), np.uint8) for name in names})
+    path = tmp_path / ".modecov" / f"{names[0]}.npy"
     path.write_bytes(path.read_bytes()[:300])
     (found,) = [finding.said for finding in doctor.data() if finding.level == "wrong"]
     assert "damaged" in found and "delete it" in found

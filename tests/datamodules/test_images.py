@@ -22,6 +22,7 @@ RNG = np.random.default_rng(0)
 @pytest.fixture(autouse=True)
 def forget() -> None:
     images._read.cache_clear()
+    images._state.cache_clear()
 
 
 def save(path: Path, pixels: np.ndarray) -> None:
@@ -73,6 +74,59 @@ def test_images_are_decoded_once_and_mapped(folder: Path, monkeypatch: pytest.Mo
     assert not list((folder / ".modecov").glob("*.part"))
 
 
+def test_changed_images_are_decoded_again(folder: Path) -> None:
+    base = f"folder:{folder}"
+    assert len(read_images(base, "train")[0]) == 12
+    before = sorted(path.name for path in (folder / ".modecov").iterdir())
+    (folder / "train" / "a" / "0.png").unlink()
+    pixels = np.full((5, 4, 3), 7, dtype=np.uint8)
+    save(folder / "train" / "a" / "1.png", pixels)
+    images._read.cache_clear()
+    images._state.cache_clear()
+    found, labels = read_images(base, "train")
+    assert (len(found), len(labels)) == (11, 11)
+    np.testing.assert_array_equal(found[0], pixels.transpose(2, 0, 1))
+    after = sorted(path.name for path in (folder / ".modecov").iterdir())
+    assert len(after) == len(before) == 2 and not set(after) & set(before), "arrays of the old files are gone"
+
+
+def test_features_of_changed_images_are_made_again(folder: Path) -> None:
+    mine = ImageSet("mine", f"folder:{folder}", (3, 5, 4), "", "images")
+    count = iter(range(9))
+    assert [mine.kept("what", lambda: np.array(next(count))).item() for _ in range(2)] == [0, 0]
+    (folder / "test" / "a" / "0.png").unlink()
+    images._state.cache_clear()
+    assert mine.kept("what", lambda: np.array(next(count))).item() == 1
+
+
+def test_a_folder_that_cannot_be_written_is_decoded_into_the_cache(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    # Not by permissions, which do not bind root.
+    (folder / ".modecov").write_text("no folder")
+    assert len(read_images(f"folder:{folder}", "train")[0]) == 12
+    assert len(list(cache.glob("modecov/*/*.npy"))) == 2
+    (cache / "modecov").rename(cache / "moved")
+    (cache / "modecov").write_text("no folder either")
+    images._read.cache_clear()
+    with pytest.raises(MissingData, match=r"cannot keep decoded images under .*\.modecov nor under .*XDG_CACHE_HOME"):
+        read_images(f"folder:{folder}", "train")
+
+
+def test_a_damaged_file_of_mnist_is_not_called_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.datasets import MNIST as Files
+
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    for name, _ in Files.resources:
+        path = tmp_path / "MNIST" / "raw" / name.removesuffix(".gz")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"cut short")
+    with pytest.raises(MissingData, match=r"data set mnist under .* cannot be read"):
+        read_images("mnist", "train")
+
+
 def test_images_of_different_sizes_are_refused(folder: Path) -> None:
     save(folder / "train" / "b" / "9.png", np.zeros((5, 5, 3), dtype=np.uint8))
     with pytest.raises(MissingData, match=r"9\.png has shape \[3, 5, 5\], other images \[3, 5, 4\]"):
@@ -85,7 +139,7 @@ def test_a_broken_image_and_a_broken_array_name_the_way_out(folder: Path) -> Non
         read_images(f"folder:{folder}", "train")
     read_images(f"folder:{folder}", "test")
     images._read.cache_clear()
-    (array,) = (folder / ".modecov").glob("*test-images.npy")
+    (array,) = (folder / ".modecov").glob("*test-images-*.npy")
     array.write_bytes(array.read_bytes()[:40])
     with pytest.raises(MissingData, match="delete it to decode"):
         read_images(f"folder:{folder}", "test")
