@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,12 +15,13 @@ from pytorch_lightning import Callback, Trainer
 
 from benchmark.cells import Block, Cell, Protocol
 from benchmark.environment import gpu, processor
-from benchmark.evaluation import draw_samples, measure
+from benchmark.evaluation import draw_samples, measure, unit_images
 from benchmark.records import Store
 from benchmark.schema import iterations_per_epoch
 from benchmark.training import finished_iterations, make_data, make_module, make_trainer, quiet, target_of
 from datamodules.images import ImageDataModule
 from evaluators.features import features
+from evaluators.inversion import RESTARTS, STEPS, invert
 from modules.base import AdversarialModule
 
 #: Iterations before the clock starts: first calls allocate, build the optimizers' state and draw an epoch's order.
@@ -30,6 +32,8 @@ PRETRAINING = 40
 _ITERATIONS, _SECONDS = 17, 2.0
 #: Images that an evaluation is timed on.
 _SAMPLES = 64
+#: Images that the generator is inverted for when that is timed, together, as they will be.
+_INVERTED = 16
 #: Fields of the protocol that say how long a block trains and how much of it is judged, not what an iteration takes.
 _LENGTH: dict[str, Any] = {
     "profile": "",
@@ -113,10 +117,12 @@ class Estimate:
 @dataclass(frozen=True)
 class Speed:
     """What was measured of a block: seconds of an iteration; of drawing and judging a sample of every seed, which of
-    points takes none to speak of; epochs of pre-training. A problem instead where the method raises."""
+    points takes none to speak of; of inverting every seed's generator for one image; epochs of pre-training. A problem
+    instead where the method raises."""
 
     iteration: float = 0.0
     sample: float = 0.0
+    inversion: float = 0.0
     pretraining_epochs: int = 0
     problem: str = ""
 
@@ -126,7 +132,7 @@ class Speed:
         epochs = self.pretraining_epochs + protocol.epochs
         iterations = epochs * iterations_per_epoch(protocol, target_of(cell))
         judged = protocol.samples * math.ceil(protocol.epochs / protocol.evaluate_every)
-        each = self.iteration + self.sample * judged / iterations
+        each = self.iteration + (self.sample * judged + self.inversion * protocol.inverted) / iterations
         return Estimate(each, iterations, finished, self.problem)
 
 
@@ -155,12 +161,15 @@ def _measure(block: Block, accelerator: str) -> Speed:
         with quiet():
             trainer = make_trainer(block.first, [watch], accelerator, max_epochs=-1)
             trainer.fit(module, data)
+        # Lightning takes it off its device when it is done.
+        module.to(trainer.strategy.root_device)
+        sample = inversion = 0.0
+        if isinstance(data, ImageDataModule):
+            sample = _judging(module, block.first.protocol, data)
+            inversion = _inverting(module, block.first.protocol, data)
     except Exception as error:
         return Speed(problem=" ".join(f"{type(error).__name__}: {error}".split()))
-    # Lightning takes it off its device when it is done.
-    module.to(trainer.strategy.root_device)
-    sample = _judging(module, block.first.protocol, data) if isinstance(data, ImageDataModule) else 0.0
-    return Speed(watch.milliseconds / 1000, sample, module.pretraining_epochs)
+    return Speed(watch.milliseconds / 1000, sample, inversion, module.pretraining_epochs)
 
 
 def _judging(module: AdversarialModule, protocol: Protocol, data: ImageDataModule) -> float:
@@ -182,6 +191,22 @@ def _judging(module: AdversarialModule, protocol: Protocol, data: ImageDataModul
     judge(1)
     count = min(_SAMPLES, protocol.samples)
     return judge(count) / count
+
+
+def _inverting(module: AdversarialModule, protocol: Protocol, data: ImageDataModule) -> float:
+    """Seconds of IvOM for an image by every seed, from few images and few of the optimiser's steps for one seed."""
+    if not protocol.inverted:
+        return 0.0
+    count, steps = min(_INVERTED, protocol.inverted), 4
+    targets = torch.from_numpy(data.target.reference(count)).to(module.device).float() / 255
+    start = torch.zeros(count, module.noise_dim, device=module.device)
+    generate = partial(unit_images, module, protocol, 0)
+    with module.evaluating("running"):
+        invert(generate, targets, [start], (1,))
+        began = time.perf_counter()
+        invert(generate, targets, [start], (steps,))
+        seconds = time.perf_counter() - began
+    return seconds * STEPS[-1] / steps * RESTARTS * len(module.seeds) / count
 
 
 def skip_pretraining(module: AdversarialModule) -> None:

@@ -111,9 +111,12 @@ class ImageSet:
         return self.take(rng.permutation(count)[:n, None], part)
 
     def reference(self, n: int) -> Array:
-        """``n`` test images that samples are compared with, all if there are fewer; always the same."""
-        count = len(self.images("test"))
-        chosen = np.random.default_rng((*b"reference ", *self.name.encode())).permutation(count)[:n]
+        """``n`` test images that samples are compared with, all if there are fewer; always the same. Stacks are of test
+        images."""
+        rng = np.random.default_rng((*b"reference ", *self.name.encode()))
+        if self.stack:
+            return self.draw(n, rng, "test")
+        chosen = rng.permutation(len(self.images("test")))[:n]
         return self.take(np.sort(chosen)[:, None], "test")
 
     def kept(self, what: str, make: Callable[[], Array]) -> Array:

@@ -89,15 +89,17 @@ def test_killed_and_resumed_equals_straight(tmp_path: Path, monkeypatch: pytest.
         assert (one.measures, one.curves, one.samples) == (other.measures, other.curves, other.samples)
 
 
-def test_estimates_count_the_judging_of_images(tmp_path: Path) -> None:
+@pytest.mark.parametrize("judged", ["samples", "inverted"])
+def test_estimates_count_the_judging_of_images(judged: str, tmp_path: Path) -> None:
     store = Store(tmp_path)
 
-    def seconds(samples: int) -> float:
-        cells = [dataclasses.replace(CELLS[0], protocol=dataclasses.replace(PROTOCOL, samples=samples))]
+    def seconds(count: int) -> float:
+        cells = [dataclasses.replace(CELLS[0], protocol=dataclasses.replace(PROTOCOL, **{judged: count}))]
         ((_, found),) = estimate(to_do(store, cells), store, "cpu").items()
+        assert not found.problem
         return found.seconds_left
 
-    assert seconds(4_000_000) > 100 * seconds(40), "a hundred thousand times as many samples"
+    assert seconds(4_000_000) > 100 * seconds(40), "a hundred thousand times as many"
 
 
 def test_networks_for_vectors_fail_with_the_way_out(tmp_path: Path) -> None:

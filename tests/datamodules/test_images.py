@@ -156,6 +156,16 @@ def test_what_is_missing_is_named_with_the_place_and_the_command(
         read_images(base, "train")
 
 
+def test_the_reference_is_always_the_same_and_of_test_images() -> None:
+    for target in (DIGITS, DIGITS_1K):
+        found = target.reference(20)
+        assert found.shape == (20, *target.shape)
+        np.testing.assert_array_equal(found, target.reference(20))
+        known = {image.tobytes() for image in DIGITS.images("test")}
+        assert {channel.tobytes() for image in found for channel in image} <= known
+    assert len(DIGITS.reference(10**6)) == 359, "no more than there are"
+
+
 def test_an_image_set_of_another_shape_is_refused(folder: Path) -> None:
     with pytest.raises(MissingData, match=r"expected \[3, 8, 8\]"):
         ImageSet("mine", f"folder:{folder}", (3, 8, 8), "", "images").check()
