@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -128,6 +129,7 @@ class ConvGenerator(nn.Module):
     convolutions of stride 2 that double it, and if ``last_kernel`` a plain convolution at full size.
 
     channels: of the small image and of each larger one but the last.
+    slope: of the leaky ReLU, 0 for ReLU.
     hidden: width of a hidden layer before the small image, 0 for none.
     """
 
@@ -144,6 +146,7 @@ class ConvGenerator(nn.Module):
         kernel: int,
         batch_norm: bool,
         last_kernel: int = 0,
+        slope: float = 0.0,
         hidden: int = 0,
         output: Output = "linear",
     ) -> None:
@@ -153,20 +156,22 @@ class ConvGenerator(nn.Module):
         steps = len(channels) - 1 if last_kernel else len(channels)
         heights = sizes(side, steps)[::-1]
         self.seeds, self.start, self.output = count, (channels[0], heights[0], heights[0]), output
+        activation = partial(nn.LeakyReLU, slope, inplace=True) if slope else partial(nn.ReLU, inplace=True)
         self.hidden: nn.Module | None = None
         if hidden:
             norm = SeedBatchNorm(count, hidden) if batch_norm else nn.Identity()
-            self.hidden = nn.Sequential(SeedLinear(latent, hidden, generators, "normal"), norm, nn.ReLU(inplace=True))
+            self.hidden = nn.Sequential(SeedLinear(latent, hidden, generators, "normal"), norm, activation())
         self.first = SeedLinear(hidden or latent, int(np.prod(self.start)), generators, "normal")
         outputs = list(channels[1:]) if last_kernel else [*channels[1:], colours]
         layers: list[nn.Module] = []
         self.norm = ImageBatchNorm(count, channels[0]) if batch_norm else nn.Identity()
+        self.activation = activation()
         for index, (inputs, out) in enumerate(zip(channels, outputs, strict=False)):
             padding = heights[index + 1] - ((heights[index] - 1) * 2 - 2 * ((kernel - 1) // 2) + kernel)
             layers.append(SeedConv(inputs, out, kernel, generators, stride=2, transposed=True, output_padding=padding))
             if last_kernel or index < len(outputs) - 1:
                 layers += [ImageBatchNorm(count, out)] if batch_norm else []
-                layers.append(nn.ReLU(inplace=True))
+                layers.append(activation())
         if last_kernel:
             layers.append(SeedConv(outputs[-1], colours, last_kernel, generators))
         self.layers = nn.Sequential(*layers)
@@ -175,7 +180,7 @@ class ConvGenerator(nn.Module):
     def logits(self, z: Tensor) -> Tensor:
         """Images before the output function."""
         small = self.first(z if self.hidden is None else self.hidden(z)).unflatten(2, self.start)
-        hidden = functional.relu(self.norm(fold(small).contiguous(memory_format=self.memory_format)))
+        hidden = self.activation(self.norm(fold(small).contiguous(memory_format=self.memory_format)))
         return in_full(unfold(self.layers(hidden), self.seeds))
 
     def forward(self, z: Tensor) -> Tensor:
@@ -260,7 +265,7 @@ class ConvFamily:
     generator_norm, discriminator_norm, first_norm: where batches are normalised; ``first_norm`` also after the
         discriminator's first convolution. A method that penalises gradients sample by sample asks for none in its
         critic.
-    slope: of the leaky ReLU.
+    slope, generator_slope: of the leaky ReLU; the generator's is ReLU where it is 0.
     hidden: width of the hidden layers next to the latent and to the discriminator's output, 0 for none.
     """
 
@@ -274,6 +279,7 @@ class ConvFamily:
     discriminator_norm: bool = True
     first_norm: bool = False
     slope: float = 0.2
+    generator_slope: float = 0.0
     hidden: int = 0
 
     def generator(
@@ -289,6 +295,7 @@ class ConvFamily:
             kernel=self.kernel,
             batch_norm=self.generator_norm and norm,
             last_kernel=self.last_kernel,
+            slope=self.generator_slope,
             hidden=self.hidden,
             output=output,
         )
@@ -358,6 +365,7 @@ CONVOLUTIONS: dict[str, ConvFamily] = {
         encoder_channels=(64, 128),
         source="the network that Lucic et al. 2018 (arXiv:1711.10337) compare GANs with, after InfoGAN",
         kernel=4,
+        generator_slope=0.2,
         hidden=1024,
     ),
     "wgan-gp-cifar-half": _dcgan(64, 3, "CIFAR network of WGAN-GP's released code at half the width"),

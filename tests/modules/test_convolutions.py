@@ -169,6 +169,19 @@ def test_metz_networks_are_as_large_as_the_paper_says() -> None:
     assert sum(isinstance(m, ImageBatchNorm) for m in reader.modules()) == 3
 
 
+def test_lucics_networks_are_leaky_throughout() -> None:
+    """Google's compare_gan at the release of Lucic et al.: every hidden layer of both networks."""
+    family = find_family("lucic")
+    generator = family.generator("generator", 64, SHAPE, (0,), "tanh")
+    reader = family.reader("discriminator", SHAPE, 1, (0,))
+    leaks = [[m.negative_slope for m in net.modules() if isinstance(m, nn.LeakyReLU)] for net in (generator, reader)]
+    assert leaks == [[0.2] * 3, [0.2] * 3]
+    assert not any(isinstance(m, nn.ReLU) for m in generator.modules())
+    assert not any(
+        isinstance(m, nn.LeakyReLU) for m in find_family("metz-k4").generator("g", 9, SHAPE, (0,), "tanh").modules()
+    )
+
+
 def test_a_critic_asks_for_no_batch_norm() -> None:
     module = build(WGANGP, 0)
     assert not any(isinstance(m, ImageBatchNorm) for m in module.critic.modules())
