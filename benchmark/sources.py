@@ -1,8 +1,8 @@
 """The hash of the source code that a number depends on.
 
 Starting from a method, its data and its evaluation, every definition that is used is followed through the house.
-Comments, docstrings, layout and the version of Python do not count, and neither does what stands beside in a file: a
-new loss or a new network makes no old record stale.
+Comments, docstrings, annotations' definitions, layout and the version of Python do not count, and neither does what
+stands beside in a file: a new loss or a new network makes no old record stale.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ast
 import dataclasses
 import importlib.util
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from benchmark.registry import Target
 from datamodules.images import ImageDataModule, ImageSet
 from datamodules.mixture import GaussianMixture, MixtureDataModule
 from evaluators.digits import weights_hash
-from modules.base import AdversarialModule
+from modules.base import AdversarialModule, Training
 from modules.convolutions import find_family
 
 #: Packages whose definitions are followed; the versions of libraries are in a record's environment.
@@ -82,7 +82,8 @@ def roots(method: type[AdversarialModule], target: Target, networks: str) -> lis
     """The definitions from which everything else is reached."""
     data, family = _DATA_MODULES[type(target)], type(find_family(networks))
     judges = [measure_generator] if isinstance(target, ImageSet) else []
-    return [method, family, data, evaluation_generators, SAMPLERS[type(target)], MEASURES[target.measures], *judges]
+    drawn, measured = SAMPLERS[type(target)], MEASURES[target.measures]
+    return [method, Training, family, type(target), data, evaluation_generators, drawn, measured, *judges]
 
 
 def _follow(module: str, name: str | None, house: frozenset[str], found: dict[str, Shape]) -> None:
@@ -109,7 +110,17 @@ def _follow(module: str, name: str | None, house: frozenset[str], found: dict[st
 def _take_apart(module: str, name: str, house: frozenset[str]) -> tuple[Shape, tuple[str, ...]]:
     """The shape of a definition, and the names that it uses."""
     statement = _read(module, house).definitions[name]
-    return _shape(statement), tuple(sorted({node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}))
+    return _shape(statement), tuple(sorted({node.id for node in _run(statement) if isinstance(node, ast.Name)}))
+
+
+def _run(node: ast.AST) -> Iterator[ast.AST]:
+    """What of a syntax tree can run. Annotations cannot: they name, say, every kind of network a method may have."""
+    yield node
+    for name, value in ast.iter_fields(node):
+        if name not in ("annotation", "returns"):
+            for part in value if isinstance(value, list) else [value]:
+                if isinstance(part, ast.AST):
+                    yield from _run(part)
 
 
 @cache

@@ -176,6 +176,14 @@ def test_what_stands_beside_and_is_not_used_does_not_count(hash_of: Hash, file: 
     assert hash_of(**{file: edited(TOY[file], before, after)}) == hash_of()
 
 
+def test_annotations_do_not_count(hash_of: Hash) -> None:
+    annotated = "from __future__ import annotations\n" + edited(METHOD, "import Part", "import Other, Part")
+    annotated = edited(annotated, "def loss(self, x):", "def loss(self, x: Other) -> Other:\n        y: Other")
+    assert hash_of(method=annotated) == hash_of(method=annotated, parts=edited(PARTS, "size: int = 5", "size: int = 9"))
+    used = edited(annotated, "y: Other", "y: Other = Other()")
+    assert hash_of(method=used) != hash_of(method=used, parts=edited(PARTS, "size: int = 5", "size: int = 9"))
+
+
 def test_a_used_definition_counts_wherever_its_name_comes_from(hash_of: Hash) -> None:
     renamed = edited(METHOD, "import helpful", "import helpful as kind")
     renamed = edited(renamed, "helpful(x) +", "kind(x) +")
