@@ -1,8 +1,39 @@
-"""``python -m benchmark``."""
+"""``python -m benchmark``: what belongs to the process. The commands are ``benchmark.cli``."""
 
+from __future__ import annotations
+
+import _thread
+import signal
 import sys
+import threading
 
-from benchmark.cli import main
+#: Seconds after which an interrupt that was lost comes again: by then what swallowed it has ended.
+_AGAIN = 0.1
+
+
+def main() -> int:
+    """Run the command that the process was started with."""
+    sys.unraisablehook = raise_again
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if usual:
+        # Nothing has begun while PyTorch loads, whose imports make other errors of an interrupt.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from benchmark.cli import main as command
+
+    if usual:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return command()
+
+
+def raise_again(lost: sys.UnraisableHookArgs) -> None:
+    """Ctrl-C in a finalizer is printed and forgotten by Python: give it again."""
+    from benchmark.errors import Stopped
+
+    if isinstance(lost.exc_value, (KeyboardInterrupt, Stopped)):
+        threading.Timer(_AGAIN, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(lost)
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -17,6 +17,8 @@ class UserError(Exception):
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that does not exist, with the nearest one that does."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names)}"
+    # Names may differ in case only, and the first is the one meant.
+    folded = {known.casefold(): known for known in reversed(names)}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    hint = f"did you mean '{folded[near[0]]}'?" if near else f"there are: {', '.join(names)}"
     return UserError(f"unknown {kind} '{name}'; {hint}")

@@ -131,8 +131,12 @@ class Store:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"cannot read {path}: {error}") from error
+        except NotADirectoryError as error:
+            raise UserError(f"{self.folder} is no folder of results; choose another --results DIR") from error
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+        except UnicodeDecodeError as error:
+            raise _damaged(path, "no text") from error
         try:
             content = json.loads(text)
             checksum = content.pop("checksum")

@@ -87,10 +87,13 @@ def load(what: str, name: str) -> Any:
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
-        return getattr(importlib.import_module(path), attribute)
+        module = importlib.import_module(path)
     except Exception as error:
         said = " ".join(str(error).split())
         raise UserError(f"cannot load {what} {name}: {type(error).__name__}: {said}") from error
+    if not hasattr(module, attribute):
+        raise unknown(f"name in {path}", attribute, (known for known in vars(module) if not known.startswith("_")))
+    return getattr(module, attribute)
 
 
 def _house(kind: Kind) -> Mapping[str, Any]:
@@ -107,7 +110,7 @@ def _find(kind: Kind, name: str) -> Any:
     if ":" not in name and name not in others:
         if kind == "measures" and not others:
             raise UserError(f"unknown measure '{name}'; name a function of yours as package.module:function")
-        raise unknown(_KINDS[kind], name, [*house, *others])
+        raise UserError(f"{unknown(_KINDS[kind], name, [*house, *others])} One of yours is package.module:NAME")
     return load(f"--{_KINDS[kind].replace(' ', '')}", others.get(name, name))
 
 

@@ -67,9 +67,26 @@ def _read(path: Path) -> np.ndarray:
         return _READERS[path.suffix](path)
     except UserError:
         raise
+    except OSError as error:
+        if error.errno:
+            raise UserError(f"cannot read {path}: {error.strerror}") from error
+        raise _no_samples(path) from error
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"cannot read {path} as {path.suffix}: {reason}") from error
+        raise _no_samples(path) from error
+
+
+#: What a file must hold.
+_HELD = {
+    ".npy": "an array of numbers, as numpy.save writes it",
+    ".npz": "an array of numbers, as numpy.savez writes it",
+    ".pt": "a tensor, as torch.save writes it",
+    ".csv": "a table of numbers",
+}
+
+
+def _no_samples(path: Path) -> UserError:
+    """Readers' own words are of pickles and magic numbers."""
+    return UserError(f"cannot read {path} as {path.suffix}: it must hold {_HELD[path.suffix]}, and no objects")
 
 
 def read_image_samples(path: Path, data_shape: tuple[int, ...]) -> np.ndarray:

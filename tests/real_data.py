@@ -6,7 +6,5 @@ import pytest
 
 from datamodules.images import DATA_VARIABLE
 
-needs_data = pytest.mark.skipif(
-    not os.environ.get(DATA_VARIABLE),
-    reason=f"{DATA_VARIABLE} names no folder of image data; python -m benchmark data NAME --data DIR downloads them",
-)
+NO_DATA = f"{DATA_VARIABLE} names no folder of image data; python -m benchmark data NAME --data DIR downloads them"
+needs_data = pytest.mark.skipif(not os.environ.get(DATA_VARIABLE), reason=NO_DATA)

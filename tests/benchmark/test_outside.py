@@ -101,7 +101,7 @@ def test_without_the_package_the_name_is_unknown(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("evaluate --dataset spiral.spiral:NO --samples x.npy", "cannot load --dataset spiral.spiral:NO"),
+        ("evaluate --dataset spiral.spiral:NO --samples x.npy", "unknown name in spiral.spiral 'NO'"),
         ("evaluate --dataset spiral.gaps:longest_gap --samples x.npy", "is no data set"),
         ("run --table 2 --measure spiral.spiral:SPIRAL", "is no measure"),
         ("run --table 2 --datasets mnist", "points and images differ"),

@@ -52,6 +52,19 @@ def test_a_record_cut_short_is_named(store: Store, length: int) -> None:
     assert path.exists()
 
 
+def test_a_record_of_other_bytes_is_named(store: Store) -> None:
+    path = store.path(CELL)
+    path.write_bytes(b"\xff\xfe" + path.read_bytes())
+    with pytest.raises(UserError, match=rf"{path.name} is damaged .* delete .* and run again"):
+        store.read(CELL)
+
+
+def test_results_that_are_a_file_are_named(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("")
+    with pytest.raises(UserError, match="results is no folder of results; choose another --results"):
+        Store(tmp_path / "results").read(CELL)
+
+
 def test_a_record_edited_by_hand_is_named(store: Store) -> None:
     path = store.path(CELL)
     content = json.loads(path.read_text())

@@ -1,0 +1,52 @@
+"""The process: Ctrl-C while it loads, and where Python would lose it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from benchmark.__main__ import raise_again
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.5])
+def test_an_interrupt_while_it_loads_leaves_no_traceback(seconds: float) -> None:
+    command = [sys.executable, "-m", "benchmark", "plan", "--table", "2"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode in (-signal.SIGINT, 130)
+    assert "Traceback" not in said
+
+
+class _Swallows:
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        # Where the signal is seen.
+        time.sleep(0.01)
+
+
+def test_an_interrupt_that_a_finalizer_swallows_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", raise_again)
+    thing = _Swallows()
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        del thing
+        time.sleep(60)
+
+
+def test_other_errors_of_finalizers_are_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Breaks:
+        def __del__(self) -> None:
+            raise ValueError("broken")
+
+    monkeypatch.setattr(sys, "unraisablehook", raise_again)
+    thing = Breaks()
+    del thing
+    assert "ValueError: broken" in capsys.readouterr().err
