@@ -77,8 +77,14 @@ def check_devices(cell: Cell, accelerator: str) -> None:
         raise UserError(
             f"batches of {batch} have no {count} equal parts: --set protocol.batch_size, or other --devices"
         )
-    if accelerator != "cpu" and torch.cuda.is_available() and torch.cuda.device_count() < count:
-        raise UserError(f"this machine has {torch.cuda.device_count()} GPUs, not {count}; or --accelerator cpu")
+    if accelerator != "cpu" and torch.cuda.is_available():
+        if torch.cuda.device_count() < count:
+            raise UserError(f"this machine has {torch.cuda.device_count()} GPUs, not {count}; or --accelerator cpu")
+    elif count > max(2, os.cpu_count() or 1):
+        # Each holds PyTorch and waits for all others in every update: a few dozen bring a machine down.
+        raise UserError(
+            f"this machine has {os.cpu_count()} cores, not {count}: that many processes stand in one another's way"
+        )
 
 
 @contextmanager

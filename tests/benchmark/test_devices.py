@@ -67,3 +67,9 @@ def test_what_cannot_be_shared_says_so_before_anything_is_trained(
     complaint = capsys.readouterr().err
     assert said in complaint and complaint.count("\n") == 1
     assert not list(tmp_path.glob("records/**/*.json"))
+
+
+def test_more_processes_than_cores_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = "run --table 2 --profile smoke --methods gan --accelerator cpu --set protocol.world_size=64"
+    assert main([*words.split(), "--results", str(tmp_path)]) == 2
+    assert "cores, not 64" in capsys.readouterr().err
