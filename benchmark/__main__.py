@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import signal
 import sys
 import threading
@@ -30,7 +29,9 @@ def raise_again(lost: sys.UnraisableHookArgs) -> None:
     from benchmark.errors import Stopped
 
     if isinstance(lost.exc_value, (KeyboardInterrupt, Stopped)):
-        threading.Timer(_AGAIN, _thread.interrupt_main).start()
+        main_thread = threading.main_thread().ident
+        assert main_thread is not None
+        threading.Timer(_AGAIN, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
     else:
         sys.__unraisablehook__(lost)
 

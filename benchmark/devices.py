@@ -9,12 +9,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed
 
-from benchmark import registry
+from benchmark import companion, registry
 from benchmark.cells import Cell
 from benchmark.errors import UserError
 
@@ -99,10 +98,9 @@ def companions(count: int, work: Callable[..., None], *arguments: Any) -> Iterat
     # Where it starts with the first process, it takes the mask below away.
     resource_tracker.ensure_running()
     try:
-        for rank in range(1, count):
-            listener, speaker = context.Pipe(duplex=False)
-            words = (speaker, torch.get_num_threads(), rank, port, work, *arguments)
-            processes.append(context.Process(target=_accompany, args=words, daemon=True))
+        for _ in range(1, count):
+            listener, speaker = context.Pipe()
+            processes.append(context.Process(target=companion.accompany, args=(speaker,), daemon=True))
             listeners.append(listener)
             # A process keeps the mask that it starts with: Ctrl-C, which a terminal tells all, is the first one's.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -111,6 +109,9 @@ def companions(count: int, work: Callable[..., None], *arguments: Any) -> Iterat
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
                 speaker.close()
+        for rank, listener in enumerate(listeners, 1):
+            with suppress(BrokenPipeError):
+                listener.send((_accompany, (torch.get_num_threads(), rank, port, work, *arguments)))
         for listener in listeners:
             _hear(listener)
         yield SharedBatches(0, port)
@@ -125,22 +126,14 @@ def companions(count: int, work: Callable[..., None], *arguments: Any) -> Iterat
 
 def _accompany(speaker: Connection, threads: int, rank: int, port: int, work: Callable[..., None], *words: Any) -> None:
     """What another process does."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     speaker.send(rank)
     work(SharedBatches(rank, port), *words)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
 
 
 def _hear(listener: Connection) -> None:
     """Wait until a process says that it is there. Raises ``RuntimeError`` for one that is gone."""
     try:
         listener.recv()
-    except EOFError as error:
+    except (EOFError, ConnectionResetError) as error:
         raise RuntimeError("a process for another device ended before it began") from error

@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 from packaging.requirements import Requirement
 
+from benchmark import checkpoints
 from benchmark.cells import Block, Cell
 from benchmark.claims import NoLocks, claimed, holder, is_claimed
 from benchmark.demonstration import Experiment, is_stale
@@ -26,7 +27,7 @@ from benchmark.environment import processor
 from benchmark.errors import UserError
 from benchmark.records import Record, Store
 from benchmark.sheet import seeds_text
-from benchmark.training import check_checkpoint, read_checkpoint, sources_of_cell
+from benchmark.training import check_checkpoint, sources_of_cell
 from datamodules.images import READERS, MissingData, data_folder, is_decoded, read_images
 
 #: Below so much a table with its checkpoints may not fit.
@@ -141,15 +142,23 @@ def space(folders: Iterable[Path]) -> Iterator[Finding]:
 
 def results(store: Store) -> Iterator[Finding]:
     """Records, samples and checkpoints of a results folder: damaged, edited, newer, or without an owner."""
-    if not store.folder.is_dir():
+    try:
+        next(store.folder.iterdir(), None)
+    except FileNotFoundError:
         yield Finding("note", f"{store.folder} is no folder yet; run makes it")
+        return
+    except OSError as error:
+        said = f"{store.folder} is no folder of results ({error.strerror}); choose another --results DIR"
+        yield Finding("wrong", said)
         return
     yield from _access(store)
     records: dict[Cell, Record] = {}
     experiments: list[tuple[Experiment, Record]] = []
     left: dict[str, list[Path]] = {}
-    for path in sorted(p for p in (store.folder / "records").rglob("*") if p.is_file()):
-        if path.name.startswith("."):
+    for path in sorted(p for p in (store.folder / "records").rglob("*") if p.suffix == ".json" or p.is_file()):
+        if path.is_dir():
+            yield Finding("wrong", f"{path} is a folder where a record belongs; delete it")
+        elif path.name.startswith("."):
             left.setdefault("left by writers that were killed", []).append(path)
         elif path.suffix == ".json":
             try:
@@ -240,7 +249,7 @@ def _checkpoint(
     path: Path, store: Store, records: dict[Cell, Record], left: dict[str, list[Path]]
 ) -> Iterator[Finding]:
     try:
-        state = read_checkpoint(path)
+        state = checkpoints.read(path)
         cells = tuple(Cell.of(identity) for identity in state["cells"])
         block = Block(cells, cells)
         if all(cell in records and records[cell].status != "failed" for cell in cells):

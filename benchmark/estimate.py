@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, Trainer
 
+from benchmark import checkpoints
 from benchmark.cells import Block, Cell, Protocol
 from benchmark.environment import gpu, processor
 from benchmark.evaluation import draw_samples, measure, unit_images
 from benchmark.records import Store
 from benchmark.schema import iterations_per_epoch
-from benchmark.training import finished_iterations, make_data, make_module, make_trainer, quiet, target_of
+from benchmark.training import make_data, make_module, make_trainer, quiet, target_of
 from datamodules.images import ImageDataModule
 from evaluators.features import features
 from evaluators.inversion import RESTARTS, STEPS, invert
@@ -146,7 +147,7 @@ def estimate(blocks: Sequence[Block], store: Store, accelerator: str = "auto") -
         kind = replace(cell, seed=0, protocol=replace(cell.protocol, **_LENGTH))
         if kind not in speeds:
             speeds[kind] = _measure(block, accelerator)
-        found[block.id] = speeds[kind].of(cell, finished_iterations(store.checkpoint(block.id)))
+        found[block.id] = speeds[kind].of(cell, checkpoints.finished_iterations(store.checkpoint(block.id)))
     return found
 
 

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -318,15 +319,17 @@ def _connect(address: str | None, devices: int | None, threads: int, accelerator
             if devices > torch.cuda.device_count():
                 raise UserError(f"--devices {devices}: this machine has {torch.cuda.device_count()} GPUs")
             gpus = devices
+        elif devices * threads > (cores := os.cpu_count() or 1):
+            raise UserError(f"--devices {devices} with --threads {threads}: this machine has {cores} cores")
         else:
             cpus = devices * threads
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address:
+    if address is not None:
         _knock(address)
     local = {"address": "local", "num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False}
     try:
         ray.init(**({"address": address} if address else local), log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except (RayError, ValueError, RuntimeError, OSError) as error:
         said = " ".join(str(error).split())
         if address:
             way_out = "a cluster with token authentication wants RAY_AUTH_MODE=token and its token here too"
@@ -340,11 +343,11 @@ def _knock(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if address in ("auto", "local"):
         return
-    if not host or not port.isdigit():
+    if not host or not re.fullmatch(r"[0-9]{1,5}", port):
         raise UserError(f"--address {address}: write HOST:PORT as ray start --head prints it, or auto")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise UserError(f"no Ray cluster answers at {address} ({error}); start one with ray start --head") from error
 
 

@@ -62,6 +62,8 @@ class Settings:
             if name not in known:
                 raise unknown("field for the chosen methods, --set", name, known)
             group, _, key = name.partition(".")
+            if key in (protocol if group == "protocol" else method):
+                raise UserError(f"--set {name} is given twice; which of them is meant?")
             if group == "protocol":
                 protocol[key] = _typed(Protocol, key, text)
             else:

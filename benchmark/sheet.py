@@ -334,16 +334,21 @@ def _as_drawn(samples: np.ndarray) -> np.ndarray:
 def _footer(selection: Selection, entries: Sequence[Entry], found: Mapping[str, Mapping[Cell, Record]]) -> list[str]:
     table = selection.table
     lines = []
-    taus = []
+    taus, few = [], False
     for column in selection.columns:
         pairs = [(e.mean, e.paper_mean) for e in entries if e.column == column.id]
         both = [pair for pair in pairs if not any(map(math.isnan, pair))]
-        if column.printed_title and column.comparable and len(both) >= 3:
+        if not (column.printed_title and column.comparable):
+            continue
+        few |= 0 < len(both) < 3
+        if len(both) >= 3:
             tau = order_agreement(*zip(*both, strict=True))
             said = "undefined (all tie)" if math.isnan(tau) else f"{tau:+.2f}"
             taus.append(f"{column_title(column)} {said} ({len(both)} methods)")
     if taus:
         lines.append(f"Kendall's tau between our order of methods and the paper's: {'; '.join(taus)}.")
+    elif few:
+        lines.append("Kendall's tau between our order of methods and the paper's wants three methods or more.")
     printed = dict.fromkeys(f"{c.title} beside {c.printed_title}" for c in selection.columns if c.printed_title)
     if printed:
         lines.append(f"Printed values ({table.printed_runs} runs): {'; '.join(printed)}.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-import os
 import resource
 import signal
 import sys
@@ -23,13 +22,13 @@ import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from benchmark import registry
+from benchmark import checkpoints, registry
 from benchmark.cells import Block, Cell, Protocol
 from benchmark.devices import SIGNALS, SharedBatches, check_devices, companions
 from benchmark.environment import environment
 from benchmark.errors import Stopped, UserError
 from benchmark.evaluation import draw_samples, measure, measure_generator
-from benchmark.records import Record, Store, writing
+from benchmark.records import Record, Store
 from benchmark.registry import Target
 from benchmark.sources import sources_of
 from datamodules.images import ImageDataModule, ImageSet
@@ -39,7 +38,6 @@ from evaluators.features import extractor_hash
 from modules.base import AdversarialModule
 from modules.convolutions import tune
 
-CHECKPOINT_FORMAT = 2
 #: Samples of so many epochs, so many of each, are kept for pictures of the training, in up to three dimensions; of
 #: images so many, at the epochs that the protocol names.
 FRAMES, FRAME_SAMPLES, FRAME_DIM, FRAME_IMAGES = 20, 400, 3, 25
@@ -160,6 +158,10 @@ class Evaluation(Callback):
         self.device = "cpu"
 
     @property
+    def state_key(self) -> str:
+        return checkpoints.STATE
+
+    @property
     def seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started
 
@@ -230,20 +232,12 @@ class Evaluation(Callback):
         self.watch(Progress(self.block, done, total, epoch, epochs, means, self.measures))
 
     def _save(self, trainer: Trainer, checkpoint: Path) -> None:
-        part = checkpoint.with_suffix(f".part{os.getpid()}")
-        with writing(checkpoint):
-            try:
-                trainer.save_checkpoint(part)
-                with part.open("rb+") as file:
-                    os.fsync(file.fileno())
-                part.replace(checkpoint)
-            finally:
-                part.unlink(missing_ok=True)
+        checkpoints.write(trainer, checkpoint)
         self.saved = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "format": CHECKPOINT_FORMAT,
+            "format": checkpoints.FORMAT,
             "block": self.block.id,
             "cells": [cell.identity() for cell in self.block.pending],
             "sources": self.sources,
@@ -258,10 +252,6 @@ class Evaluation(Callback):
         self.frames = [frame.numpy() for frame in state_dict["frames"]]
         self.diverged_at = state_dict["diverged_at"]
         self.seconds_before = state_dict["seconds"]
-
-
-#: Where Lightning keeps that state in a checkpoint.
-_STATE = Evaluation.__qualname__
 
 
 def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto", loggers: Sequence[str] = ()) -> None:
@@ -431,43 +421,16 @@ def write_failures(block: Block, store: Store, reason: str) -> None:
             )
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What the evaluation keeps in a checkpoint. Raises ``FileNotFoundError``, and ``UserError`` for a damaged one."""
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)["callbacks"][_STATE]
-        version = state["format"]
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        raise UserError(f"{path} is damaged or no checkpoint of this version; {_way_out(path)}") from error
-    if version != CHECKPOINT_FORMAT:
-        said = f"has checkpoint format {version}, this version reads {CHECKPOINT_FORMAT}"
-        raise UserError(f"{path} {said}; {_way_out(path)}")
-    return state
-
-
 def check_checkpoint(block: Block, store: Store) -> None:
     """Refuse a checkpoint that is damaged, of another format, of another block or of other sources."""
     path = store.checkpoint(block.id)
     try:
-        state = read_checkpoint(path)
+        state = checkpoints.read(path)
     except FileNotFoundError:
         return
     if (state.get("block"), state.get("sources")) != (block.id, sources_of_cell(block.first)):
         said = "was written by other sources than these, its numbers would mix two codes"
-        raise UserError(f"{path} {said}; {_way_out(path)}")
-
-
-def _way_out(checkpoint: Path) -> str:
-    return f"delete {checkpoint} to start this block again"
-
-
-def finished_iterations(checkpoint: Path) -> int:
-    """Iterations that a checkpoint holds; 0 without one, or with one that ``train`` will refuse."""
-    try:
-        return max(0, int(torch.load(checkpoint, map_location="cpu", weights_only=True)["iteration"]))
-    except Exception:
-        return 0
+        raise UserError(f"{path} {said}; {checkpoints.way_out(path)}")
 
 
 def _number(value: float) -> float | None:

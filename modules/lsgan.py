@@ -14,7 +14,7 @@ from modules.networks import together
 
 
 class LSGAN(GAN):
-    """LSGAN (Mao et al. 2017, arXiv:1611.04076, Eq. 9: targets 0 for samples, 1 for data and for the generator).
+    """LSGAN (Mao et al. 2017, arXiv:1611.04076, Eq. 9, with targets 0 for samples, 1 for data and for the generator).
 
     score: what is drawn to the targets: the discriminator's ``linear`` output, or its ``sigmoid`` as in the code of
         Lucic et al. (2018).

@@ -117,7 +117,7 @@ def compare(folder: Path, straight: list[tuple[object, ...]]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--times", type=int, choices=range(1, 1001), metavar="N", default=20)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     parent = Path(tempfile.mkdtemp(prefix="modecov-kill-"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -19,6 +21,8 @@ from evaluators.features import MissingWeights
 
 #: Exit status of a process that Ctrl-C ended.
 INTERRUPTED = 130
+#: What the system says where standard output is a file on a full disk.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 # A terminal without the plus-minus sign shows a question mark instead of a traceback.
                 stream.reconfigure(errors="replace")
         try:
-            return COMMANDS[args.verb](args)
+            status = COMMANDS[args.verb](args)
+            sys.stdout.flush()
+            return status
         except SystemExit as end:
             # Rich's answer to a closed pipe, and Lightning's to Ctrl-C.
             raise (end.__context__ if isinstance(end.__context__, BrokenPipeError) else Stopped()) from end
@@ -48,6 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        # What Python still holds for the disk would fail again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"benchmark: cannot write what is to be shown: {error.strerror}", file=sys.stderr)
+        return 2
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,9 @@ VERBS = {
     "throughput": "what training costs on this machine, against its limits",
 }
 
+
+#: Of a process, where the machine has fewer cores: a cluster's nodes may have more than this one.
+_MOST_THREADS = 256
 
 #: What ``list`` tells, in this order.
 SECTIONS = (
@@ -72,13 +76,13 @@ class Parser(argparse.ArgumentParser):
 
 def parse_seeds(text: str) -> tuple[int, ...]:
     """``8`` is 0 to 7, ``0-3`` and ``1,5`` and ``0-3,7`` are what they say."""
-    if any(len(number) > 6 for number in re.findall(r"\d+", text)):
+    if any(len(number) > 6 for number in re.findall(r"[0-9]+", text)):
         raise UserError(f"--seeds {text}: seeds end at 999999")
-    if re.fullmatch(r"\d+", text) and int(text) > 0:
+    if re.fullmatch(r"[0-9]+", text) and int(text) > 0:
         return tuple(range(int(text)))
     seeds: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part.strip())
         if not match or (match[2] and int(match[2]) < int(match[1])) or ("," not in text and not match[2]):
             raise UserError(f"--seeds {text}: write a count (8), a range (0-3) or a list (1,5)")
         seeds += range(int(match[1]), int(match[2] or match[1]) + 1)
@@ -89,7 +93,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 def parse_shard(text: str) -> Shard:
     """``2/8`` is the second of eight parts."""
-    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise UserError(f"--shard {text}: write I/N with I from 1 to N, as 2/8 for the second of eight parts")
     return Shard(int(match[1]), int(match[2]))
@@ -98,7 +102,7 @@ def parse_shard(text: str) -> Shard:
 def parse_workers(text: str) -> list[int]:
     """``1,8,64``."""
     words = text.split(",")
-    if not all(re.fullmatch(r"[1-9]\d{0,5}", word) for word in words):
+    if not all(re.fullmatch(r"[1-9][0-9]{0,5}", word) for word in words):
         raise UserError(f"--workers {text}: write counts from 1 on with commas between, as in 1,8,64")
     return [int(word) for word in words]
 
@@ -132,9 +136,8 @@ def make_parser() -> Parser:
     made["plan"].add_argument(
         "--overhead",
         type=_seconds,
-        default=0.0,
         metavar="SECONDS",
-        help="that a worker loses with every block; default: 0",
+        help="with --workers: what a worker loses with every block; default: 0",
     )
     made["report"].add_argument("--output", type=Path, metavar="FILE", help="default: report/index.html of the results")
     for verb in ("reproduce", "doctor", "report"):
@@ -143,9 +146,9 @@ def make_parser() -> Parser:
     made["check"].add_argument("--dataset", metavar="NAME", help="default: 80 points; digits or digits-1k for images")
     made["check"].add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="as for run")
     made["reproduce"].add_argument("cell", metavar="CELL", help="the name of a file under records/, or its beginning")
-    made["reproduce"].add_argument("--threads", type=_positive, metavar="N", help="default: as many as it had")
+    made["reproduce"].add_argument("--threads", type=_threads, metavar="N", help="default: as many as it had")
     for verb in ("plan", "run", "tune", "classifier", "throughput"):
-        made[verb].add_argument("--threads", type=_positive, metavar="N", help="threads of one process; default: all")
+        made[verb].add_argument("--threads", type=_threads, metavar="N", help="threads of one process; default: all")
     for verb in ("run", "tune"):
         add = made[verb].add_argument
         add("--logger", metavar="A,B", help="csv, tensorboard, wandb: curves beside the records, under RESULTS/logs")
@@ -210,13 +213,21 @@ def _add_seeds_and_results(parser: Parser) -> None:
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
         raise argparse.ArgumentTypeError(f"{text} is no count of at least 1")
     return int(text)
 
 
+def _threads(text: str) -> int:
+    """More of them than cores only wait for one another, and thousands bring a process down."""
+    count, most = _positive(text), max(_MOST_THREADS, os.cpu_count() or 1)
+    if count > most:
+        raise argparse.ArgumentTypeError(f"{text} threads are too many; this machine has {os.cpu_count()} cores")
+    return count
+
+
 def _seconds(text: str) -> float:
-    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
         raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
     return float(text)
 
@@ -227,6 +238,6 @@ def _share(text: str) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not (0 <= value <= 1 or (value.is_integer() and value < 1_000)):
+    if not (0 <= value <= 1 or (value.is_integer() and 1 < value < 1_000)):
         raise argparse.ArgumentTypeError(f"{text} is no share of a GPU, as 0.25")
     return value

@@ -11,6 +11,7 @@ from benchmark import sheet as sheets
 from benchmark.cells import Block, Cell, lay_out
 from benchmark.cli.choice import blocks_of, chosen_claims, chosen_experiment, chosen_table, set_threads, shard_of
 from benchmark.cli.parser import parse_workers
+from benchmark.errors import UserError
 from benchmark.records import Store
 from benchmark.schema import NetworkTable, Selection, select
 from datamodules.images import ImageSet
@@ -30,6 +31,8 @@ def plan(args: argparse.Namespace) -> int:
     if experiment := chosen_experiment(args):
         return plan_experiment(experiment, args)
     workers = parse_workers(args.workers) if args.workers is not None else []
+    if args.overhead is not None and not workers:
+        raise UserError("--overhead is what a worker loses with a block: say how many --workers there are, too")
     paper: list[Cell] = []
     if inquiry := chosen_claims(args):
         header, lines = inquiry.header, inquiry.trained
@@ -75,7 +78,7 @@ def plan(args: argparse.Namespace) -> int:
     if timed and crowded:
         print(f"this machine was busy before blocks were timed ({crowded}): idle, it takes less than that")
     usual = next(iter(estimates.values()))
-    costs = [usual[block.id].seconds_left + args.overhead for block in blocks]
+    costs = [usual[block.id].seconds_left + (args.overhead or 0.0) for block in blocks]
     for count in workers:
         span = make_span(costs, count)
         busy = f", {100 * sum(costs) / (count * span):.0f} % busy" if span else ""

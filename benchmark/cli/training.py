@@ -166,7 +166,8 @@ def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, cons
         estimates = estimate(blocks, store, args.accelerator)
         left = sum(e.seconds_left for e in estimates.values()) / min(len(blocks), engine.workers)
         line = f"{cells} cells to train, about {duration(left)} {engine.where}"
-        if args.engine != "ray" and len(blocks) > 1 and (os.cpu_count() or 1) > 1:
+        alone = args.engine != "ray" and all(block.first.protocol.world_size == 1 for block in blocks)
+        if alone and len(blocks) > 1 and (os.cpu_count() or 1) > 1:
             line += ", one block after another; --engine ray trains one on each core or GPU"
         console.print(line, highlight=False, soft_wrap=True)
         if engine.workers > 1:

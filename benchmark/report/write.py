@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from PIL import Image
 
+from benchmark.errors import UserError
 from benchmark.progress import duration
 from benchmark.records import Store, write_atomically
 from benchmark.report.content import HOLDS, Filled, Part, Report, gather, prose
@@ -38,6 +39,8 @@ def write_report(store: Store, path: Path) -> Report:
 
     Raises ``UserError`` where nothing is stored, or where the file cannot be written.
     """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; --output names a file")
     found = gather(store)
     write_atomically(path, page(found, store).encode())
     return found

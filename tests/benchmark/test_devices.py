@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +15,11 @@ from torch import distributed
 
 from benchmark.cells import Cell
 from benchmark.cli import main
+from benchmark.companion import accompany
 from benchmark.records import Store
 from benchmark.schema import find_table, select
 from modules.gan import GAN
+from tests.processes import CONTEXT
 
 #: Three iterations in each of two epochs, so that sums in another order cannot make much of their last bits.
 FEW = ["--set", "protocol.fresh_iterations=3", "--set", "protocol.epochs=2", "--set", "protocol.width=1"]
@@ -73,3 +78,43 @@ def test_more_processes_than_cores_are_refused(capsys: pytest.CaptureFixture[str
     words = "run --table 2 --profile smoke --methods gan --accelerator cpu --set protocol.world_size=64"
     assert main([*words.split(), "--results", str(tmp_path)]) == 2
     assert "cores, not 64" in capsys.readouterr().err
+
+
+class Loading:
+    """What takes a minute to arrive, as a function does whose module imports PyTorch."""
+
+    def __reduce__(self) -> tuple[Callable[[float], None], tuple[float]]:
+        return time.sleep, (60.0,)
+
+
+def first_process(speaker: Connection) -> None:
+    """Starts another one, sends it what takes long to load, and waits to be killed."""
+    line, other = multiprocessing.Pipe()
+    companion = multiprocessing.get_context("spawn").Process(target=accompany, args=(other,), daemon=True)
+    companion.start()
+    line.send((Loading(), ()))
+    speaker.send(companion.pid)
+    time.sleep(600)
+
+
+def test_a_process_that_still_loads_ends_with_the_first_one() -> None:
+    listener, speaker = multiprocessing.Pipe()
+    # Not a daemon, as those have no processes of their own.
+    first = CONTEXT.Process(target=first_process, args=(speaker,))
+    first.start()
+    assert listener.poll(60)
+    pid = listener.recv()
+    # By now it waits for what takes long.
+    time.sleep(1)
+    first.kill()
+    until = time.monotonic() + 30
+    while is_alive(pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not is_alive(pid)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

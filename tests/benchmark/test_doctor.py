@@ -129,6 +129,21 @@ def test_a_bad_record(
     assert snapshot(store) == before
 
 
+def test_what_is_no_folder_of_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for folder in (file, file / "below"):
+        assert main(["doctor", "--results", str(folder)]) == 1
+        assert f"wrong  {folder} is no folder of results" in capsys.readouterr().out
+
+
+def test_a_folder_where_a_record_belongs(store: Store) -> None:
+    path = store.path(CELLS[0])
+    path.unlink()
+    path.mkdir()
+    assert said(store, "wrong") == [f"{path} is a folder where a record belongs; delete it"]
+
+
 def test_what_is_left_over(store: Store) -> None:
     record = store.path(CELLS[0])
     record.unlink()
@@ -163,6 +178,8 @@ def test_checkpoints(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:1000])
     assert any("damaged" in line and f"delete {path}" in line for line in said(store, "wrong"))
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert any("not as it was written" in line and f"delete {path}" in line for line in said(store, "wrong"))
     path.write_bytes(whole)
     with monkeypatch.context() as patch:
         patch.setattr(training, "sources_of", lambda *_: "tomorrow's")

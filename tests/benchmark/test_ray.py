@@ -12,15 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from benchmark import checkpoints
 from benchmark.cells import Cell, Protocol, lay_out
 from benchmark.errors import Stopped, UserError
 from benchmark.records import Store
 from benchmark.runner import Outcome, run_blocks, to_do
-from benchmark.training import Progress, Watch, read_checkpoint
+from benchmark.training import Progress, Watch
 
 from .made import numbers, run
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install -c constraints.txt -e '.[ray]'")
+
+from ray.exceptions import AuthenticationError
 
 from benchmark import ray_engine
 from benchmark.ray_engine import RayEngine
@@ -115,8 +118,28 @@ def test_an_interrupt_lets_workers_write_checkpoints(tmp_path: Path, engine: Ray
     with pytest.raises(Stopped):
         train(store, cells, engine, interrupt)
     (checkpoint,) = store.unfinished.glob("*.ckpt")
-    assert len(read_checkpoint(checkpoint)["curves"]["loss.deception"]) >= sent[0].epoch
+    assert len(checkpoints.read(checkpoint)["curves"]["loss.deception"]) >= sent[0].epoch
     assert sorted(path.suffix for path in store.unfinished.iterdir()) == ["", ".ckpt"]
+
+
+@pytest.mark.parametrize("address", ["", "nowhere", ":6379", "127.0.0.1:", "127.0.0.1:1", "127.0.0.1:99999", "..:80"])
+def test_an_address_where_nobody_is(address: str) -> None:
+    with pytest.raises(UserError, match=r"address|answers"):
+        ray_engine._connect(address, None, 1, "cpu")
+
+
+def test_more_devices_than_cores() -> None:
+    with pytest.raises(UserError, match="cores"):
+        ray_engine._connect(None, 100_000, 1, "cpu")
+
+
+def test_a_cluster_that_wants_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise AuthenticationError("no token")
+
+    monkeypatch.setattr(ray_engine.ray, "init", refuse)
+    with pytest.raises(UserError, match=r"no token.*RAY_AUTH_MODE=token"):
+        ray_engine._connect("auto", None, 1, "cpu")
 
 
 def test_other_code_on_a_worker_is_refused(tmp_path: Path, engine: RayEngine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,8 +87,9 @@ def test_plan_says_how_long_several_workers_take(tmp_path: Path, capsys: pytest.
         "2 workers like this machine: 5 min 20 s, 69 % busy",
         "64 workers like this machine: 5 min 20 s, 2 % busy",
     ]
-    assert main([*PLAN, "--workers", "1,0"]) == 2
-    assert "--workers 1,0" in capsys.readouterr().err
+    for words, complaint in [(["--workers", "1,0"], "--workers 1,0"), (["--overhead", "3"], "say how many --workers")]:
+        assert main([*PLAN, *words]) == 2
+        assert complaint in capsys.readouterr().err
 
 
 def test_plan_names_what_it_timed(

@@ -64,6 +64,11 @@ def test_lost_seeds_are_named_below_the_table(filled: Store) -> None:
     assert "Failed models, not in the means: ALI 1." in footer
 
 
+def test_two_methods_have_no_order_to_agree_on(filled: Store) -> None:
+    said = [line for line in fill(selection(methods=["gan", "ali"]), filled).footer if line.startswith("Kendall's tau")]
+    assert said == ["Kendall's tau between our order of methods and the paper's wants three methods or more."]
+
+
 def test_printed_values_are_the_papers(filled: Store) -> None:
     frame = fill(selection(), filled).frame
     for row, column, mean, std in [

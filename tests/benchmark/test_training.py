@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import registry, training
+from benchmark import checkpoints, registry, training
 from benchmark.cells import Cell, Protocol, lay_out, leave_out
 from benchmark.errors import Stopped, UserError
 from benchmark.records import Record, Store
@@ -163,7 +163,7 @@ def test_a_failure_leaves_what_was_finished(tmp_path: Path, monkeypatch: pytest.
     assert [store.read(cell) for cell in chosen] == finished
 
 
-@pytest.mark.parametrize("damage", ["cut", "format", "sources", "nonsense"])
+@pytest.mark.parametrize("damage", ["cut", "format", "sources", "nonsense", "bit", "weight", "missing"])
 def test_a_checkpoint_that_does_not_fit_is_refused(damage: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
     chosen = cells("gan", 0, 1)
@@ -178,11 +178,23 @@ def test_a_checkpoint_that_does_not_fit_is_refused(damage: str, tmp_path: Path, 
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:1000])
     elif damage == "format":
-        monkeypatch.setattr(training, "CHECKPOINT_FORMAT", 99)
+        monkeypatch.setattr(checkpoints, "FORMAT", 99)
     elif damage == "sources":
         monkeypatch.setattr(training, "sources_of", lambda *_: "another")
-    else:
+    elif damage == "nonsense":
         path.write_text("not a checkpoint")
+    elif damage == "bit":
+        weight = next(iter(torch.load(path, weights_only=True)["state_dict"].values())).numpy().tobytes()
+        content = bytearray(path.read_bytes())
+        content[content.index(weight)] ^= 1
+        path.write_bytes(content)
+    else:
+        edited = torch.load(path, weights_only=True)
+        name = next(iter(edited["state_dict"]))
+        edited["state_dict"][name] += 1
+        if damage == "missing":
+            del edited["state_dict"][name]
+        torch.save(edited, path)
     with pytest.raises(UserError, match=r"delete .* to start this block again"):
         run(tmp_path, chosen)
     assert path.exists(), "a refusal must not delete anything"
