@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def plan(args: argparse.Namespace) -> int:
     """Print what is done, what is to do, and what that costs."""
     from benchmark.estimate import crowd, devices, estimate
-    from benchmark.progress import duration
+    from benchmark.progress import duration, many
     from benchmark.runner import read_records
     from benchmark.schedule import make_span
 
@@ -63,7 +63,7 @@ def plan(args: argparse.Namespace) -> int:
         words += [f"{stale} stale"] if stale else []
         words += [] if cells else ["in other parts"]
         said = f"  {name:<12} {', '.join(w for w in words if w):<24}"
-        print(f"{said} {len(mine)} blocks, {_cost(estimates, mine)}" if mine else said.rstrip())
+        print(f"{said} {many(len(mine), 'block')}, {_cost(estimates, mine)}" if mine else said.rstrip())
         problems = dict.fromkeys(found[block.id].problem for found in estimates.values() for block in mine)
         for problem in filter(None, problems):
             print(f"    will fail: {problem}")
@@ -71,8 +71,9 @@ def plan(args: argparse.Namespace) -> int:
         plan_experiment(experiment, args)
     for where, waiting in (("", blocks), ("at profile paper: ", blocks_of_paper)):
         if waiting or not where:
-            count = sum(len(block.pending) for block in waiting)
-            print(f"{where}{count} cells to do in {len(waiting)} blocks, {_cost(estimates, waiting, in_full=True)}")
+            size = many(sum(len(block.pending) for block in waiting), "cell")
+            cost = _cost(estimates, waiting, in_full=True)
+            print(f"{where}{size} to do in {many(len(waiting), 'block')}, {cost}")
     if timed and args.accelerator == "auto" and len(estimates) == 1:
         print("no GPU is found here: that is the processor's time; where PyTorch finds one, this command says both")
     if timed and crowded:
@@ -82,7 +83,7 @@ def plan(args: argparse.Namespace) -> int:
     for count in workers:
         span = make_span(costs, count)
         busy = f", {100 * sum(costs) / (count * span):.0f} % busy" if span else ""
-        print(f"{count} worker{'s' if count > 1 else ''} like this machine: {duration(span)}{busy}")
+        print(f"{many(count, 'worker')} like this machine: {duration(span)}{busy}")
     return 0
 
 

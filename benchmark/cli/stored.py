@@ -149,5 +149,5 @@ def doctor(args: argparse.Namespace) -> int:
     for finding in examine(Store(args.results)):
         print(f"{finding.level:<6} {finding.said}", flush=True)
         wrong += finding.level == "wrong"
-    print(f"{wrong} things are wrong" if wrong else "nothing is wrong")
+    print({0: "nothing is wrong", 1: "one thing is wrong"}.get(wrong, f"{wrong} things are wrong"))
     return 1 if wrong else 0

@@ -150,7 +150,7 @@ def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, cons
     """Train blocks under a progress display: whether any failed, and what took how long."""
     from benchmark.devices import check_devices
     from benchmark.estimate import estimate
-    from benchmark.progress import duration, watching
+    from benchmark.progress import duration, many, watching
     from benchmark.runner import run_blocks
 
     if not blocks:
@@ -165,7 +165,7 @@ def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, cons
     with _engine(args, console) as engine:
         estimates = estimate(blocks, store, args.accelerator)
         left = sum(e.seconds_left for e in estimates.values()) / min(len(blocks), engine.workers)
-        line = f"{cells} cells to train, about {duration(left)} {engine.where}"
+        line = f"{many(cells, 'cell')} to train, about {duration(left)} {engine.where}"
         alone = args.engine != "ray" and all(block.first.protocol.world_size == 1 for block in blocks)
         if alone and len(blocks) > 1 and (os.cpu_count() or 1) > 1:
             line += ", one block after another; --engine ray trains one on each core or GPU"

@@ -154,7 +154,7 @@ TABLE_2 = Table(
     printed_runs=8,
     notes=(
         '"Mean and variance of 0.01" is read as centre and std 0.1; what fits the table is a radius of 0.1414.',
-        "Methods that the paper does not describe keep the learning rate of 1e-3, as none of them diverged with it.",
+        "Methods that the paper does not describe are given its learning rate, 1e-3, with which none of them diverged.",
         "The TV columns are not defined in the paper. Beside TV (True) and TV (Differential) stand the two of five "
         "balance measures that fit them (max deficit, cv); half-L1 total variation, which cannot be the paper's, has "
         "columns of its own.",

@@ -183,7 +183,7 @@ def test_plan_counts_cells(short: Path, capsys: pytest.CaptureFixture[str]) -> N
     status, out, _ = run(capsys, "plan", "--table", "2", "--profile", "short", "--results", str(short))
     assert status == 0
     assert "2 done, 1 to do" in out
-    assert "1 cells to do in 1 blocks" in out
+    assert "1 cell to do in 1 block" in out
 
 
 def test_table_1_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -125,7 +125,7 @@ def test_a_bad_record(
     assert line in found
     assert "delete " in found or "use another --results" in found
     assert main(["doctor", "--results", str(store.folder)]) == 1
-    assert "1 things are wrong" in capsys.readouterr().out
+    assert "one thing is wrong" in capsys.readouterr().out
     assert snapshot(store) == before
 
 

@@ -96,7 +96,7 @@ def test_plan_names_what_it_timed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = plan(capsys, tmp_path, *PLAN, *SHORT)
-    assert said[1].endswith("8 to do                  1 blocks, about 1 min 40 s")
+    assert said[1].endswith("8 to do                  1 block, about 1 min 40 s")
     assert said[3] == f"16 cells to do in 2 blocks, about 6 min 40 s on {CORES}"
     assert said[4].startswith("no GPU is found here")
     assert len(plan(capsys, tmp_path, *PLAN, *SHORT, "--accelerator", "cpu")) == 4
@@ -104,7 +104,7 @@ def test_plan_names_what_it_timed(
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.get_device_name", lambda: "Fast 9000")
     said = plan(capsys, tmp_path, *PLAN, *SHORT, "--workers", "1")
-    assert said[1].endswith("1 blocks, about 10 s on gpu, about 1 min 40 s on cpu")
+    assert said[1].endswith("1 block, about 10 s on gpu, about 1 min 40 s on cpu")
     assert said[3] == f"16 cells to do in 2 blocks, about 40 s on Fast 9000, about 6 min 40 s on {CORES}"
     assert said[4:] == ["1 worker like this machine: 40 s, 100 % busy"], "as run would take the GPU"
     said = plan(capsys, tmp_path, *PLAN, *SHORT, "--accelerator", "gpu")
@@ -119,8 +119,8 @@ def test_plan_says_what_the_papers_budget_of_images_costs(
     seconds = [s.protocol(s.rows[0]).epochs * s.protocol(s.rows[0]).fresh_iterations for s in (short, paper)]
     said = plan(capsys, tmp_path, *words)
     assert said[-3:-1] == [
-        f"2 cells to do in 1 blocks, about {duration(seconds[0])} on {CORES}",
-        f"at profile paper: 5 cells to do in 1 blocks, about {duration(seconds[1])} on {CORES}",
+        f"2 cells to do in 1 block, about {duration(seconds[0])} on {CORES}",
+        f"at profile paper: 5 cells to do in 1 block, about {duration(seconds[1])} on {CORES}",
     ]
     assert [block.first.protocol.width for block, _ in measured] == [2, 5]
     measured.clear()

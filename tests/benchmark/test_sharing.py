@@ -62,7 +62,7 @@ def test_plan_and_run_take_a_shard(tmp_path: Path, capsys: pytest.CaptureFixture
     options = ["--table", "2", "--profile", "smoke", "--methods", "gan", "--seeds", "2", "--results", str(tmp_path)]
     options += ["--set", "protocol.width=1", "--set", "protocol.batch_size=6000"]
     assert main(["plan", *options, "--shard", "1/2"]) == 0
-    assert "1 cells to do in 1 blocks" in capsys.readouterr().out
+    assert "1 cell to do in 1 block" in capsys.readouterr().out
     for index, seeds in ((3, []), (2, [1])):
         assert main(["run", *options, "--shard", f"{index}/3"]) == 0
         assert [Store(tmp_path).cell_at(path).seed for path in tmp_path.glob("records/*/*/*.json")] == seeds
