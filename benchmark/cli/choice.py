@@ -34,7 +34,7 @@ def chosen_table(args: argparse.Namespace) -> Selection | NetworkTable:
     if args.verb == "figure" and not figure:
         raise UserError("figure what? for example figure gaan-fig5; all names: python -m benchmark list")
     if not name and not figure:
-        options = "--table 2" + (" or --figure gaan-fig5" if args.verb in ("run", "plan") else "")
+        options = "--table 2" + (" or --figure gaan-fig5" if args.verb in ("run", "plan", "show") else "")
         raise UserError(f"{args.verb} what? for example {options}; all names: python -m benchmark list")
     drawn = find_figure(figure) if figure else None
     assert drawn is None or isinstance(drawn, Figure), "an experiment has its own way"

@@ -121,7 +121,7 @@ def make_parser() -> Parser:
     made["tune"].add_argument("--table", metavar="TABLE", help="veegan-1 or aeis-1; see list")
     made["tune"].add_argument("--datasets", metavar="A,B", help="of a table with several; default: all")
     made["tune"].add_argument("--results", default="results", type=Path, metavar="DIR", help="default: results")
-    for verb in ("plan", "run"):
+    for verb in ("plan", "run", "show"):
         made[verb].add_argument("--figure", metavar="FIGURE", help="gaan-fig5; see list")
     made["figure"].add_argument("figure", metavar="FIGURE", help="gaan-fig5, or movie; see list")
     made["figure"].add_argument("--cell", metavar="ID", help="of a movie: the name of a file under records/")

@@ -156,8 +156,8 @@ def test_every_method_in_the_house_stands_in_a_table() -> None:
 
 def test_show_and_figure_draw_on_stored_records(short: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--profile", "short", "--results", str(short))
-    for name in ("2", "gaan-2"):
-        status, out, _ = run(capsys, "show", "--table", name, *options, "--format", "csv")
+    for words in ("--table 2", "--table gaan-2", "--figure gaan-fig7"):
+        status, out, _ = run(capsys, "show", *words.split(), *options, "--format", "csv")
         assert status == 0
         assert out.startswith("table,row,column")
     status, out, _ = run(capsys, "figure", "gaan-fig7", *options)

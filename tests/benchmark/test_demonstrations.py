@@ -158,10 +158,12 @@ def test_run_plan_and_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     status, out, err = run(capsys, "figure", name, *results)
     assert (status, out) == (2, "")
     assert f"first: python -m benchmark run --figure {name} --profile smoke --results {tmp_path}\n" in err
+    assert run(capsys, "show", "--figure", name, *results)[:2] == (2, "")
     assert "to do" in run(capsys, "plan", "--figure", name, *results)[1]
     status, out, _ = run(capsys, "run", "--figure", name, *results)
     assert status == 0
     assert f"claim: {ALL[name].claim}" in out and "verdict: holds" in out
+    assert run(capsys, "show", "--figure", name, *results) == (0, out, "")
     assert "done" in run(capsys, "plan", "--figure", name, *results)[1]
     before = [path.read_bytes() for path in sorted((tmp_path / "records" / name).iterdir())]
     assert "everything was done already" in run(capsys, "run", "--figure", name, *results)[2]
