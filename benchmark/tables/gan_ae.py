@@ -145,7 +145,7 @@ TABLE_1 = Table(
     protocol={**_DIGITS, "fresh_iterations": _PASS, "samples": 25_600},
     profiles={
         "paper": Profile({"epochs": 20}, seeds=3),
-        "short": Profile({"epochs": 1, "fresh_iterations": 300}, seeds=1),
+        "short": Profile({"epochs": 1, "fresh_iterations": 150}, seeds=1),
         "smoke": _smoke(epochs=1, fresh_iterations=2, samples=100),
     },
     readings=_ONE_NETWORK,
