@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from packaging.requirements import Requirement
 
-from benchmark import checkpoints
+from benchmark import checkpoints, registry
 from benchmark.cells import Block, Cell
 from benchmark.claims import NoLocks, claimed, holder, is_claimed
 from benchmark.demonstration import Experiment, is_stale
@@ -26,6 +26,7 @@ from benchmark.demonstration import read as read_experiment
 from benchmark.environment import processor
 from benchmark.errors import UserError
 from benchmark.records import Record, Store
+from benchmark.registry import shows_people
 from benchmark.sheet import seeds_text
 from benchmark.training import check_checkpoint, sources_of_cell
 from datamodules.images import READERS, MissingData, data_folder, is_decoded, read_images
@@ -181,15 +182,22 @@ def results(store: Store) -> Iterator[Finding]:
 
 
 def _sound(cell: Cell, store: Store) -> Record:
-    """A cell's record, if the files beside it are the record's. Weights may be elsewhere, as no repository has them."""
+    """A cell's record, if the files beside it are the record's. Weights may be elsewhere, and images of people, as no
+    repository has them."""
     record = store.read(cell)
     assert record is not None
-    if record.samples:
+    beside = store.path(cell).with_suffix
+    if record.samples and not _is_elsewhere(cell, beside(".npy")):
         store.samples(cell, record)
-    store.frames(cell, record)
-    if record.weights and store.path(cell).with_suffix(".safetensors").exists():
+    if not _is_elsewhere(cell, beside(".frames.npy")):
+        store.frames(cell, record)
+    if record.weights and beside(".safetensors").exists():
         store.weights(cell, record)
     return record
+
+
+def _is_elsewhere(cell: Cell, images: Path) -> bool:
+    return not images.exists() and shows_people(registry.dataset(cell.dataset))
 
 
 def _experiments(experiments: Sequence[tuple[Experiment, Record]], store: Store) -> Iterator[Finding]:

@@ -28,9 +28,16 @@ Target = GaussianMixture | ImageSet
 #: A measure that is not the house's: of samples ``[n, ...]`` in original units, or uint8 images ``[n, C, H, W]``, and
 #: of the data set that they stand for.
 Measure = Callable[[np.ndarray, Any], float]
+#: Sets of photographs of people: their images, real or made, are not ours to show, and in no repository.
+PEOPLE = frozenset({"celeba"})
 #: What can come from elsewhere.
 Kind = Literal["methods", "datasets", "measures"]
 _KINDS: dict[Kind, str] = {"methods": "method", "datasets": "data set", "measures": "measure"}
+
+
+def shows_people(target: Target) -> bool:
+    """Whether images of this set stay on the machine that made them."""
+    return isinstance(target, ImageSet) and target.base in PEOPLE
 
 
 def values_in(package: ModuleType) -> Iterator[Any]:

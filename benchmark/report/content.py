@@ -34,7 +34,7 @@ from benchmark.schema import (
     select,
 )
 from benchmark.sheet import Sheet, column_title, file_name, fill, read_networks, run_command, usual_of
-from datamodules.images import ImageSet, MissingData
+from datamodules.images import MissingData
 from evaluators.features import MissingWeights
 
 #: How a verdict is coloured: whether a difference is for the better, where the column says which direction that is.
@@ -50,8 +50,6 @@ HOLDS: Mapping[str, Tone] = {
 
 #: What ``tune`` trains chooses a reading and is no result.
 _TRIALS = "tune"
-#: Sets of photographs of people, which are not ours to show.
-_PEOPLE = frozenset({"celeba"})
 
 
 @dataclass(frozen=True)
@@ -523,16 +521,11 @@ def _drawn(selection: Selection, store: Store, left_out: list[str]) -> Iterator[
         picture = _picture(store, name)
         if picture is None:
             continue
-        if any(shows_people(usual.table.target(dataset)) for dataset in usual.datasets):
+        if any(registry.shows_people(usual.table.target(dataset)) for dataset in usual.datasets):
             left_out.append(f"figure {name}: photographs of people are not shown")
             continue
         command = run_command(f"--figure {figure.id}", usual, store, usual).replace(" run --figure ", " figure ", 1)
         yield Drawn(figure, usual, picture, command)
-
-
-def shows_people(target: registry.Target) -> bool:
-    """Whether samples that stand for a data set look like photographs of people."""
-    return isinstance(target, ImageSet) and target.base in _PEOPLE
 
 
 def _picture(store: Store, name: str) -> Path | None:

@@ -18,7 +18,7 @@ from benchmark.coverage import UPDATES, value_of
 from benchmark.errors import UserError
 from benchmark.figures.synthetic import updates
 from benchmark.records import Record, Store
-from benchmark.report.content import shows_people
+from benchmark.registry import shows_people
 from benchmark.sheet import is_stale
 from benchmark.training import frame_epochs
 from datamodules.mixture import GaussianMixture

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import doctor, training
+from benchmark import doctor, registry, training
 from benchmark.cells import Cell, Protocol
 from benchmark.cli import main
 from benchmark.doctor import results
@@ -22,6 +22,8 @@ from benchmark.runner import run_blocks, to_do
 from benchmark.training import Progress
 from datamodules import decoded, images
 from datamodules.images import DATA_VARIABLE, PARTS
+
+from .made import make_record
 
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
 CELLS = [Cell("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
@@ -66,6 +68,17 @@ def test_weights_that_are_elsewhere_are_no_trouble_and_other_ones_are(store: Sto
     assert not said(store, "wrong")
     weights.write_bytes(content[:-1] + b"x")
     assert any("not the weights that the record names" in line for line in said(store, "wrong"))
+
+
+def test_images_of_people_may_be_elsewhere(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = Cell("digits", "gan", PROTOCOL, 0)
+    images = np.zeros((4, 1, 28, 28), np.uint8)
+    store.write(cell, make_record(cell)[0], images, images[None])
+    for kept in store.path(cell).parent.glob("*.npy"):
+        kept.unlink()
+    assert any("samples of a record are missing" in line for line in said(store, "wrong"))
+    monkeypatch.setattr(registry, "PEOPLE", {"digits"})
+    assert not said(store, "wrong")
 
 
 def test_a_sound_folder(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

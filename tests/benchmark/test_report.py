@@ -28,7 +28,7 @@ from benchmark.evidence import inquire
 from benchmark.figure import Figure, all_figures, find_figure
 from benchmark.records import Record, Status, Store
 from benchmark.render import Shown, render, shown
-from benchmark.report.content import Box, Line, Part, Report, _drawn, _selections, gather, prose, shows_people, tone
+from benchmark.report.content import Box, Line, Part, Report, _drawn, _selections, gather, prose, tone
 from benchmark.report.model import CURVE_POINTS, model, moment_points, pack
 from benchmark.report.write import page, write_report
 from benchmark.schema import Column, Selection, Table, find_table, select
@@ -345,8 +345,8 @@ def test_images_stand_side_by_side(tmp_path: Path) -> None:
 
 
 def test_no_face_is_shown(tmp_path: Path) -> None:
-    assert shows_people(registry.dataset("celeba"))
-    assert not shows_people(registry.dataset("cifar10"))
+    assert registry.shows_people(registry.dataset("celeba"))
+    assert not registry.shows_people(registry.dataset("cifar10"))
     store, cell = Store(tmp_path), Cell("celeba", "gan", Protocol(networks="dcgan-64", epochs=1, frames="1"), 0)
     faces = np.full((4, 3, 64, 64), 128, np.uint8)
     record = Record(cell.id, cell.identity(), "done", "", {"fid": 1.0})
