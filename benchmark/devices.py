@@ -110,7 +110,7 @@ def companions(count: int, work: Callable[..., None], *arguments: Any) -> Iterat
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
                 speaker.close()
         for rank, listener in enumerate(listeners, 1):
-            with suppress(BrokenPipeError):
+            with suppress(ConnectionError):
                 listener.send((_accompany, (torch.get_num_threads(), rank, port, work, *arguments)))
         for listener in listeners:
             _hear(listener)

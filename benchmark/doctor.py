@@ -189,7 +189,7 @@ def _sound(cell: Cell, store: Store) -> Record:
     beside = store.path(cell).with_suffix
     if record.samples and not _is_elsewhere(cell, beside(".npy")):
         store.samples(cell, record)
-    if not _is_elsewhere(cell, beside(".frames.npy")):
+    if record.frames and not _is_elsewhere(cell, beside(".frames.npy")):
         store.frames(cell, record)
     if record.weights and beside(".safetensors").exists():
         store.weights(cell, record)

@@ -20,14 +20,14 @@ from datamodules.images import ImageSet
 
 def show(args: argparse.Namespace) -> int:
     """Print a table, that of a figure, its curves, or what a demonstration found."""
-    if args.curves:
-        return _show_curves(args)
     if experiment := chosen_experiment(args):
         from benchmark import demonstration
 
         record = demonstration.read(experiment, Store(args.results))
         write("\n".join(demonstration.report(experiment, record)) + "\n")
         return 0
+    if args.curves:
+        return _show_curves(args)
     if inquiry := chosen_claims(args):
         from benchmark import evidence
 

@@ -164,6 +164,8 @@ def test_run_plan_and_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert status == 0
     assert f"claim: {ALL[name].claim}" in out and "verdict: holds" in out
     assert run(capsys, "show", "--figure", name, *results) == (0, out, "")
+    status, _, err = run(capsys, "show", "--figure", name, "--curves", *results)
+    assert status == 2 and f"--curves means nothing to {name}" in err
     assert "done" in run(capsys, "plan", "--figure", name, *results)[1]
     before = [path.read_bytes() for path in sorted((tmp_path / "records" / name).iterdir())]
     assert "everything was done already" in run(capsys, "run", "--figure", name, *results)[2]

@@ -81,6 +81,14 @@ def test_images_of_people_may_be_elsewhere(store: Store, monkeypatch: pytest.Mon
     assert not said(store, "wrong")
 
 
+def test_records_of_a_data_set_that_is_not_installed_are_no_damage(store: Store) -> None:
+    cell = Cell("elsewhere", "gan", PROTOCOL, 0)
+    record, samples = make_record(CELLS[0])
+    store.write(cell, dataclasses.replace(record, id=cell.id, cell=cell.identity()), samples)
+    assert not said(store, "wrong")
+    assert any("cannot be compared with code" in note for note in said(store, "note"))
+
+
 def test_a_sound_folder(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     before = snapshot(store)
     assert main(["doctor", "--results", str(store.folder)]) == 0

@@ -387,3 +387,5 @@ def test_command(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert len(said.splitlines()) == 1
     with pytest.raises(UserError, match="nothing is stored"):
         gather(Store(tmp_path))
+    assert cli.main(["report", "--results", str(store.folder), "--output", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"benchmark: {tmp_path} is a folder; --output names a file\n"
