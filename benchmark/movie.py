@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import matplotlib
 import matplotlib.figure
+import numpy as np
 from matplotlib.animation import FuncAnimation, PillowWriter
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from scipy.spatial.distance import cdist
 
 from benchmark import registry
 from benchmark.cells import Block
 from benchmark.errors import UserError
+from benchmark.figures.mosaic import show
 from benchmark.figures.synthetic import scatter, updates
 from benchmark.records import Store, writing
-from benchmark.training import frame_epochs
+from benchmark.registry import Target
+from benchmark.training import FRAME_DIM, frame_epochs
+from datamodules.mixture import GaussianMixture
+
+Array = np.ndarray
 
 _INCHES, _DPI, _FRAMES_PER_SECOND = 3.6, 110, 4
+_COLOUR = "#0072B2"
 
 
 def make_movie(store: Store, name: str) -> Path:
@@ -28,8 +38,12 @@ def make_movie(store: Store, name: str) -> Path:
     record = store.read(cell)
     frames = store.frames(cell, record) if record else None
     if frames is None:
-        raise UserError(f"cell {cell.id} kept no samples along its training, as only mixtures in 2 and 3 dimensions do")
-    mixture, epochs = registry.mixture(cell.dataset), frame_epochs(cell.protocol)
+        raise UserError(
+            f"cell {cell.id} kept no samples along its training; only points of 2 and 3 coordinates are kept unasked, "
+            f"anything else by a run with --set protocol.frames=1,{cell.protocol.epochs}"
+        )
+    target = registry.dataset(cell.dataset)
+    epochs = frame_epochs(cell.protocol, math.prod(target.data_shape))
     path = store.folder / "figures" / f"movie-{cell.id}.gif"
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -39,7 +53,7 @@ def make_movie(store: Store, name: str) -> Path:
 
         def show(index: int) -> list[object]:
             ax.clear()
-            scatter(ax, frames[index], mixture, "#0072B2")
+            _draw(ax, frames[index], target)
             label = Block((cell,)).label
             ax.set_title(
                 f"{label} on {cell.dataset}, seed {cell.seed}\n{updates(cell, epochs[index]):,} updates", size=7
@@ -52,3 +66,23 @@ def make_movie(store: Store, name: str) -> Path:
                 path, writer=PillowWriter(fps=_FRAMES_PER_SECOND), dpi=_DPI
             )
     return path
+
+
+def _draw(ax: Axes, made: Array, target: Target) -> None:
+    """One moment: images side by side, points over the centres, or of points that no plane shows how far they are from
+    the nearest centre, beside the mean of their coordinates, which tells the modes of those mixtures apart."""
+    if not isinstance(target, GaussianMixture):
+        show(ax, made, math.isqrt(len(made)), gap=1)
+    elif made.shape[1] <= FRAME_DIM:
+        scatter(ax, made, target, _COLOUR)
+    else:
+        centres = np.array(target.centres)
+        points = made.astype(float)
+        for centre in centres.mean(1):
+            ax.axvline(centre, color="0.85", linewidth=0.5, zorder=0)
+        ax.axhline(target.radius, color="0.4", linewidth=0.8, linestyle="--")
+        ax.scatter(points.mean(1), cdist(points, centres).min(1), s=3, color=_COLOUR, alpha=0.6, linewidths=0)
+        ax.set(xlim=(-target.limit, target.limit), yscale="log", ylim=(target.radius / 10, target.radius * 100))
+        ax.set_xlabel("mean of the coordinates", fontsize=7)
+        ax.set_ylabel("distance to the nearest centre; below the line: of high quality", fontsize=7)
+        ax.tick_params(labelsize=6)

@@ -117,7 +117,8 @@ def _find(kind: Kind, name: str) -> Any:
     if ":" not in name and name not in others:
         if kind == "measures" and not others:
             raise UserError(f"unknown measure '{name}'; name a function of yours as package.module:function")
-        raise UserError(f"{unknown(_KINDS[kind], name, [*house, *others])} One of yours is package.module:NAME")
+        near = unknown(_KINDS[kind], name, [*house, *others])
+        raise UserError(f"{near}; one of yours is package.module:NAME")
     return load(f"--{_KINDS[kind].replace(' ', '')}", others.get(name, name))
 
 

@@ -446,6 +446,9 @@ def select(
         raise unknown("reading", reading, table.readings)
     usual_rows = [row for row in table.rows if not row.optional and all_rows]
     rows = [table.row(name) for name in methods] if methods else usual_rows
+    for name in own:
+        if all(word in {row.id for row in table.rows} for word in name.split(",")):
+            raise UserError(f"--method is for classes of yours; rows of {table.id} are chosen by --methods {name}")
     for name in (registry.full_name("methods", name) for name in own):
         registry.method(name)
         rows.append(Row(id=name, title=name.rpartition(":")[2], method=name))

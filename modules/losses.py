@@ -42,7 +42,8 @@ def sigmoid_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 def gaussian_bandwidths(dim: int, scaling: str, scale: float = 0.0) -> list[float]:
     """Squared bandwidths 2, 5, 10, 20, 40 and 80 of GMMN's released code (Li et al. 2015), which are for MNIST's 784
     numbers in [0, 1], times ``scale``. 0 stands for the growth of squared distances with the dimension, and with the
-    width of the data's range, which is 2 for ``symmetric`` scaling and else counts as 1."""
+    width of the data's range, which is 2 for ``symmetric`` scaling and else counts as 1: of data in original units
+    nothing is known here, so that for those ``scale`` is to be given, as their width squared times ``dim / 784``."""
     span = 2.0 if scaling == "symmetric" else 1.0
     return [(scale or span**2 * dim / 784) * width for width in (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)]
 

@@ -23,6 +23,7 @@ from benchmark.records import Record, Store
 from benchmark.schema import Selection, Table, find_table, select
 from benchmark.training import frame_epochs, make_module
 from modules.noise import draw as draw_noise
+from tests.benchmark.made import run
 
 FIGURES = ("veegan-fig1", "veegan-fig2", "aeis-fig1", "aeis-fig2")
 #: The autoencoder of aeis-fig1 is trained for a moment only.
@@ -147,6 +148,33 @@ def test_a_movie_has_a_frame_for_each_moment(store: Store) -> None:
     assert path.name == f"movie-{cell.id}.gif"
     with Image.open(path) as movie:
         assert movie.n_frames == 20 == len(frame_epochs(Protocol(epochs=30)))
+
+
+@pytest.mark.parametrize("table", ["veegan-1", "gan-ae-mnist"])
+def test_a_movie_of_images_or_of_many_coordinates_shows_the_moments_that_a_run_was_told_to_keep(
+    table: str, tmp_path: Path
+) -> None:
+    found, store = find_table(table), Store(tmp_path)
+    assert isinstance(found, Table)
+    few = ["protocol.epochs=3", "protocol.fresh_iterations=2", "protocol.samples=100"]
+    dataset = "synth1200" if table == "veegan-1" else "digits"
+
+    def trained(*assignments: str) -> Cell:
+        options = {"profile": "smoke", "methods": ["gan"], "datasets": [dataset], "seeds": [0]}
+        chosen = select(found, **options, assignments=[*few, *assignments])  # type: ignore[arg-type]
+        cell = chosen.cell(chosen.rows[0], 0, dataset)
+        run(tmp_path, [cell])
+        return cell
+
+    cell = trained("protocol.frames=1,3")
+    with Image.open(make_movie(store, cell.id)) as movie:
+        assert movie.n_frames == 2
+        first = np.asarray(movie.convert("RGB"))
+        movie.seek(1)
+        assert (np.asarray(movie.convert("RGB")) != first).any()
+
+    with pytest.raises(UserError, match=r"protocol\.frames=1,3"):
+        make_movie(store, trained("protocol.frames=").id)
 
 
 def test_a_movie_of_nothing_says_so(store: Store) -> None:
