@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shlex
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from benchmark.evidence import fill as fill_claims
 from benchmark.figure import Figure, all_figures
 from benchmark.records import Record, Store
 from benchmark.render import Shown, heading, shown
+from benchmark.report.others import other_selections
 from benchmark.schema import (
     Claim,
     ClaimTable,
@@ -244,15 +246,24 @@ def gather(store: Store) -> Report:
     figures: list[Drawn] = []
     models: dict[str, tuple[Cell, Record]] = {}
     left_out = []
-    for selection in _selections(cells):
-        try:
-            filled, found = _fill(selection, store)
-        except (MissingData, MissingWeights) as error:
-            left_out.append(f"{file_name(selection, selection.table.id)}: {error}")
-            continue
-        tables.append(filled)
-        models |= found
+
+    def take(selections: Iterable[Selection]) -> Iterator[Selection]:
+        for selection in selections:
+            try:
+                filled, found = _fill(selection, store)
+            except (MissingData, MissingWeights) as error:
+                left_out.append(f"{file_name(selection, selection.table.id)}: {error}")
+                continue
+            tables.append(filled)
+            models.update(found)
+            yield selection
+
+    for selection in take(_selections(cells)):
         figures += _drawn(selection, store, left_out)
+    # Of a reading's trials there are many, and `tune` sums them up.
+    no_trials = [cell for cell in cells if cell.protocol.profile != _TRIALS]
+    for _ in take(other_selections(no_trials, list(models))):
+        pass
     demonstrations = tuple(_demonstrations(store))
     if not tables and not demonstrations:
         where = [] if store.folder == Path("results") else ["--results", str(store.folder)]
@@ -261,10 +272,10 @@ def gather(store: Store) -> Report:
     if tables:
         networks = (table for table in all_tables().values() if isinstance(table, NetworkTable))
         tables += [_networks(table, store) for table in networks]
-    if others := len({cell.id for cell in cells} - set(models)):
-        left_out.append(
-            f"{others} stored models that no table has by its usual seeds and settings, or that tune trained"
-        )
+    if trials := len(cells) - len(no_trials):
+        left_out.append(f"{trials} models that tune trained, to choose readings")
+    if others := len({cell.id for cell in no_trials} - set(models)):
+        left_out.append(f"{others} models that no table has any more, or whose method, data or weights are not here")
     # First what printed values stand beside, and of that the paper whose tables go by number.
     known = all_tables()
     tables.sort(key=lambda table: (not table.boxes, known[table.table].number is None))
@@ -512,20 +523,20 @@ def _ran(inquiry: Inquiry, judged: Judged) -> bool:
 
 
 def _drawn(selection: Selection, store: Store, left_out: list[str]) -> Iterator[Drawn]:
-    """Stored figures of a table as the same profile and reading give them."""
+    """Stored figures of a table as the same profile and reading give them, of data sets without people."""
     for figure in all_figures().values():
         if not isinstance(figure, Figure) or figure.table != selection.table.id:
             continue
         usual = figure.usual(usual_of(selection))
-        name = file_name(usual, figure.id, usual)
-        picture = _picture(store, name)
+        seen = [name for name in usual.datasets if not registry.shows_people(usual.table.target(name))]
+        part = dataclasses.replace(usual, datasets=tuple(seen))
+        picture = _picture(store, file_name(part, figure.id, usual)) if seen else None
+        if part != usual and _picture(store, whole := file_name(usual, figure.id, usual)):
+            left_out.append(f"figure {whole}: photographs of people are not shown")
         if picture is None:
             continue
-        if any(registry.shows_people(usual.table.target(dataset)) for dataset in usual.datasets):
-            left_out.append(f"figure {name}: photographs of people are not shown")
-            continue
-        command = run_command(f"--figure {figure.id}", usual, store, usual).replace(" run --figure ", " figure ", 1)
-        yield Drawn(figure, usual, picture, command)
+        command = run_command(f"--figure {figure.id}", part, store, usual).replace(" run --figure ", " figure ", 1)
+        yield Drawn(figure, part, picture, command)
 
 
 def _picture(store: Store, name: str) -> Path | None:

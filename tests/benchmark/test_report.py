@@ -21,6 +21,8 @@ from PIL import Image
 
 from benchmark import cli, registry
 from benchmark.cells import Cell, Protocol
+from benchmark.cli.choice import chosen_table
+from benchmark.cli.parser import make_parser
 from benchmark.demonstration import choose, perform
 from benchmark.errors import UserError
 from benchmark.evidence import fill as fill_claims
@@ -32,7 +34,7 @@ from benchmark.report.content import Box, Line, Part, Report, _drawn, _selection
 from benchmark.report.model import CURVE_POINTS, model, moment_points, pack
 from benchmark.report.write import page, write_report
 from benchmark.schema import Column, Selection, Table, find_table, select
-from benchmark.sheet import fill
+from benchmark.sheet import file_name, fill
 from benchmark.tables.claims import CLAIMS
 
 from .made import change, fill_store, make_record
@@ -244,6 +246,46 @@ def test_optional_rows_are_shown_where_they_are_stored(tmp_path: Path) -> None:
     assert "--method" not in words
 
 
+def test_models_of_other_seeds_and_settings_stand_in_tables_of_their_own(tmp_path: Path) -> None:
+    store, own = Store(tmp_path), "modules.lsgan:LSGAN"
+    asked = [
+        selected(methods=("gan",), seeds=(0, 1, 2, 3, 4)),
+        selected(methods=("gan", "gaan_2"), assignments=["method.lambda_p=0.5"]),
+        selected(methods=("gan",), datasets=("ring8",), assignments=["protocol.lr=0.01"]),
+        selected("veegan-1", own=(own,), all_rows=False, datasets=("ring8",), assignments=["protocol.epochs=3"]),
+    ]
+    for selection in asked:
+        fill_store(store, selection)
+    # What another version has made, whose fields ours lacks, is counted.
+    lost = Cell("ring8", "gan", Protocol(profile="short", reading="an-old-one"), 0)
+    store.write(lost, *make_record(lost))
+    found = gather(store)
+    usual, *others = [table for table in found.tables if table.table in ("gaan-2", "veegan-1")]
+    assert usual.sheet.name == "gaan-2-short-corrected"
+    commands = {table.run.partition(" run ")[2].partition(" --results")[0] for table in others}
+    assert commands == {
+        "--table gaan-2 --profile short --methods gan --seeds 0-4",
+        "--table gaan-2 --profile short --methods gaan_2 --set method.lambda_p=0.5",
+        "--table gaan-2 --profile short --methods gan --datasets ring8 --set protocol.lr=0.01",
+        f"--table veegan-1 --profile short --method {own} --datasets ring8 --set protocol.epochs=3",
+    }
+    given = set()
+    for command in commands:
+        again = chosen_table(make_parser().parse_args(["show", *command.split(), "--results", str(tmp_path)]))
+        assert isinstance(again, Selection)
+        given |= {cell.id for row in again.rows for cell in again.cells(row)}
+    assert set(found.models) == {cell.id for s in asked for row in s.rows for cell in s.cells(row)} <= given
+    assert [line.split()[0] for line in found.left_out] == ["1"]
+
+
+def test_trials_are_left_out_and_counted(tmp_path: Path) -> None:
+    store, table = Store(tmp_path), find_table("veegan-1")
+    assert isinstance(table, Table)
+    fill_store(store, selected(methods=("gan",)))
+    fill_store(store, trials := select(table, profile="tune", methods=["gan"], datasets=["ring8"]))
+    assert gather(store).left_out == (f"{len(trials.seeds)} models that tune trained, to choose readings",)
+
+
 def test_demonstrations_have_claim_numbers_and_verdict(report: Report, html: str) -> None:
     (tested,) = (one for one in report.demonstrations if one.experiment.demonstration.id == "theory-transport-plan")
     assert tested.experiment.demonstration.claim in unescape(html)
@@ -369,8 +411,24 @@ def test_no_face_is_shown(tmp_path: Path) -> None:
         left_out: list[str] = []
         drawn = {one.figure.id for one in _drawn(selection, store, left_out)}
         assert (figure.id in drawn) == ("celeba" not in selection.datasets)
-        with_faces += "celeba" in selection.datasets
+        if "celeba" in selection.datasets:
+            assert left_out == [f"figure {figure.id}-paper-{table.reading}: photographs of people are not shown"]
+            with_faces += 1
     assert with_faces >= 2
+
+
+def test_a_figure_is_shown_of_the_data_sets_without_people(tmp_path: Path) -> None:
+    figure = find_figure("gan-ae-natural")
+    assert isinstance(figure, Figure)
+    usual, part = (selected("gan-ae-natural", datasets=names) for names in ((), ("cifar10",)))
+    assert usual.datasets == ("cifar10", "celeba")
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / f"{file_name(part, figure.id, figure.usual(usual))}.png").write_bytes(b"")
+    (drawn,) = _drawn(usual, Store(tmp_path), left_out := [])
+    assert drawn.command == "python -m benchmark figure gan-ae-natural --profile short --datasets cifar10" + (
+        f" --results {tmp_path}"
+    )
+    assert not left_out
 
 
 def test_a_page_is_the_same_for_the_same_records(store: Store, html: str, tmp_path: Path) -> None:
