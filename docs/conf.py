@@ -1,4 +1,5 @@
-"""Sphinx builds the site from the guides, from docstrings and from the tables' own data: nothing is written twice."""
+"""Sphinx builds the site from the README and the guides, from what is published under ``results/``, from docstrings and
+from the tables' own data: nothing is written twice."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 html_theme = "furo"
 html_title = "modecov"
 exclude_patterns = ["site"]
+myst_heading_anchors = 3
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"

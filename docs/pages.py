@@ -1,8 +1,10 @@
-"""Pages that are made: one per method, data set, kind of measure, table and demonstration."""
+"""Pages that are made: one per method, data set, kind of measure, table and demonstration, the README, and what is
+published."""
 
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +18,7 @@ from benchmark.schema import Claim, ClaimTable, NetworkTable, Printed, Table, al
 from benchmark.settings import method_fields
 from modules.base import AdversarialModule
 
+_CHECKOUT = Path(__file__).resolve().parents[1]
 #: The file of ``evaluators`` that defines the measures of each kind of data.
 _EVALUATORS = {
     "registered": ("evaluators.registered",),
@@ -35,6 +38,46 @@ def write_pages(folder: Path) -> None:
     _write(folder / "tables", "Tables", tables, table_page)
     _write(folder / "datasets", "Data sets", registry.datasets(), dataset_page)
     _write(folder / "demonstrations", "Demonstrations", experiments, demonstration_page)
+    (folder / "readme.md").write_text(_moved(_CHECKOUT / "README.md", folder), encoding="utf-8")
+    _write_results(folder / "results", folder)
+
+
+def _write_results(folder: Path, made: Path) -> None:
+    """What was found, then a page for each published table, and one for all figures."""
+    folder.mkdir()
+    published = sorted((_CHECKOUT / "results" / "tables").glob("*.md"))
+    for path in published:
+        title, _, text = path.read_text(encoding="utf-8").partition("\n")
+        # The parts of a table stand two levels below its title there, and pages have titles of their own.
+        lines = [f"# {path.stem}", title.lstrip("# "), re.sub("^#### ", "## ", text.strip(), flags=re.MULTILINE)]
+        (folder / path.name).write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+    pictures = sorted((_CHECKOUT / "results" / "figures").glob("*.png"))
+    shown = [f"## {path.stem}\n\n![{path.stem}]({_way(path, folder)})" for path in pictures]
+    (folder / "figures.md").write_text("\n\n".join(["# Figures", *shown]) + "\n", encoding="utf-8")
+    names = "\n".join([*(path.stem for path in published), "figures"])
+    found = _moved(_CHECKOUT / "results" / "README.md", made)
+    contents = f"```{{toctree}}\n:maxdepth: 1\n\n{names}\n```"
+    (folder / "index.md").write_text(f"{found.strip()}\n\n{contents}\n", encoding="utf-8")
+
+
+def _moved(path: Path, made: Path) -> str:
+    """A Markdown file of the checkout as a page, its links to other files led to their pages."""
+    places = {
+        _CHECKOUT / "README.md": made / "readme.md",
+        _CHECKOUT / "results" / "README.md": made / "results" / "index.md",
+        **{found: made / "results" / found.name for found in (_CHECKOUT / "results" / "tables").glob("*.md")},
+    }
+    page = places[path]
+
+    def lead(link: re.Match[str]) -> str:
+        target = (path.parent / link[1]).resolve()
+        return f"]({_way(places.get(target, target), page.parent)})" if target.exists() else link[0]
+
+    return re.sub(r"\]\(([^)#:]+)\)", lead, path.read_text(encoding="utf-8"))
+
+
+def _way(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
 
 
 def _write(folder: Path, title: str, things: Mapping[str, Any], page: Callable[[str, Any], str]) -> None:

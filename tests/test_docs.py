@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,18 @@ def test_every_method_data_set_and_table_has_a_page(tmp_path: Path, monkeypatch:
             text = (tmp_path / "made" / "tables" / f"{name}.rst").read_text()
             printed = [value.mean for row in table.rows for value in row.printed.values()]
             assert all(f"- {mean:g}" in text for mean in printed)
+
+
+def test_what_is_published_is_on_the_site_and_links_lead_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    importlib.import_module("pages").write_pages(made := tmp_path / "made")
+    published = [path.stem for path in (DOCS.parent / "results" / "tables").glob("*.md")]
+    index = (made / "results" / "index.md").read_text()
+    assert len(published) > 5 and all(f"\n{name}\n" in index for name in [*published, "figures"])
+    for page in [made / "readme.md", *(made / "results").glob("*.md")]:
+        links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+        assert links or page.stem in (*published, "index")
+        assert [link for link in links if not (page.parent / link).resolve().exists()] == []
 
 
 def test_docstrings_become_lists_and_formulas_stay(monkeypatch: pytest.MonkeyPatch) -> None:
