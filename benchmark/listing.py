@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from benchmark import registry
 from benchmark.figure import Figure, all_figures
 from benchmark.loggers import LOGGERS
+from benchmark.records import Store
 from benchmark.runner import ENGINES
 from benchmark.schema import ClaimTable, Selection, Table, all_tables, select
 from datamodules.images import MissingData
@@ -17,9 +19,12 @@ from modules.base import AdversarialModule
 from modules.convolutions import ConvFamily, families
 from modules.networks import MLPFamily
 
+#: Of a table or figure that a results folder has no part of.
+NOTHING = "nothing"
 
-def entries(section: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """A section's headings, and below each what there is with a word on it."""
+
+def entries(section: str, store: Store) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """A section's headings, and below each what there is with a word on it; the last section is what is stored."""
     trained = [table for table in all_tables().values() if isinstance(table, Table)]
     figures = dict(sorted(all_figures().items()))
     if section == "tables":
@@ -27,7 +32,7 @@ def entries(section: str) -> Iterator[tuple[str, Mapping[str, str]]]:
         yield section, {name: table.title + short.get(name, "") for name, table in sorted(all_tables().items())}
     elif section == "figures":
         drawn = {name: f"{f.title} (from {f.table})" for name, f in figures.items() if isinstance(f, Figure)}
-        yield section, drawn | {"movie": "The training of any stored model on a mixture (--cell ID)"}
+        yield section, drawn | {"movie": "The training of any stored model that kept samples along it (--cell ID)"}
     elif section == "demonstrations":
         yield "demonstrations (--figure)", {k: f.claim for k, f in figures.items() if not isinstance(f, Figure)}
     elif section == "methods":
@@ -46,12 +51,45 @@ def entries(section: str) -> Iterator[tuple[str, Mapping[str, str]]]:
         yield "engines (--engine)", ENGINES
     elif section == "loggers":
         yield "loggers (--logger)", {name: what for name, (what, _) in LOGGERS.items()}
+    elif section == "stored":
+        yield (
+            f"models in {store.folder}, of those that a profile and a reading ask for",
+            {
+                table.id: ", ".join(_counts(table, store)) or NOTHING
+                for table in sorted(trained, key=lambda table: table.id)
+            },
+        )
+        yield (
+            f"figures in {store.folder}",
+            {name: ", ".join(_versions(name, store, figures)) or NOTHING for name in figures},
+        )
     else:
         for table in trained:
             yield from _protocols(table)
         for other in all_tables().values():
             if isinstance(other, ClaimTable):
                 yield f"rows of {other.id} (--methods)", {claim.id: claim.sentence for claim in other.claims}
+
+
+def _counts(table: Table, store: Store) -> Iterator[str]:
+    """How many models of a table have a record, by profile and reading, where there are any."""
+    judges = sorted({column.features for column in table.columns if column.features})
+    for profile, reading in itertools.product(table.profiles, table.readings):
+        usual = select(table, profile=profile, reading=reading)
+        for features in judges or [""]:
+            named = f"protocol.features={features}" if features not in ("", usual.features) else ""
+            chosen = select(table, profile=profile, reading=reading, assignments=[named] if named else [])
+            stamps = [store.stamp(cell) for row in chosen.rows for cell in chosen.cells(row)]
+            if count := sum(stamp is not None for stamp in stamps):
+                yield " ".join(filter(None, [profile, reading, named, f"{count} of {len(stamps)}"]))
+
+
+def _versions(name: str, store: Store, figures: Iterable[str]) -> Iterator[str]:
+    """What follows a figure's name in the names of its files: profile, reading and, of a choice, a hash."""
+    longer = [other for other in figures if other.startswith(f"{name}-")]
+    for path in sorted((store.folder / "figures").glob(f"{name}-*.png")):
+        if not any(path.stem.startswith(f"{other}-") for other in longer):
+            yield path.stem.removeprefix(f"{name}-")
 
 
 def _layers(family: MLPFamily | ConvFamily) -> str:

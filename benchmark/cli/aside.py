@@ -24,12 +24,13 @@ from datamodules.images import READERS, MissingData, download, read_images, set_
 def list_all(args: argparse.Namespace) -> int:
     """Print what there is, all of it or one section."""
     from benchmark.listing import entries
+    from benchmark.records import Store
 
     if args.section and args.section not in SECTIONS:
         raise unknown("section", args.section, SECTIONS)
     console = Console()
     for name in [args.section] if args.section else SECTIONS:
-        for title, lines in entries(name):
+        for title, lines in entries(name, Store(args.results)):
             console.print(f"[bold]{title}[/bold]")
             for word, text in lines.items():
                 console.print(f"  {word:<31}{text}".rstrip(), highlight=False, markup=False, soft_wrap=True)

@@ -18,7 +18,7 @@ from datamodules.images import DATA_VARIABLE, READERS
 from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE
 
 VERBS = {
-    "list": "what there is: tables, figures, methods, data sets, measures, protocols",
+    "list": "what there is: tables, figures, methods, data sets, measures, protocols, and what of it is stored",
     "plan": "cells that are done and to do, and the time that is left on this machine, by GPU and processor",
     "run": "train what a table or figure needs, then show it; stops and resumes freely",
     "show": "a table from stored results",
@@ -51,6 +51,7 @@ SECTIONS = (
     "engines",
     "loggers",
     "protocols",
+    "stored",
 )
 
 
@@ -140,7 +141,7 @@ def make_parser() -> Parser:
         help="with --workers: what a worker loses with every block; default: 0",
     )
     made["report"].add_argument("--output", type=Path, metavar="FILE", help="default: report/index.html of the results")
-    for verb in ("reproduce", "doctor", "report"):
+    for verb in ("list", "reproduce", "doctor", "report"):
         made[verb].add_argument("--results", default="results", type=Path, metavar="DIR", help="default: results")
     made["check"].add_argument("method", metavar="METHOD", help="package.module:Class, or a name; see list")
     made["check"].add_argument("--dataset", metavar="NAME", help="default: 80 points; digits or digits-1k for images")

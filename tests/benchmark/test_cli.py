@@ -137,6 +137,22 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"  {name} " in out or f"  {name}\n" in out, name
 
 
+def test_list_counts_what_is_stored(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    where = ("--results", str(tmp_path))
+    table = find_table("gaan-2")
+    assert isinstance(table, Table)
+    fill_store(Store(tmp_path), select(table, profile="short", methods=["gan"], seeds=[0, 1, 7]))
+    (tmp_path / "figures").mkdir()
+    for name in ("gaan-fig1-short-corrected-abcdef", "gaan-fig10-paper-corrected", "gan-ae-mnist-short-corrected"):
+        (tmp_path / "figures" / f"{name}.png").touch()
+    found = dict(line.split(maxsplit=1) for line in run(capsys, "list", "stored", *where)[1].splitlines())
+    assert found["gaan-2"] == "short corrected 2 of 21"
+    assert found["veegan-1"] == found["gaan-fig2"] == found["theory-noise"] == "nothing"
+    assert found["gaan-fig1"] == "short-corrected-abcdef"
+    assert found["gaan-fig10"] == "paper-corrected"
+    assert found["gan-ae-mnist"] == "short-corrected"
+
+
 def test_list_names_one_section(capsys: pytest.CaptureFixture[str]) -> None:
     parts = {}
     for name in SECTIONS:
