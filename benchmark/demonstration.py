@@ -222,7 +222,7 @@ def compose(experiment: Experiment, store: Store) -> matplotlib.figure.Figure:
 def draw(experiment: Experiment, store: Store) -> list[Path]:
     """Draw what is stored, as PNG and SVG. Raises ``UserError`` where nothing is."""
     with own_style(experiment.demonstration.id):
-        return save(compose(experiment, store), store.folder / "figures", experiment.name)
+        return save(compose(experiment, store), store.pictures(), experiment.name)
 
 
 def verdict(holds: bool, fails: bool) -> Verdict:

@@ -107,7 +107,7 @@ def measure_images(images: ImageSet, protocol: Protocol, samples: Array) -> dict
 
 def floor(images: ImageSet, protocol: Protocol, n: int) -> dict[str, float]:
     """The distances of ``n`` training images, by the measures' names with ``_floor``: what a perfect model gets."""
-    real = images.real(n, np.random.default_rng((*b"floor ", *images.name.encode())))
+    real = images.real(min(n, images.training_size), np.random.default_rng((*b"floor ", *images.name.encode())))
     found = measure_images(images, protocol, real[None])
     return {f"{name}_floor": float(value[0]) for name, value in found.items() if not name.startswith(SHARES)}
 

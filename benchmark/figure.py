@@ -63,11 +63,14 @@ def find_figure(name: str) -> Figure | Demonstration:
 def draw(figure: Figure, selection: Selection, store: Store) -> list[Path]:
     """Draw a figure from what is stored, as PNG and SVG; the same records give the same bytes.
 
-    Raises ``UserError`` where no record of the selection is finished.
+    Raises ``UserError`` where no record of the selection is finished, or the figure is of other data.
     """
+    if figure.datasets and (others := set(selection.datasets) - set(figure.datasets)):
+        raise UserError(f"figure {figure.id} is of {', '.join(figure.datasets)}, not of {', '.join(sorted(others))}")
     with own_style(figure.id):
         picture = compose(figure, selection, store)
-        return save(picture, store.folder / "figures", file_name(selection, figure.id, figure.usual(selection)))
+        people = any(registry.shows_people(selection.table.target(name)) for name in selection.datasets)
+        return save(picture, store.pictures(people), file_name(selection, figure.id, figure.usual(selection)))
 
 
 def compose(figure: Figure, selection: Selection, store: Store) -> matplotlib.figure.Figure:

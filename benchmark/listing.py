@@ -87,7 +87,7 @@ def _counts(table: Table, store: Store) -> Iterator[str]:
 def _versions(name: str, store: Store, figures: Iterable[str]) -> Iterator[str]:
     """What follows a figure's name in the names of its files: profile, reading and, of a choice, a hash."""
     longer = [other for other in figures if other.startswith(f"{name}-")]
-    for path in sorted((store.folder / "figures").glob(f"{name}-*.png")):
+    for path in sorted(p for people in (False, True) for p in store.pictures(people).glob(f"{name}-*.png")):
         if not any(path.stem.startswith(f"{other}-") for other in longer):
             yield path.stem.removeprefix(f"{name}-")
 

@@ -44,7 +44,7 @@ def make_movie(store: Store, name: str) -> Path:
         )
     target = registry.dataset(cell.dataset)
     epochs = frame_epochs(cell.protocol, math.prod(target.data_shape))
-    path = store.folder / "figures" / f"movie-{cell.id}.gif"
+    path = store.pictures(registry.shows_people(target)) / f"movie-{cell.id}.gif"
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         picture = matplotlib.figure.Figure(figsize=(_INCHES, _INCHES), layout="constrained")

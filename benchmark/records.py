@@ -116,6 +116,10 @@ class Store:
     def path(self, subject: Subject) -> Path:
         return self.folder / "records" / subject.place / f"{subject.id}.json"
 
+    def pictures(self, people: bool = False) -> Path:
+        """Folder of figures; those that show ``people`` lie apart, as they are for no one else."""
+        return self.folder / "figures" / ("people" if people else "")
+
     def stamp(self, subject: Subject) -> Stamp | None:
         """What the subject's record has in common with no other version of it; None where there is none."""
         try:

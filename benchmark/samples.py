@@ -59,6 +59,8 @@ def read_samples(path: Path, data_shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _read(path: Path) -> np.ndarray:
+    if not path.suffix and not path.exists():
+        raise UserError(f"there is no file or folder {path}")
     if path.suffix not in SUFFIXES:
         raise unknown("kind of sample file", path.suffix or path.name, SUFFIXES)
     if not path.is_file():
@@ -74,6 +76,8 @@ def _read(path: Path) -> np.ndarray:
     except Exception as error:
         raise _no_samples(path) from error
 
+
+_ROUNDING = 1e-5
 
 #: What a file must hold.
 _HELD = {
@@ -108,9 +112,10 @@ def _as_images(whole: np.ndarray, name: object, data_shape: tuple[int, ...]) -> 
         if values.min() < 0 or values.max() > 255:
             raise UserError(f"{name} holds {values.min():g} to {values.max():g}; whole numbers must be 0 to 255")
         return values.astype(np.uint8)
-    if values.min() < 0 or values.max() > 1:
+    # What a network gives in [0, 1] may be beyond it by a rounding.
+    if values.min() < -_ROUNDING or values.max() > 1 + _ROUNDING:
         raise UserError(f"{name} holds {values.min():.3g} to {values.max():.3g}; give images as uint8, or in [0, 1]")
-    return np.round(values * 255).astype(np.uint8)
+    return np.round(values.clip(0, 1) * 255).astype(np.uint8)
 
 
 def _checked(values: np.ndarray, name: object, data_shape: tuple[int, ...]) -> np.ndarray:

@@ -15,8 +15,12 @@ from benchmark.settings import Settings, method_fields
 from datamodules.images import ImageSet
 from evaluators.distances import USUAL_COUNT
 from evaluators.features import load_extractor
+from evaluators.inversion import INVERSION_MEASURES
 
 Direction = Literal["higher", "lower"]
+
+#: Measures of images that grow or fall with the number of samples alone.
+_OF_COUNTED_SAMPLES = frozenset({"modes", "kl", "intensity_kl"})
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,8 @@ class Table:
     data: the data set of a part that has another name, where a table trains twice on one (``datasets`` are its parts).
     reading: the usual one; selected: how it was chosen, where ``tune`` chose it.
     search: what ``tune`` tries.
+    training_sizes: training images of whole data sets, of which smaller copies are about: by these the share of the
+        paper's training is told.
     """
 
     id: str
@@ -147,6 +153,7 @@ class Table:
     reading: str = "corrected"
     selected: str = ""
     search: Search | None = None
+    training_sizes: Mapping[str, int] = field(default_factory=dict)
 
     def target(self, part: str) -> registry.Target:
         """The data set of a part of the table."""
@@ -322,11 +329,19 @@ class Selection:
         return self.protocol(self.rows[0]).features
 
     def _counted(self, column: Column) -> Column:
-        """A distance's column under the counts of images that it is measured on, where they are not the usual."""
-        target = self.table.target(self.dataset_of(column))
+        """The column of a measure that hangs on the number of samples or of images, under that number where it is not
+        the usual."""
+        dataset = self.dataset_of(column)
+        target, protocol = self.table.target(dataset), self.protocol(self.rows[0], column.dataset)
+        if column.measure in _OF_COUNTED_SAMPLES and isinstance(target, ImageSet):
+            usual = dataclasses.replace(self, profile="paper", settings=Settings()).protocol(self.rows[0], dataset)
+            if protocol.samples == usual.samples:
+                return column
+            return dataclasses.replace(column, title=f"{column.title}, {protocol.samples:,} samples", comparable=False)
+        if column.measure in INVERSION_MEASURES:
+            return dataclasses.replace(column, title=f"{column.title}, {protocol.inverted} images")
         if not column.features or not isinstance(target, ImageSet):
             return column
-        protocol = self.protocol(self.rows[0], column.dataset)
         real, made = min(protocol.real_samples, len(target.images("test"))), protocol.samples
         if (real, made) == (USUAL_COUNT, USUAL_COUNT):
             return column
@@ -344,12 +359,17 @@ class Selection:
     def budget(self, dataset: str) -> float:
         """Share of the paper's training on a data set, in generator updates: the least of the rows."""
 
-        def updates(protocol: Protocol) -> int:
-            return protocol.epochs * iterations_per_epoch(protocol, self.table.target(dataset))
+        whole = self.table.training_sizes.get(dataset, 0)
 
+        def updates(protocol: Protocol, size: int = 0) -> int:
+            passes = protocol.fresh_iterations or not size
+            once = iterations_per_epoch(protocol, target) if passes else math.ceil(size / protocol.batch_size)
+            return protocol.epochs * once
+
+        target = self.table.target(dataset)
         paper = dataclasses.replace(self, profile="paper", settings=Settings())
         return min(
-            updates(self.protocol(row, dataset)) / updates(paper.protocol(row, dataset))
+            updates(self.protocol(row, dataset)) / updates(paper.protocol(row, dataset), whole)
             for row in self.rows
             if dataset in self.datasets_of(row)
         )

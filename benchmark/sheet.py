@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmark import registry
 from benchmark.cells import Cell, Protocol, digest
 from benchmark.coverage import value_of
 from benchmark.errors import UserError
@@ -298,7 +299,8 @@ def known_samples(
         return found
     if isinstance(target, GaussianMixture):
         return _measure_known(target, protocol, seeds)
-    key: list[object] = [target.name, protocol.samples, list(seeds), sources_of_measures(target)]
+    code = sources_of_measures(target, _known, measure_nearest)
+    key: list[object] = [target.name, target.edition, protocol.samples, list(seeds), code]
     if target.measures == "images":
         key += [protocol.features, protocol.real_samples, protocol.inverted]
     return store.remember("known", key, lambda: _measure_known(target, protocol, seeds))
@@ -316,8 +318,10 @@ def _measure_known(target: Target, protocol: Protocol, seeds: Sequence[int]) -> 
 
 def _known(target: Target, protocol: Protocol, seeds: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
     """Samples of known quality, ``[S, n, ...]``, by name."""
+    # Of images no more than there are different ones: copies would not be as far from the data as others.
+    real = min(protocol.samples, target.training_size) if target.measures == "images" else protocol.samples
     samplers = (
-        lambda rng: target.real(protocol.samples, rng),
+        lambda rng: target.real(real, rng),
         lambda rng: target.collapsed(protocol.samples, rng, collapsed_modes(target)),
         lambda rng: target.spread(protocol.samples, rng),
     )
@@ -364,6 +368,8 @@ def _footer(selection: Selection, entries: Sequence[Entry], found: Mapping[str, 
     stale = [r.title for r in selection.rows if any(is_stale(cell, record) for cell, record in found[r.id].items())]
     if stale:
         lines.append(f"Stale, older than the code they depend on (rerun with --redo-stale): {', '.join(stale)}.")
+    if elsewhere := [row.title for row in selection.rows if any(_of_other_edition(*p) for p in found[row.id].items())]:
+        lines.append(f"Trained and judged on other images than those that lie here: {', '.join(elsewhere)}.")
     lines += [f"{row.title}: {row.picked}." for row in selection.rows if row.picked]
     return [*lines, *table.notes]
 
@@ -371,6 +377,12 @@ def _footer(selection: Selection, entries: Sequence[Entry], found: Mapping[str, 
 def column_title(column: Column) -> str:
     """The title, after the data set's name in a table of several."""
     return f"{column.dataset} {column.title}".lstrip()
+
+
+def _of_other_edition(cell: Cell, record: Record) -> bool:
+    """Whether the images that a model was made from are not those that are here."""
+    target, then = registry.dataset(cell.dataset), record.environment.get("images")
+    return isinstance(target, ImageSet) and then is not None and then != target.edition
 
 
 def is_stale(cell: Cell, record: Record) -> bool:

@@ -63,11 +63,11 @@ def sources_of_function(function: Callable[..., Any]) -> str:
     return digest(found)
 
 
-def sources_of_measures(target: Target) -> str:
-    """Hash of the code that samples of a data set are measured with."""
+def sources_of_measures(target: Target, *others: Callable[..., Any]) -> str:
+    """Hash of the code that samples of a data set are measured with, and of ``others`` and what they use."""
     found: dict[str, Shape] = {}
-    root = MEASURES[target.measures]
-    _follow(root.__module__, root.__name__, _HOUSE, found)
+    for root in (MEASURES[target.measures], type(target), *others):
+        _follow(root.__module__, root.__name__, _HOUSE, found)
     found |= _facts(target)
     return digest(found)
 

@@ -206,9 +206,11 @@ class Evaluation(Callback):
     def _judge(self, epoch: int) -> None:
         """Draw samples and measure them."""
         self.samples = draw_samples(self.module, self.data.target, self.protocol, epoch)
+        images = isinstance(self.data.target, ImageSet)
         for slot, points in enumerate(self.samples):
-            # A last step can ruin a network after its last loss was taken.
-            if self.diverged_at[slot] is None and not np.isfinite(points).all():
+            # A last step can ruin a network after its last loss was taken; in pixels that does not show.
+            made = self.module.weights_of(slot).values() if images else [torch.from_numpy(points)]
+            if self.diverged_at[slot] is None and not all(part.isfinite().all() for part in made):
                 self.diverged_at[slot] = self.module.iteration
         self.measures = measure(self.data.target, self.protocol, self.samples)
         for name, values in self.measures.items():
@@ -216,9 +218,11 @@ class Evaluation(Callback):
             curve += [[math.nan] * len(values)] * (epoch - 1 - len(curve))
             curve.append(values.tolist())
         if epoch == self.protocol.epochs and isinstance(self.data.target, ImageSet):
+            for slot, iteration in enumerate(self.diverged_at):
+                if iteration is not None:
+                    _clear(self.module, slot)
             self.measures |= measure_generator(self.module, self.data.target, self.protocol)
         if epoch in frame_epochs(self.protocol, self.samples[0, 0].size):
-            images = self.samples.dtype == np.uint8
             frame = self.samples[:, : FRAME_IMAGES if images else FRAME_SAMPLES]
             self.frames.append(frame.copy() if images else frame.astype(np.float16))
 
@@ -372,7 +376,7 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
                 "iterations": iterations,
                 "peak_memory_mib": round(peak_memory_mib(), 1),
             },
-            environment=environment() | {"device": evaluation.device} | _judge_of(evaluation),
+            environment=environment() | {"device": evaluation.device} | _images_of(evaluation),
         )
         if "captured_modes" in curves and not diverged:
             modes, per_epoch = evaluation.data.target.modes, evaluation.data.iterations_per_epoch
@@ -386,12 +390,26 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
             store.write(cell, record, samples[: max(1, kept // samples[0].size)], frames, weights)
 
 
-def _judge_of(evaluation: Evaluation) -> dict[str, str]:
-    """The weights of the network whose features compared images, or that told their digits."""
-    name, measures = evaluation.protocol.features, evaluation.data.target.measures
-    if measures == "digits":
-        return {"classifier": weights_hash()}
-    return {"features": extractor_hash(name)} if measures == "images" and name != "none" else {}
+def _clear(module: AdversarialModule, slot: int) -> None:
+    """Let a copy that diverged make the same of everything: what is measured on generators is measured on all copies,
+    and NaN can stop it."""
+    for name, value in module.state_dict().items():
+        if name.partition(".")[0] in module.samplers:
+            value.unflatten(0, (len(module.seeds), -1))[slot].zero_()
+
+
+def _images_of(evaluation: Evaluation) -> dict[str, str]:
+    """Which edition of the images it was, and the weights of the network whose features compared them, or that told
+    their digits."""
+    name, target = evaluation.protocol.features, evaluation.data.target
+    if not isinstance(target, ImageSet):
+        return {}
+    found = {"images": target.edition}
+    if target.measures == "digits":
+        found["classifier"] = weights_hash()
+    elif name != "none":
+        found["features"] = extractor_hash(name)
+    return found
 
 
 def updates_to(curve: Sequence[float | None], modes: int, updates_per_epoch: int) -> float | None:

@@ -19,6 +19,7 @@ from benchmark.evaluation import measure
 from benchmark.records import Record, Store
 from benchmark.runner import settle
 from benchmark.training import Evaluation, Watch, advance, make_data, make_module, sources_of_cell, target_of
+from evaluators.inversion import INVERSION_MEASURES
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def verify(
 
     All losses and measures of the training must be the stored ones to the last bit, which they can only be on the same
     kind of processor, and the measures of the stored samples to 12 digits. With ``renew``, a stale record that passes
-    gets the hash of today's code, and remembers this.
+    gets the hash of today's code, and remembers this; one whose generator was inverted (IvOM) only after all epochs.
     """
     records = {cell: record for cell in cells if (record := store.read(cell)) and record.status == "done"}
     missing = [cell.id for cell in cells if cell not in records]
@@ -78,9 +79,15 @@ def _verify_block(
     for slot, pending in block.slots.items():
         record = records[pending]
         again = {name: [values[slot] for values in rows] for name, rows in evaluation.curves.items()}
-        difference = _first_difference(record, again) or _samples_difference(pending, record, store)
+        difference = (
+            _first_difference(record, again)
+            or _samples_difference(pending, record, store)
+            or _generator_difference(record, evaluation, slot)
+        )
         stale = record.sources != today
-        if renew and stale and not difference:
+        # What is measured on the trained generator alone, only the whole training shows.
+        whole = epochs == cell.protocol.epochs or not cell.protocol.inverted
+        if renew and stale and whole and not difference:
             made = {"sources": record.sources, "epochs": epochs, "commit": environment()["commit"]}
             renewed = dataclasses.replace(record, sources=today, renewed=[*record.renewed, made])
             store.replace(pending, renewed)
@@ -160,6 +167,15 @@ def _first_difference(record: Record, again: Mapping[str, Sequence[float | None]
         for epoch, (now, then) in enumerate(zip(values, stored, strict=False), 1):
             if now != then and not (then is None and not math.isfinite(now or math.nan)):
                 return f"{name} after epoch {epoch}: {now!r} instead of {then!r}"
+    return ""
+
+
+def _generator_difference(record: Record, evaluation: Evaluation, slot: int) -> str:
+    """The first measure of the generator itself that is another one, where it was trained to its end."""
+    for name in INVERSION_MEASURES:
+        now, then = evaluation.measures.get(name), record.measures.get(name)
+        if now is not None and float(now[slot]) != then:
+            return f"{name}: {float(now[slot])!r} instead of {then!r}"
     return ""
 
 

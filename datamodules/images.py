@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import math
 import os
@@ -92,6 +93,12 @@ class ImageSet:
         """Size of the fixed training set."""
         return self.fixed if self.stack else len(self.images("train"))
 
+    @property
+    def edition(self) -> str:
+        """What lies here under the set's name: how many images of how many pixels, and a hash of some of them, as
+        copies may be smaller, or lossy."""
+        return _edition(self.base, _folder_of(self.base))
+
     def draw(self, n: int, rng: np.random.Generator, part: Part) -> Array:
         """``n`` images drawn with replacement, uint8 ``[n, C, H, W]``."""
         return self.take(rng.integers(len(self.images(part)), size=(n, max(1, self.stack))), part)
@@ -103,8 +110,8 @@ class ImageSet:
 
     def real(self, n: int, rng: np.random.Generator) -> Array:
         """``n`` real images: what a perfect model would give. Each at most once if there are as many and none is a
-        stack. Test images, but training images where samples are compared with the test images."""
-        part: Part = "train" if self.measures == "images" else "test"
+        stack."""
+        part = self.known_part
         count = len(self.images(part))
         if self.stack or n > count:
             return self.draw(n, rng, part)
@@ -131,12 +138,18 @@ class ImageSet:
             decoded.keep(folder, {name: made})
         return made
 
+    @property
+    def known_part(self) -> Part:
+        """Where samples of known quality come from: test images, but training images where samples are compared with
+        the test images."""
+        return "train" if self.measures == "images" else "test"
+
     def collapsed(self, n: int, rng: np.random.Generator, modes: int) -> Array:
-        """``n`` test images of the first ``modes`` classes; stacks of the first ``modes`` numbers that they spell; of a
-        set without classes, ``modes`` images over and over."""
-        labels = self.labels("test")
+        """``n`` images of the first ``modes`` classes; stacks of the first ``modes`` numbers that they spell; of a set
+        without classes, ``modes`` images over and over."""
+        labels, part = self.labels(self.known_part), self.known_part
         if labels[0] < 0:
-            return self.take(rng.integers(modes, size=(n, 1)), "test")
+            return self.take(rng.integers(modes, size=(n, 1)), part)
         digits = max(1, self.stack)
         classes = int(labels.max()) + 1
         numbers = rng.integers(modes, size=n)
@@ -145,7 +158,7 @@ class ImageSet:
         for label in range(classes):
             hit = wanted == label
             indices[hit] = rng.choice(np.flatnonzero(labels == label), size=int(hit.sum()))
-        return self.take(indices, "test")
+        return self.take(indices, part)
 
     def spread(self, n: int, rng: np.random.Generator) -> Array:
         """``n`` images of uniform noise: every pixel, no picture."""
@@ -163,6 +176,17 @@ def read_images(base: str, part: Part) -> tuple[Array, Array]:
     be written. Raises ``MissingData``.
     """
     return _read(base, part, _folder_of(base))
+
+
+@cache
+def _edition(base: str, folder: Path) -> str:
+    found, counts = hashlib.sha256(), []
+    for part in PARTS:
+        images = read_images(base, part)[0]
+        found.update(np.ascontiguousarray(images[:: max(1, len(images) // 64)]).tobytes())
+        counts.append(f"{len(images):,} {part}")
+    size = " x ".join(map(str, images.shape[1:]))
+    return f"{' and '.join(counts)} images of {size}, {found.hexdigest()[:12]}"
 
 
 def is_decoded(base: str) -> bool:
@@ -329,8 +353,13 @@ def decode(files: Sequence[Path]) -> Array:
     """Image files of one size, uint8 ``[n, C, H, W]``, three channels unless they are grey. Raises ``MissingData``."""
     images: Array | None = None
     for index, path in enumerate(files):
-        with Image.open(path) as image:
-            pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+        try:
+            with Image.open(path) as image:
+                if image.mode.startswith(("I", "F")):
+                    raise MissingData(f"{path} has more than 8 bits a colour; save it with 8")
+                pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+        except OSError as error:
+            raise MissingData(f"{path} cannot be read as an image; replace it or take it away") from error
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         if images is None:
             images = np.empty((len(files), *pixels.shape), np.uint8)

@@ -71,7 +71,7 @@ def digits(images: Tensor, classifier: nn.Module | None = None) -> Tensor:
 
 def number_counts(digits: Tensor) -> Tensor:
     """How often each number is spelt by ``digits [n, C]``: counts ``[10^C]``."""
-    places = 10 ** torch.arange(digits.shape[1] - 1, -1, -1)
+    places = 10 ** torch.arange(digits.shape[1] - 1, -1, -1, device=digits.device)
     return torch.bincount((digits * places).sum(1), minlength=10 ** digits.shape[1])
 
 

@@ -16,7 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modules.networks import NETWORKS, MLPFamily, Output, SeedBatchNorm, SeedLinear, finish, in_full
+from modules.networks import (
+    NETWORKS,
+    Initialisation,
+    MLPFamily,
+    Output,
+    SeedBatchNorm,
+    SeedLinear,
+    finish,
+    in_full,
+)
 from modules.ranks import batch_norm
 
 #: Standard deviation of the weights of DCGAN and what follows it (Radford et al. 2016, section 4).
@@ -51,7 +60,8 @@ def tune(module: nn.Module, *, channels_last: bool = False, compiled: bool = Fal
 class SeedConv(nn.Module):
     """``S`` convolutions side by side, or transposed ones, on ``[B, S * in, H, W]``.
 
-    Weights are ``[S, out, in, k, k]`` (``[S, in, out, k, k]`` transposed), from N(0, 0.02^2); biases zero.
+    Weights are ``[S, out, in, k, k]`` (``[S, in, out, k, k]`` transposed), from N(0, 0.02^2) or, ``he``, from
+    N(0, 2 / n) with n the products that a number of the output is a sum of (He et al. 2015, Eq. 10); biases zero.
     """
 
     def __init__(
@@ -64,11 +74,15 @@ class SeedConv(nn.Module):
         stride: int = 1,
         transposed: bool = False,
         output_padding: int = 0,
+        kind: Initialisation = "normal",
     ) -> None:
         super().__init__()
         pair = (inputs, outputs) if transposed else (outputs, inputs)
         shape = (*pair, kernel, kernel)
-        weights = np.stack([g.standard_normal(shape, dtype=np.float32) * np.float32(_STD) for g in generators])
+        # A transposed convolution spreads each input over its kernel, of which a number meets every stride-th.
+        summed = inputs * kernel**2 / (stride**2 if transposed else 1)
+        std = np.float32((2.0 / summed) ** 0.5 if kind == "he" else _STD)
+        weights = np.stack([g.standard_normal(shape, dtype=np.float32) * std for g in generators])
         self.weight = nn.Parameter(torch.from_numpy(weights))
         self.bias = nn.Parameter(torch.zeros(len(generators), outputs))
         self.stride, self.transposed, self.output_padding = stride, transposed, output_padding
@@ -131,6 +145,7 @@ class ConvGenerator(nn.Module):
     channels: of the small image and of each larger one but the last.
     slope: of the leaky ReLU, 0 for ReLU.
     hidden: width of a hidden layer before the small image, 0 for none.
+    kind: how all weights are drawn.
     """
 
     memory_format = torch.contiguous_format
@@ -149,6 +164,7 @@ class ConvGenerator(nn.Module):
         slope: float = 0.0,
         hidden: int = 0,
         output: Output = "linear",
+        kind: Initialisation = "normal",
     ) -> None:
         super().__init__()
         generators = [np.random.default_rng((*b"initialisation", *role.encode(), seed)) for seed in seeds]
@@ -160,20 +176,21 @@ class ConvGenerator(nn.Module):
         self.hidden: nn.Module | None = None
         if hidden:
             norm = SeedBatchNorm(count, hidden) if batch_norm else nn.Identity()
-            self.hidden = nn.Sequential(SeedLinear(latent, hidden, generators, "normal"), norm, activation())
-        self.first = SeedLinear(hidden or latent, int(np.prod(self.start)), generators, "normal")
+            self.hidden = nn.Sequential(SeedLinear(latent, hidden, generators, kind), norm, activation())
+        self.first = SeedLinear(hidden or latent, int(np.prod(self.start)), generators, kind)
         outputs = list(channels[1:]) if last_kernel else [*channels[1:], colours]
         layers: list[nn.Module] = []
         self.norm = ImageBatchNorm(count, channels[0]) if batch_norm else nn.Identity()
         self.activation = activation()
         for index, (inputs, out) in enumerate(zip(channels, outputs, strict=False)):
             padding = heights[index + 1] - ((heights[index] - 1) * 2 - 2 * ((kernel - 1) // 2) + kernel)
-            layers.append(SeedConv(inputs, out, kernel, generators, stride=2, transposed=True, output_padding=padding))
+            double = partial(SeedConv, stride=2, transposed=True, output_padding=padding, kind=kind)
+            layers.append(double(inputs, out, kernel, generators))
             if last_kernel or index < len(outputs) - 1:
                 layers += [ImageBatchNorm(count, out)] if batch_norm else []
                 layers.append(activation())
         if last_kernel:
-            layers.append(SeedConv(outputs[-1], colours, last_kernel, generators))
+            layers.append(SeedConv(outputs[-1], colours, last_kernel, generators, kind=kind))
         self.layers = nn.Sequential(*layers)
         self.mixes_batch = batch_norm
 
@@ -199,6 +216,7 @@ class ConvReader(nn.Module):
     extra: numbers that are read beside an image, by the last layers: joined with the features, and passed through one
         hidden layer of ``joint_width`` (ALI's and VEEGAN's discriminators of pairs).
     hidden: width of a hidden layer, normalised like the others, before the last; 0 for none.
+    kind: how all weights are drawn.
     """
 
     memory_format = torch.contiguous_format
@@ -218,13 +236,14 @@ class ConvReader(nn.Module):
         extra: int = 0,
         joint_width: int = 200,
         hidden: int = 0,
+        kind: Initialisation = "normal",
     ) -> None:
         super().__init__()
         generators = [np.random.default_rng((*b"initialisation", *role.encode(), seed)) for seed in seeds]
         self.seeds = len(seeds)
         layers: list[nn.Module] = []
         for index, (inputs, out) in enumerate(zip([shape[0], *channels], channels, strict=False)):
-            layers.append(SeedConv(inputs, out, kernel, generators, stride=2))
+            layers.append(SeedConv(inputs, out, kernel, generators, stride=2, kind=kind))
             if batch_norm and (index or first_norm):
                 layers.append(ImageBatchNorm(self.seeds, out))
             layers.append(nn.LeakyReLU(slope))
@@ -235,9 +254,9 @@ class ConvReader(nn.Module):
         self.joint: nn.Module | None = None
         if width:
             norm = SeedBatchNorm(self.seeds, width) if hidden and batch_norm else nn.Identity()
-            joint = SeedLinear(self.feature_dim + extra, width, generators, "normal")
+            joint = SeedLinear(self.feature_dim + extra, width, generators, kind)
             self.joint = nn.Sequential(joint, norm, nn.LeakyReLU(slope))
-        self.last = SeedLinear(width or self.feature_dim, outputs, generators, "normal")
+        self.last = SeedLinear(width or self.feature_dim, outputs, generators, kind)
         self.mixes_batch = batch_norm
 
     def features(self, x: Tensor) -> Tensor:
@@ -267,6 +286,8 @@ class ConvFamily:
         critic.
     slope, generator_slope: of the leaky ReLU; the generator's is ReLU where it is 0.
     hidden: width of the hidden layers next to the latent and to the discriminator's output, 0 for none.
+    initialisation, bare_initialisation: of networks with batch norm, behind which the size of weights says nothing, and
+        of those without, through which N(0, 0.02^2) passes next to nothing of what comes in.
     """
 
     generator_channels: tuple[int, ...]
@@ -281,11 +302,14 @@ class ConvFamily:
     slope: float = 0.2
     generator_slope: float = 0.0
     hidden: int = 0
+    initialisation: Initialisation = "normal"
+    bare_initialisation: Initialisation = "he"
 
     def generator(
         self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output, norm: bool = True
     ) -> ConvGenerator:
         """A network from ``[S, B, latent]`` to images of ``shape``; ``norm`` as in ``reader``."""
+        norm = self.generator_norm and norm
         return ConvGenerator(
             role,
             latent,
@@ -293,11 +317,12 @@ class ConvFamily:
             seeds=seeds,
             channels=self.generator_channels,
             kernel=self.kernel,
-            batch_norm=self.generator_norm and norm,
+            batch_norm=norm,
             last_kernel=self.last_kernel,
             slope=self.generator_slope,
             hidden=self.hidden,
             output=output,
+            kind=self.initialisation if norm else self.bare_initialisation,
         )
 
     def reader(
@@ -305,18 +330,20 @@ class ConvFamily:
     ) -> ConvReader:
         """A network from images of ``shape``, and ``extra`` numbers beside them, to ``[S, B, outputs]``; ``norm=False``
         asks for one without batch norm, whose samples do not depend on each other."""
+        norm = self.discriminator_norm and norm
         return ConvReader(
             role,
             self.image(shape),
             outputs,
             seeds=seeds,
-            channels=self.encoder_channels if role == "encoder" else self.discriminator_channels,
+            channels=self.encoder_channels if role in ("encoder", "reconstructor") else self.discriminator_channels,
             kernel=self.kernel,
-            batch_norm=self.discriminator_norm and norm,
+            batch_norm=norm,
             first_norm=self.first_norm,
             slope=self.slope,
             extra=extra,
             hidden=self.hidden,
+            kind=self.initialisation if norm else self.bare_initialisation,
         )
 
     @staticmethod
@@ -357,6 +384,7 @@ CONVOLUTIONS: dict[str, ConvFamily] = {
         discriminator_norm=False,
     ),
     "dcgan-32": _dcgan(64, 4, "DCGAN (Radford et al. 2016) for 32 x 32 pixels, 64 to 512 channels"),
+    "dcgan-32-quarter": _dcgan(16, 4, "DCGAN for 32 x 32 pixels at a quarter of its width, for short trainings (ours)"),
     "dcgan-64": _dcgan(64, 4, "DCGAN (Radford et al. 2016) for 64 x 64 pixels, 64 to 512 channels"),
     "wgan-gp-cifar": _dcgan(128, 3, "CIFAR network of WGAN-GP's released code, 128 to 512 channels"),
     "lucic": ConvFamily(
@@ -367,6 +395,7 @@ CONVOLUTIONS: dict[str, ConvFamily] = {
         kernel=4,
         generator_slope=0.2,
         hidden=1024,
+        bare_initialisation="normal",
     ),
     "wgan-gp-cifar-half": _dcgan(64, 3, "CIFAR network of WGAN-GP's released code at half the width"),
 }

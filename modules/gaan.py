@@ -41,6 +41,9 @@ class GAAN(AdversarialModule):
         released 2-D code, ``none`` leaves the term out (with real_weight as given).
     generator_loss: ``log`` (-log D, Alg. 1) or ``mean-difference`` (absolute difference of the batch means of D, code).
     reconstruction_loss: ``squared-error`` (Eq. 3) or ``cross-entropy`` (code; data in [0, 1]).
+    reconstruction_scale: the squared error is the ``sum`` over coordinates (Eq. 3) or their ``mean``, as in the
+        released code for images, where the regulariser, a square of means, would else be nothing beside it.
+    autoencoder_moves: ``both`` encoder and generator (Alg. 1), or the ``encoder`` alone, as in the code of Dist-GAN.
     distance_from: the regulariser's data distance starts at ``data`` (Eq. 6) or at ``reconstruction`` (code).
     discriminator_updates: per iteration.
     """
@@ -67,6 +70,8 @@ class GAAN(AdversarialModule):
         distance_from: Literal["data", "reconstruction"] = "data",
         discriminator_updates: int = 1,
         compared: Literal["data", "features"] = "data",
+        reconstruction_scale: Literal["sum", "mean"] = "sum",
+        autoencoder_moves: Literal["both", "encoder"] = "both",
     ) -> None:
         if reconstruction_loss == "cross-entropy" and training.scaling != "unit":
             raise ValueError("method.reconstruction_loss=cross-entropy needs data in [0, 1]: protocol.scaling=unit")
@@ -80,10 +85,12 @@ class GAAN(AdversarialModule):
         self.generator_loss, self.reconstruction_loss = generator_loss, reconstruction_loss
         self.distance_from = distance_from
         self.discriminator_updates = discriminator_updates
-        self.compared = compared
+        self.compared, self.reconstruction_scale = compared, reconstruction_scale
+        self.autoencoder_moves = autoencoder_moves
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.reconstruction, moves=(self.encoder, self.generator))
+        both = self.autoencoder_moves == "both"
+        yield Update(self.reconstruction, moves=(self.encoder, self.generator) if both else (self.encoder,))
         yield Update(self.discrimination, moves=(self.discriminator,), times=self.discriminator_updates)
         yield Update(self.deception, moves=(self.generator,))
 
@@ -98,6 +105,8 @@ class GAAN(AdversarialModule):
             data, rebuilt, sample = together(self.discriminator.features, x, rebuilt, sample)
         if self.reconstruction_loss == "squared-error":
             loss = squared_distance(data, rebuilt)
+            if self.reconstruction_scale == "mean":
+                loss = loss / data[0, 0].numel()
         else:
             loss = sigmoid_cross_entropy(logits, x)
         f = across(per_seed(data if self.distance_from == "data" else rebuilt) - per_seed(sample))

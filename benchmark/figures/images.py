@@ -16,13 +16,13 @@ from torch import Tensor
 
 from benchmark.cells import Cell
 from benchmark.errors import UserError
-from benchmark.evaluation import draw_samples, evaluation_generators, reference_intensities, unit_images
+from benchmark.evaluation import as_pixels, draw_samples, evaluation_generators, reference_intensities, unit_images
 from benchmark.figure import Figure, Records, line_style
 from benchmark.figures.mosaic import as_read, firsts, image_set, show
 from benchmark.figures.synthetic import latents_of
 from benchmark.page import blank
 from benchmark.records import Record, Store
-from benchmark.schema import Selection
+from benchmark.schema import Row, Selection
 from benchmark.tables import aeis, gaan, gaan_images, veegan, veegan_images
 from benchmark.training import load_module
 from datamodules.images import ImageSet, data_folder
@@ -45,6 +45,11 @@ _INTENSITIES = np.linspace(0, 1, 151).tolist()
 _IN_A_LINE, _BETWEEN = 16, 10
 #: Pairs of latents, and test images that generators are asked for.
 _PAIRS, _TARGETS = 8, 8
+
+
+def _titled(row: Row, cell: Cell) -> str:
+    """A row and which of its models is shown."""
+    return f"{row.title}, seed {cell.seed}"
 
 
 def _counts(found: Array) -> Array:
@@ -131,11 +136,11 @@ def draw_means(selection: Selection, records: Records, store: Store) -> matplotl
     widest = 0.4
     for row, (cell, record) in firsts(selection, records):
         if real is None:
-            real = _draw_real_means(right, image_set(cell))
+            real = _draw_real_means(right, image_set(cell), cell.protocol.samples)
         samples = draw_samples(load_module(cell, record, store), image_set(cell), cell.protocol, cell.protocol.epochs)
         means = mean_intensities(torch.from_numpy(samples[0]))
         colour, style = line_style(selection, row.id)
-        label = f"{row.title}, KL {float(intensity_kl(means, real)):.4f}"
+        label = f"{_titled(row, cell)}, KL {record.measures['intensity_kl']:.4f}"
         right.hist(means, _INTENSITIES, density=True, histtype="step", color=colour, ls=style, label=label)
         widest = max(widest, float(means.max()))
     right.set(xlabel="mean over the pixels of an image", xlim=(0, widest))
@@ -144,10 +149,11 @@ def draw_means(selection: Selection, records: Records, store: Store) -> matplotl
     return picture
 
 
-def _draw_real_means(ax: Axes, images: ImageSet) -> Tensor:
+def _draw_real_means(ax: Axes, images: ImageSet, n: int) -> Tensor:
+    """The data's, and the KL of as many draws from them as models have samples: what a perfect model gets."""
     real = reference_intensities(images, data_folder())
-    halves = real[torch.randperm(len(real), generator=torch.Generator().manual_seed(0))].chunk(2)
-    label = f"data, one half from the other: KL {float(intensity_kl(*halves)):.4f}"
+    drawn = real[torch.randint(len(real), (n,), generator=torch.Generator().manual_seed(0))]
+    label = f"data; {n:,} draws from them have KL {float(intensity_kl(drawn, real)):.4f}"
     ax.hist(real, _INTENSITIES, density=True, color="0.85", label=label)
     return real
 
@@ -173,7 +179,11 @@ def _counted(selection: Selection, records: Records, store: Store) -> Iterator[t
     for row, (cell, record) in firsts(selection, records):
         module = load_module(cell, record, store)
         samples = draw_samples(module, image_set(cell), cell.protocol, cell.protocol.epochs)[0]
-        yield row.title, line_style(selection, row.id)[0], _counts(digits(torch.from_numpy(samples))[:, 0].numpy())
+        yield (
+            _titled(row, cell),
+            line_style(selection, row.id)[0],
+            _counts(digits(torch.from_numpy(samples))[:, 0].numpy()),
+        )
 
 
 def _real_digits(selection: Selection) -> Array:
@@ -195,7 +205,7 @@ def draw_digits(selection: Selection, records: Records, store: Store) -> matplot
     picture = blank(9.0, 1.3 * len(shown) + 2.6)
     axes = picture.subplots(len(shown) + 1, 1, squeeze=False, height_ratios=[1.0] * len(shown) + [1.8])[:, 0]
     for ax, (row, (cell, record)) in zip(axes, shown, strict=False):
-        _show(ax, store.samples(cell, record)[: 2 * _IN_A_LINE], _IN_A_LINE, row.title)
+        _show(ax, store.samples(cell, record)[: 2 * _IN_A_LINE], _IN_A_LINE, _titled(row, cell))
     _digit_bars(axes[-1], list(_counted(selection, records, store)), _real_digits(selection))
     return picture
 
@@ -211,7 +221,7 @@ def draw_pictures(selection: Selection, records: Records, store: Store) -> matpl
     axes = picture.subplots(len(shown) + 1, 1)
     _show(axes[0], images.real(_IN_A_LINE, np.random.default_rng(0)), _IN_A_LINE, "data")
     for ax, (row, (cell, record)) in zip(axes[1:], shown, strict=True):
-        _show(ax, store.samples(cell, record)[:_IN_A_LINE], _IN_A_LINE, row.title)
+        _show(ax, store.samples(cell, record)[:_IN_A_LINE], _IN_A_LINE, _titled(row, cell))
     return picture
 
 
@@ -227,8 +237,8 @@ def draw_interpolations(selection: Selection, records: Records, store: Store) ->
         z = torch.from_numpy((ends[0] * (1 - way) + ends[1] * way).reshape(-1, module.noise_dim))
         with torch.no_grad(), module.evaluating(protocol.norm_at_evaluation):
             made = unit_images(module, protocol, 0, z)
-        _show(ax, (made * 255).round().byte().numpy(), _BETWEEN)
-        ax.set_title(row.title)
+        _show(ax, as_pixels(made, "unit").numpy(), _BETWEEN)
+        ax.set_title(_titled(row, cell))
     return picture
 
 
@@ -240,9 +250,9 @@ def draw_nearest(selection: Selection, records: Records, store: Store) -> matplo
     lines = [("test images", targets)]
     for row, (cell, record) in shown:
         made, error = _nearest(cell, load_module(cell, record, store), images, torch.from_numpy(targets).float() / 255)
-        lines.append((f"{row.title}, error {error:.4f}", made))
+        lines.append((f"{_titled(row, cell)}, mean error of these {error:.4f}", made))
     row, (cell, record) = shown[-1]
-    lines.append((f"samples of {row.title}", store.samples(cell, record)[:_TARGETS]))
+    lines.append((f"samples of {_titled(row, cell)}", store.samples(cell, record)[:_TARGETS]))
     picture = blank(6.4, 0.75 * len(lines))
     for ax, (label, line) in zip(picture.subplots(len(lines), 1), lines, strict=True):
         _show(ax, line, _TARGETS, label)
@@ -259,7 +269,7 @@ def _nearest(cell: Cell, module: AdversarialModule, images: ImageSet, targets: T
         errors, latents = invert(partial(unit_images, module, protocol, 0), targets, starts, STEPS)
         with torch.no_grad():
             made = unit_images(module, protocol, 0, latents)
-    return (made.clamp(0, 1) * 255).round().byte().numpy(), float(errors[-1].mean())
+    return as_pixels(made, "unit").numpy(), float(errors[-1].mean())
 
 
 GAAN_FIG_1 = Figure(

@@ -531,7 +531,7 @@ def _drawn(selection: Selection, store: Store, left_out: list[str]) -> Iterator[
         seen = [name for name in usual.datasets if not registry.shows_people(usual.table.target(name))]
         part = dataclasses.replace(usual, datasets=tuple(seen))
         picture = _picture(store, file_name(part, figure.id, usual)) if seen else None
-        if part != usual and _picture(store, whole := file_name(usual, figure.id, usual)):
+        if part != usual and _picture(store, whole := file_name(usual, figure.id, usual), people=True):
             left_out.append(f"figure {whole}: photographs of people are not shown")
         if picture is None:
             continue
@@ -539,8 +539,8 @@ def _drawn(selection: Selection, store: Store, left_out: list[str]) -> Iterator[
         yield Drawn(figure, part, picture, command)
 
 
-def _picture(store: Store, name: str) -> Path | None:
-    path = store.folder / "figures" / f"{name}.png"
+def _picture(store: Store, name: str, people: bool = False) -> Path | None:
+    path = store.pictures(people) / f"{name}.png"
     return path if path.is_file() else None
 
 

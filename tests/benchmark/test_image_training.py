@@ -21,9 +21,10 @@ from benchmark.records import Store
 from benchmark.runner import run_blocks, to_do
 from benchmark.samples import read_image_samples
 from benchmark.schema import Table, find_table, select
-from benchmark.sheet import known_samples
+from benchmark.sheet import fill, known_samples
 from benchmark.training import Progress, load_module
 from datamodules.image_sets import DIGITS, DIGITS_1K
+from datamodules.images import ImageSet
 from tests.real_data import needs_data
 
 from .made import run
@@ -153,6 +154,7 @@ def test_a_folder_of_images_is_read(tmp_path: Path) -> None:
         (PIXELS / 127.5 - 1, "give images as uint8, or in [0, 1]"),
         (PIXELS.astype(int) + 300, "whole numbers must be 0 to 255"),
         (PIXELS[:, 0], "samples must be [n, 3, 28, 28]"),
+        (PIXELS / 255 + 1e-4, "give images as uint8, or in [0, 1]"),
         (np.full((2, *SHAPE), np.nan), "NaN or infinity in 2 of 2 samples"),
     ],
 )
@@ -161,6 +163,16 @@ def test_other_numbers_are_refused(values: np.ndarray, said: str, tmp_path: Path
     with pytest.raises(UserError) as caught:
         read_image_samples(tmp_path / "mine.npy", SHAPE)
     assert said in str(caught.value)
+
+
+def test_a_rounding_beyond_the_range_is_none(tmp_path: Path) -> None:
+    np.save(tmp_path / "mine.npy", (PIXELS / 255 * 2 - 1e-7 - 1).clip(-1 - 1e-7, 1) / 2 + 0.5)
+    np.testing.assert_array_equal(read_image_samples(tmp_path / "mine.npy", SHAPE), PIXELS)
+
+
+def test_a_folder_that_is_not_there_is_no_kind_of_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no file or folder"):
+        read_image_samples(tmp_path / "pictures", SHAPE)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
@@ -260,6 +272,75 @@ def test_generators_are_inverted_after_training_each_seed_by_itself(tmp_path: Pa
     (alone,) = run(tmp_path / "alone", cells[1:])
     assert alone.measures["ivom"] == pytest.approx(both[1].measures["ivom"], rel=1e-3)
     assert both[0].measures["ivom"] != both[1].measures["ivom"]
+
+
+@pytest.mark.parametrize("when", ["in the loss", "at the last step"])
+def test_a_model_that_diverges_takes_no_other_with_it(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pixels of NaN are black, and L-BFGS does not survive NaN."""
+    protocol = dataclasses.replace(PROTOCOL, inverted=2, epochs=1)
+    judge = training.Evaluation._judge
+
+    def ruined(self: training.Evaluation, epoch: int) -> None:
+        with torch.no_grad():
+            for parameter in self.module.generator.parameters():  # type: ignore[union-attr]
+                parameter.unflatten(0, (2, -1))[0].fill_(torch.nan)
+        if when == "in the loss":
+            self.diverged_at[0] = 3
+        judge(self, epoch)
+
+    monkeypatch.setattr(training.Evaluation, "_judge", ruined)
+    lost, sound = run(tmp_path, [Cell("digits", "gan", protocol, seed) for seed in (0, 1)])
+    assert (lost.status, lost.diverged_at, lost.measures) == ("diverged", 3 if when == "in the loss" else 4, {})
+    assert sound.status == "done"
+    assert sound.measures["ivom"] is not None
+
+
+def test_known_images_are_measured_again_on_other_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, protocol = Store(tmp_path), dataclasses.replace(PROTOCOL, samples=50)
+    known_samples(DIGITS_1K, protocol, (0,), store)
+    monkeypatch.setattr(ImageSet, "edition", "other images")
+    known_samples(DIGITS_1K, protocol, (0,), store)
+    assert len(list((tmp_path / "known").iterdir())) == 2
+
+
+def test_tables_say_that_records_are_of_other_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = find_table("gan-ae-1")
+    assert isinstance(table, Table)
+    few = ["protocol.samples=30", "protocol.fresh_iterations=1"]
+    chosen = select(table, profile="smoke", methods=["gan"], datasets=["digits-1k"], assignments=few)
+    (record,) = run(tmp_path, chosen.cells(chosen.rows[0]))
+    assert record.environment["images"] == DIGITS_1K.edition
+    said = "Trained and judged on other images than those that lie here: GAN."
+    assert said not in fill(chosen, Store(tmp_path)).footer
+    monkeypatch.setattr(ImageSet, "edition", "other images")
+    assert said in fill(chosen, Store(tmp_path)).footer
+
+
+def test_values_that_hang_on_the_number_of_samples_say_it() -> None:
+    table = find_table("3")
+    assert isinstance(table, Table)
+    modes = select(table, profile="short").columns[0]
+    assert (modes.title, modes.comparable) == ("modes", True)
+    modes = select(table, profile="short", assignments=["protocol.samples=300"]).columns[0]
+    assert (modes.title, modes.comparable) == ("modes, 300 samples", False)
+    table = find_table("veegan-2")
+    assert isinstance(table, Table)
+    titles = [column.title for column in select(table, profile="short", datasets=["cifar10"]).columns]
+    assert titles == ["IvOM, 64 images", "IvOM, 50 steps, 64 images", "IvOM, 5 steps, 64 images"]
+
+
+@needs_data
+def test_the_share_of_the_papers_training_is_that_of_its_own_faces() -> None:
+    table = find_table("4")
+    assert isinstance(table, Table)
+    paper, short = (select(table, profile=name) for name in ("paper", "short"))
+    # 50 passes through 182,637 faces in batches of 64.
+    assert short.budget("celeba") == pytest.approx(100 / (50 * 2_854))
+    faces = registry.dataset("celeba")
+    assert paper.budget("celeba") == pytest.approx(-(-faces.training_size // 64) / 2_854)
+    assert paper.budget("cifar10") == 1
 
 
 @needs_data

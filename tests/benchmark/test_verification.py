@@ -112,6 +112,26 @@ def test_other_code_that_gives_the_same_numbers_can_be_renewed(
         assert (entry["sources"], entry["epochs"]) == (old.sources, 2)
 
 
+def test_a_generator_that_was_inverted_is_renewed_after_all_epochs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = {"networks": "metz-k4", "scaling": "symmetric", "latent_dim": 4, "inverted": 1, "samples": 20}
+    protocol = Protocol(profile="test", epochs=2, width=1, batch_size=8, fresh_iterations=1, **networks)  # type: ignore[arg-type]
+    cell, store = Cell("digits", "gan", protocol, 0), Store(tmp_path)
+    store.prepare()
+    assert not run_blocks(to_do(store, [cell]), store, lambda progress: None, "cpu").failed
+    change(store, cell, sources="older")
+    verify([cell], store, epochs=1, renew=True)
+    (found,) = records(store, [cell])
+    assert found.sources == "older"
+    change(store, cell, measures={**found.measures, "ivom": 0.5})
+    (finding,) = verify([cell], store, epochs=2, renew=True)
+    assert finding.difference.startswith("ivom: ") and finding.difference.endswith("instead of 0.5")
+    change(store, cell, measures=found.measures)
+    verify([cell], store, epochs=2, renew=True)
+    assert records(store, [cell])[0].sources != "older"
+
+
 def test_only_what_is_stored_is_verified(store: Store, cells: list[Cell]) -> None:
     more = [dataclasses.replace(cell, seed=seed) for cell in cells[:1] for seed in (0, 4, 5)]
     assert [finding.cell for finding in verify(more, store, 1, renew=False, accelerator="cpu")] == more[:1]

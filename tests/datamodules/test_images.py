@@ -135,7 +135,7 @@ def test_images_of_different_sizes_are_refused(folder: Path) -> None:
 
 def test_a_broken_image_and_a_broken_array_name_the_way_out(folder: Path) -> None:
     (folder / "train" / "a" / "0.png").write_bytes(b"no image")
-    with pytest.raises(MissingData, match="cannot be read"):
+    with pytest.raises(MissingData, match=r"a.0\.png cannot be read as an image; replace it or take it away"):
         read_images(f"folder:{folder}", "train")
     read_images(f"folder:{folder}", "test")
     images._read.cache_clear()
@@ -232,6 +232,33 @@ def test_collapsed_stacks_spell_the_first_numbers() -> None:
     labels = {image.tobytes(): label for image, label in zip(DIGITS.images("test"), DIGITS.labels("test"), strict=True)}
     spelt = {int("".join(str(labels[image[c : c + 1].tobytes()]) for c in range(3))) for image in found}
     assert spelt == set(range(12))
+
+
+def test_samples_of_known_quality_are_none_of_those_they_are_compared_with(folder: Path) -> None:
+    target = ImageSet("mine", f"folder:{folder}", (3, 5, 4), "", "images")
+    train = {image.tobytes() for image in np.array(target.images("train"))}
+    for found in (target.real(12, np.random.default_rng(0)), target.collapsed(50, np.random.default_rng(0), 1)):
+        assert {image.tobytes() for image in found} <= train
+    assert len({image.tobytes() for image in found}) == 6, "the first class"
+
+
+def test_an_edition_tells_copies_apart(folder: Path) -> None:
+    here = ImageSet("mine", f"folder:{folder}", (3, 5, 4), "", "images")
+    first = here.edition
+    assert first.startswith("12 train and 12 test images of 3 x 5 x 4, ")
+    images._edition.cache_clear()
+    assert here.edition == first, "whatever the files' times"
+    save(folder / "train" / "a" / "0.png", np.zeros((5, 4, 3), dtype=np.uint8))
+    for kept in (images._edition, images._read, images._state):
+        kept.cache_clear()
+    assert here.edition.rpartition(",")[0] == first.rpartition(",")[0]
+    assert here.edition != first
+
+
+def test_more_than_eight_bits_a_colour_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(MissingData, match="more than 8 bits"):
+        images.decode([tmp_path / "deep.png"])
 
 
 def test_images_without_classes_collapse_to_a_few(tmp_path: Path) -> None:
