@@ -228,7 +228,7 @@ TABLE_1_ABLATION = dataclasses.replace(
         "The first row of each method has GAAN's networks and training, VEEGAN's a normal prior besides; the others "
         "differ from it in what their titles say alone.",
         _ONE_SAMPLE,
-        "The learning rate first falls after 10,000 updates: below these the rows with a constant rate are the first ones "
-        "again.",
+        "The learning rate first falls after 10,000 updates: below these the rows with a constant rate are the first "
+        "ones again.",
     ),
 )
