@@ -31,7 +31,7 @@ def list_all(args: argparse.Namespace) -> int:
     console = Console()
     for name in [args.section] if args.section else SECTIONS:
         for title, lines in entries(name, Store(args.results)):
-            console.print(f"[bold]{title}[/bold]")
+            console.print(title, style="bold", highlight=False, markup=False, soft_wrap=True)
             for word, text in lines.items():
                 console.print(f"  {word:<31}{text}".rstrip(), highlight=False, markup=False, soft_wrap=True)
     return 0
