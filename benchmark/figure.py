@@ -45,6 +45,11 @@ class Figure:
         """What it shows of the same profile and reading where nothing else is said."""
         return usual_of(selection, self.rows, self.datasets)
 
+    def check(self, datasets: Sequence[str]) -> None:
+        """Raise ``UserError`` for data that it is not of."""
+        if self.datasets and (others := set(datasets) - set(self.datasets)):
+            raise UserError(f"figure {self.id} is of {', '.join(self.datasets)}, not of {', '.join(sorted(others))}")
+
 
 def all_figures() -> dict[str, Figure | Demonstration]:
     """Every figure, of cells or of an experiment of its own, by id."""
@@ -65,8 +70,7 @@ def draw(figure: Figure, selection: Selection, store: Store) -> list[Path]:
 
     Raises ``UserError`` where no record of the selection is finished, or the figure is of other data.
     """
-    if figure.datasets and (others := set(selection.datasets) - set(figure.datasets)):
-        raise UserError(f"figure {figure.id} is of {', '.join(figure.datasets)}, not of {', '.join(sorted(others))}")
+    figure.check(selection.datasets)
     with own_style(figure.id):
         picture = compose(figure, selection, store)
         people = any(registry.shows_people(selection.table.target(name)) for name in selection.datasets)

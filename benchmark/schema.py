@@ -359,14 +359,11 @@ class Selection:
     def budget(self, dataset: str) -> float:
         """Share of the paper's training on a data set, in generator updates: the least of the rows."""
 
-        whole = self.table.training_sizes.get(dataset, 0)
+        target, whole = self.table.target(dataset), self.table.training_sizes.get(dataset, 0)
 
         def updates(protocol: Protocol, size: int = 0) -> int:
-            passes = protocol.fresh_iterations or not size
-            once = iterations_per_epoch(protocol, target) if passes else math.ceil(size / protocol.batch_size)
-            return protocol.epochs * once
+            return protocol.epochs * iterations_per_epoch(protocol, target, size)
 
-        target = self.table.target(dataset)
         paper = dataclasses.replace(self, profile="paper", settings=Settings())
         return min(
             updates(self.protocol(row, dataset)) / updates(paper.protocol(row, dataset), whole)
@@ -424,9 +421,10 @@ class Selection:
         return [self.cell(row, seed, name) for name in names for seed in self.seeds]
 
 
-def iterations_per_epoch(protocol: Protocol, target: registry.Target) -> int:
-    """Iterations between two looks at a model: as many as the protocol says, or a pass through the training set."""
-    return protocol.fresh_iterations or math.ceil(target.training_size / protocol.batch_size)
+def iterations_per_epoch(protocol: Protocol, target: registry.Target, size: int = 0) -> int:
+    """Iterations between two looks at a model: as many as the protocol says, or a pass through the training set, of
+    another ``size`` if one is given."""
+    return protocol.fresh_iterations or math.ceil((size or target.training_size) / protocol.batch_size)
 
 
 def all_tables() -> dict[str, AnyTable]:

@@ -48,6 +48,8 @@ def chosen_table(args: argparse.Namespace) -> Selection | NetworkTable:
         for other in (name for name in datasets if name not in table.datasets):
             raise unknown(f"data set of {table.id}", other, table.datasets)
     if drawn:
+        # Before anything is trained for it.
+        drawn.check(datasets)
         methods, datasets = methods or drawn.rows, datasets or drawn.datasets
     if isinstance(table, NetworkTable):
         if methods or datasets or args.method or args.set or text or getattr(args, "measure", None):

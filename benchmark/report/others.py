@@ -101,9 +101,6 @@ def _differences(usual: Cell, cell: Cell) -> Iterator[str]:
     for name in protocol_fields():
         if getattr(before, name) != getattr(after, name):
             yield f"protocol.{name}={getattr(after, name)}"
-    fields = method_fields(registry.method(cell.method))
-    was, now = dict(usual.overrides), dict(cell.overrides)
-    for name in sorted({*was, *now}):
-        value = now.get(name, fields[name].default if name in fields else None)
-        if was.get(name, fields[name].default if name in fields else None) != value:
-            yield f"method.{name}={value}"
+    defaults = {name: field.default for name, field in method_fields(registry.method(cell.method)).items()}
+    was, now = defaults | dict(usual.overrides), defaults | dict(cell.overrides)
+    yield from (f"method.{name}={now[name]}" for name in sorted(now) if was.get(name) != now[name])

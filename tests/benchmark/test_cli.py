@@ -76,6 +76,7 @@ def short(tmp_path: Path) -> Path:
         ("run --table 2 --method nowhere:MyGAN", "cannot load --method nowhere:MyGAN: ModuleNotFoundError"),
         ("run --table 2 --method modules.gan:Gan", "unknown name in modules.gan 'Gan'; did you mean 'GAN'?"),
         ("run --table 2 --method mygan", "; one of yours is package.module:NAME"),
+        ("run --figure gaan-fig10 --datasets celeba", "figure gaan-fig10 is of cifar10, not of celeba"),
         ("run --table gaan-2-ablation --method no-penalty,weights-1", "are chosen by --methods no-penalty,weights-1"),
         ("run --table 2 --methods GAAN_2x", "did you mean 'gaan_2'?"),
         ("run --table 2 --method modules.losses:per_seed", "is no method"),
