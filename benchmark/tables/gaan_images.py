@@ -117,7 +117,7 @@ TABLE_3 = Table(
     protocol=_METZ,
     profiles={
         "paper": Profile({"epochs": 250, "fresh_iterations": 2_000, "width": 5}, seeds=5),
-        "short": Profile({"epochs": 4}, seeds=2),
+        "short": Profile({"epochs": 4, "fresh_iterations": 250, "evaluate_every": 2}, seeds=2),
         "smoke": Profile({"epochs": 1, "fresh_iterations": 3, "samples": 300, "batch_size": 32}, seeds=2),
     },
     readings={
