@@ -14,11 +14,12 @@ class UserError(Exception):
     """A message for the user: one line that names the thing and the way out."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a name that does not exist, with the nearest one that does."""
+def unknown(kind: str, name: str, known: Iterable[str], prefix: str = "") -> UserError:
+    """The error for a name that does not exist, with the nearest one that does. ``prefix`` is what all share, and says
+    nothing of how near they are."""
     names = sorted(known)
     # Names may differ in case only, and the first is the one meant.
-    folded = {known.casefold(): known for known in reversed(names)}
-    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    folded = {known.removeprefix(prefix).casefold(): known for known in reversed(names)}
+    near = difflib.get_close_matches(name.removeprefix(prefix).casefold(), folded, n=1, cutoff=0.5)
     hint = f"did you mean '{folded[near[0]]}'?" if near else f"there are: {', '.join(names)}"
     return UserError(f"unknown {kind} '{name}'; {hint}")

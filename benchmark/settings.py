@@ -57,11 +57,14 @@ class Settings:
         known = [f"protocol.{name}" for name in protocol_fields()] + [f"method.{name}" for name in names]
         for assignment in assignments:
             name, equals, text = assignment.partition("=")
-            if not equals:
+            group, _, key = name.partition(".")
+            if not equals or group not in ("method", "protocol"):
                 raise UserError(f"--set {assignment}: write it as --set method.FIELD=VALUE or protocol.FIELD=VALUE")
             if name not in known:
-                raise unknown("field for the chosen methods, --set", name, known)
-            group, _, key = name.partition(".")
+                prefix = f"{group}."
+                alike = [field for field in known if field.startswith(prefix)]
+                kind = "field for the chosen methods, --set"
+                raise unknown(kind, name, alike, prefix) if alike else unknown(kind, name, known)
             if key in (protocol if group == "protocol" else method):
                 raise UserError(f"--set {name} is given twice; which of them is meant?")
             if group == "protocol":

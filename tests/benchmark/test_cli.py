@@ -73,6 +73,8 @@ def short(tmp_path: Path) -> Path:
         ("run --table 2 --set protocol.profile=x", "unknown field"),
         ("run --table 2 --set protocol.networks=gaan-2", "did you mean 'gaan-1'?"),
         ("run --table 2 --set lambda_p", "--set method.FIELD=VALUE"),
+        ("run --table 2 --set lambda_p=1", "--set method.FIELD=VALUE"),
+        ("run --table aeis-1 --methods aeis --set method.loss=1", "there are: method.bandwidth, method.code_dim"),
         ("run --table 2 --method nowhere:MyGAN", "cannot load --method nowhere:MyGAN: ModuleNotFoundError"),
         ("run --table 2 --method modules.gan:Gan", "unknown name in modules.gan 'Gan'; did you mean 'GAN'?"),
         ("run --table 2 --method mygan", "; one of yours is package.module:NAME"),
