@@ -63,8 +63,7 @@ class Settings:
             if name not in known:
                 prefix = f"{group}."
                 alike = [field for field in known if field.startswith(prefix)]
-                kind = "field for the chosen methods, --set"
-                raise unknown(kind, name, alike, prefix) if alike else unknown(kind, name, known)
+                raise unknown("field for the chosen methods, --set", name, alike or known, prefix)
             if key in (protocol if group == "protocol" else method):
                 raise UserError(f"--set {name} is given twice; which of them is meant?")
             if group == "protocol":
