@@ -228,7 +228,7 @@ TABLE_4 = Table(
             datasets={"celeba": {"epochs": 50, "evaluate_every": 5}},
         ),
         "short": Profile(
-            {"epochs": 1, "fresh_iterations": 400}, seeds=1, datasets={"celeba": {"fresh_iterations": 100}}
+            {"epochs": 1, "fresh_iterations": 400}, seeds=1, datasets={"celeba": {"fresh_iterations": 60}}
         ),
         "smoke": Profile(
             {"epochs": 1, "fresh_iterations": 2, "samples": 16, "real_samples": 32, "batch_size": 8}, seeds=1
