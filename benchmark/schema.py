@@ -72,6 +72,7 @@ class Row:
     picked: what was chosen where the paper does not say.
     datasets: those of the table's that it is trained on, all if empty.
     optional: trained and shown only where it is named: no paper printed it.
+    dataset_overrides: fields of the method that it has on one of the data sets.
     """
 
     id: str
@@ -83,6 +84,7 @@ class Row:
     picked: str = ""
     datasets: tuple[str, ...] = ()
     optional: bool = False
+    dataset_overrides: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -399,19 +401,20 @@ class Selection:
         kind = [n for n, other in own.items() if isinstance(target, ImageSet) and isinstance(other, ImageSet)]
         return [*same, *kind, dataset][0]
 
-    def overrides(self, row: Row) -> dict[str, Setting]:
-        """Method fields of a row that differ from the defaults: the reading's and the profile's, then the user's, then
-        what makes it this row."""
-        method = registry.method(row.method)
+    def overrides(self, row: Row, dataset: str = "") -> dict[str, Setting]:
+        """Method fields of a row that differ from the defaults, of the first data set where none is named: the
+        reading's and the profile's, then the user's, then what makes it this row."""
+        method, own = registry.method(row.method), self._likest(dataset or self.datasets_of(row)[0])
         reading = self.table.readings[self.reading].overrides.get(row.id, {})
         profile = self.table.profiles[self.profile].overrides.get(row.id, {})
         fields = {**reading, **profile, **self.settings.for_method(method), **row.overrides}
+        fields |= row.dataset_overrides.get(own, {})
         defaults = {name: field.default for name, field in method_fields(method).items()}
         return {name: value for name, value in fields.items() if value != defaults[name]}
 
     def cell(self, row: Row, seed: int, dataset: str = "") -> Cell:
         dataset = dataset or self.datasets_of(row)[0]
-        overrides = tuple(sorted(self.overrides(row).items()))
+        overrides = tuple(sorted(self.overrides(row, dataset).items()))
         name = self.table.data.get(dataset, dataset)
         return Cell(name, row.method, self.protocol(row, dataset), seed, overrides)
 
