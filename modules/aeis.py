@@ -18,8 +18,9 @@ from modules.ranks import whole
 
 Array = np.ndarray
 
-#: Bandwidths to choose from, in standard deviations of the codes.
-_BANDWIDTHS = np.geomspace(0.002, 0.5, 16).tolist()
+#: Bandwidths to choose from, in standard deviations of the codes: of mixtures they are at the lower end, of codes of
+#: images, with tens of numbers, beyond 0.5.
+_BANDWIDTHS = [*np.geomspace(0.002, 0.5, 16).tolist(), 0.6, 0.7, 0.85, 1.0]
 #: Log density, relative to a kernel's peak, below which a code is far from all others.
 _LONELY = -4.5
 
@@ -39,7 +40,7 @@ class AEIS(GAN):
     pairing: ``optimal`` or ``greedy``.
     store_iterations: N, iterations whose fake codes are kept to estimate p_g.
     code_dim: of the autoencoder, 0 for the data's.
-    bandwidth: of all kernels in standard deviations of the codes, 0 for the one of 16 from 0.002 to 0.5 under which
+    bandwidth: of all kernels in standard deviations of the codes, 0 for the one of 20 from 0.002 to 1 under which
         held-out real codes are likeliest.
     reference: real codes that estimate p_r, rounded up to whole batches; the last that pre-training saw.
     pretraining_epochs: of the autoencoder.
@@ -78,7 +79,8 @@ class AEIS(GAN):
             )
         super().__init__(training, data_shape, seeds)
         code_dim = code_dim or self.data_dim
-        self.encoder = self.build_reader("encoder", code_dim)
+        # A code is of one sample, whatever stands beside it in a batch.
+        self.encoder = self.build_reader("encoder", code_dim, norm=False)
         self.decoder = self.build_generator("decoder", code_dim)
         self.pair_weight, self.real_weights, self.fake_weights = pair_weight, real_weights, fake_weights
         self.pairing, self.bandwidth = pairing, bandwidth

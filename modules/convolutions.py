@@ -383,6 +383,7 @@ CONVOLUTIONS: dict[str, ConvFamily] = {
         generator_norm=False,
         discriminator_norm=False,
     ),
+    "dcgan-28": _dcgan(64, 3, "DCGAN (Radford et al. 2016) for 28 x 28 pixels, 64 to 256 channels"),
     "dcgan-32": _dcgan(64, 4, "DCGAN (Radford et al. 2016) for 32 x 32 pixels, 64 to 512 channels"),
     "dcgan-32-quarter": _dcgan(16, 4, "DCGAN for 32 x 32 pixels at a quarter of its width, for short trainings (ours)"),
     "dcgan-64": _dcgan(64, 4, "DCGAN (Radford et al. 2016) for 64 x 64 pixels, 64 to 512 channels"),

@@ -109,7 +109,7 @@ MNIST = Table(
         ),
     ),
     protocol={
-        "networks": "dcgan-mnist",
+        "networks": "dcgan-28",
         "latent_dim": 128,
         "prior": "normal",
         "batch_size": 64,
@@ -130,7 +130,7 @@ MNIST = Table(
             overrides={"aeis": {"pretraining_epochs": 1, "reference": 24}},
         ),
     },
-    readings={"corrected": Reading("network of WGAN-GP's authors for MNIST, without batch norm, for both")},
+    readings={"corrected": Reading("DCGAN for 28 x 28 pixels for both, the autoencoder's encoder without batch norm")},
     printed_runs=1,
     notes=("The poster shows samples and prints no number.",),
 )

@@ -10,8 +10,9 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from modules.aeis import AEIS
+from modules.aeis import _BANDWIDTHS, AEIS
 from modules.base import Training
+from modules.density import held_out_bandwidth
 
 BATCH = 32
 
@@ -154,3 +155,20 @@ def test_without_pretraining_it_says_what_is_missing() -> None:
         module.iterate(batches(1)[0])
     with pytest.raises(ValueError, match="1 epoch of pre-training"):
         build(pretraining_epochs=0)
+
+
+def test_a_code_is_of_one_image_also_where_networks_have_batch_norm() -> None:
+    """Normalised apart, batches of real and of fake images would differ less than the images do."""
+    module = AEIS(Training(networks="dcgan-28", scaling="unit", batch_size=8), (1, 28, 28), (0, 1), code_dim=4)
+    assert module.training
+    assert module.discriminator.mixes_batch
+    assert module.generator.mixes_batch
+    x = torch.rand(2, 8, 1, 28, 28)
+    torch.testing.assert_close(module.codes(x)[:, :3], module.codes(x[:, :3]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("code_dim", [2, 8, 32])
+def test_the_search_for_a_bandwidth_ends_within_its_bounds(code_dim: int) -> None:
+    codes = np.random.default_rng(0).standard_normal((5_000, code_dim))
+    best = held_out_bandwidth(codes, _BANDWIDTHS)
+    assert _BANDWIDTHS[0] < best < _BANDWIDTHS[-1]
