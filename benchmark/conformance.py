@@ -174,7 +174,8 @@ def elsewhere(module: AdversarialModule) -> Iterator[None]:
     module.to("meta")
     module._steps = module._pretraining_steps = None
     descend(module)
-    with FakeTensorMode(allow_non_fake_inputs=True), _MadeUp():
+    # What a method keeps and what it takes anew are made up apart, so that there may be 0 to divide by.
+    with FakeTensorMode(allow_non_fake_inputs=True), _MadeUp(), np.errstate(divide="ignore", invalid="ignore"):
         yield
 
 
