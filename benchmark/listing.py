@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from benchmark.figure import Figure, all_figures
 from benchmark.loggers import LOGGERS
 from benchmark.records import Store
 from benchmark.runner import ENGINES
-from benchmark.schema import ClaimTable, Selection, Table, all_tables, select
+from benchmark.schema import ClaimTable, Selection, Table, all_tables, offered, select
 from datamodules.images import MissingData
 from modules.base import AdversarialModule
 from modules.convolutions import ConvFamily, families
@@ -73,15 +72,11 @@ def entries(section: str, store: Store) -> Iterator[tuple[str, Mapping[str, str]
 
 def _counts(table: Table, store: Store) -> Iterator[str]:
     """How many models of a table have a record, by profile and reading, where there are any."""
-    judges = sorted({column.features for column in table.columns if column.features})
-    for profile, reading in itertools.product(table.profiles, table.readings):
-        usual = select(table, profile=profile, reading=reading)
-        for features in judges or [""]:
-            named = f"protocol.features={features}" if features not in ("", usual.features) else ""
-            chosen = select(table, profile=profile, reading=reading, assignments=[named] if named else [])
-            stamps = [store.stamp(cell) for row in chosen.rows for cell in chosen.cells(row)]
-            if count := sum(stamp is not None for stamp in stamps):
-                yield " ".join(filter(None, [profile, reading, named, f"{count} of {len(stamps)}"]))
+    for chosen in offered(table):
+        named = [f"protocol.{name}={value}" for name, value in chosen.settings.protocol.items()]
+        stamps = [store.stamp(cell) for row in chosen.rows for cell in chosen.cells(row)]
+        if count := sum(stamp is not None for stamp in stamps):
+            yield " ".join([chosen.profile, chosen.reading, *named, f"{count} of {len(stamps)}"])
 
 
 def _versions(name: str, store: Store, figures: Iterable[str]) -> Iterator[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -422,6 +423,17 @@ class Selection:
         """Of one data set, or of all that the row is trained on."""
         names = [dataset] if dataset else self.datasets_of(row)
         return [self.cell(row, seed, name) for name in names for seed in self.seeds]
+
+
+def offered(table: Table) -> Iterator[Selection]:
+    """Whole tables: of every profile and reading and, where images are compared, by every network that does."""
+    judges = sorted({column.features for column in table.columns if column.features})
+    for profile, reading in itertools.product(table.profiles, table.readings):
+        usual = select(table, profile=profile, reading=reading)
+        yield usual
+        for features in judges:
+            if features != usual.features:
+                yield select(table, profile=profile, reading=reading, assignments=[f"protocol.features={features}"])
 
 
 def iterations_per_epoch(protocol: Protocol, target: registry.Target, size: int = 0) -> int:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import itertools
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -15,22 +13,12 @@ from benchmark import evidence
 from benchmark.evidence import Inquiry, inquire, profiles
 from benchmark.records import Store
 from benchmark.render import render
-from benchmark.schema import ClaimTable, Selection, Table, all_tables, select
+from benchmark.schema import ClaimTable, Selection, Table, all_tables, offered
 from benchmark.sheet import KNOWN, file_name, fill
 from datamodules.images import DATA_VARIABLE, ImageSet
 from tests.real_data import NO_DATA
 
 RESULTS = Path(__file__).parents[1] / "results"
-
-
-def selections(table: Table) -> Iterator[Selection]:
-    """What a table is published of: profiles and readings, with every network that compares its images."""
-    judges = {column.features for column in table.columns if column.features}
-    for profile, reading in itertools.product(table.profiles, table.readings):
-        usual = select(table, profile=profile, reading=reading)
-        yield usual
-        for judge in judges - {usual.features}:
-            yield select(table, profile=profile, reading=reading, assignments=[f"protocol.features={judge}"])
 
 
 def published() -> dict[str, Selection | Inquiry]:
@@ -40,7 +28,7 @@ def published() -> dict[str, Selection | Inquiry]:
         if isinstance(table, ClaimTable):
             found |= {f"{table.id}-{profile}": inquire(table, profile) for profile in profiles(table)}
         elif isinstance(table, Table):
-            found |= {file_name(chosen, table.id): chosen for chosen in selections(table)}
+            found |= {file_name(chosen, table.id): chosen for chosen in offered(table)}
     return {name: chosen for name, chosen in found.items() if (RESULTS / "tables" / f"{name}.csv").exists()}
 
 
