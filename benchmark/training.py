@@ -28,6 +28,7 @@ from benchmark.devices import SIGNALS, SharedBatches, check_devices, companions
 from benchmark.environment import environment
 from benchmark.errors import Stopped, UserError
 from benchmark.evaluation import draw_samples, measure, measure_generator
+from benchmark.graphs import Graphs
 from benchmark.records import Record, Store
 from benchmark.registry import Target
 from benchmark.sources import sources_of
@@ -121,7 +122,7 @@ def make_trainer(
         devices=cell.protocol.world_size if strategy else 1,
         strategy=strategy or "auto",
         precision=cell.protocol.precision,
-        callbacks=callbacks,
+        callbacks=[Graphs(), *callbacks],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -155,11 +156,17 @@ class Evaluation(Callback):
         self.seconds_before = 0.0
         self.started = self.saved = time.monotonic()
         self.stop = False
-        self.device = "cpu"
+        self.where: dict[str, Any] = {"device": []}
+        self.graphs = Graphs()
 
     @property
     def state_key(self) -> str:
         return checkpoints.STATE
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For the record: every device that the block was trained on, and whether by CUDA graphs."""
+        return {**self.where, "device": ", ".join(self.where["device"]), **self.graphs.said}
 
     @property
     def seconds(self) -> float:
@@ -169,8 +176,10 @@ class Evaluation(Callback):
         # Only now, as Lightning has put in handlers of its own.
         for number in SIGNALS if threading.current_thread() is threading.main_thread() else ():
             signal.signal(number, self.interrupted)
-        device = trainer.strategy.root_device
-        self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        name = device_name(trainer.strategy.root_device)
+        if name not in self.where["device"]:
+            self.where["device"].append(name)
+        (self.graphs,) = (each for each in trainer.callbacks if isinstance(each, Graphs))  # type: ignore[attr-defined]
 
     def interrupted(self, number: int, frame: FrameType | None) -> None:
         """First Ctrl-C (or SIGTERM): finish the epoch, write a checkpoint, stop. Second: stop at once."""
@@ -249,6 +258,7 @@ class Evaluation(Callback):
             "frames": [torch.from_numpy(frame) for frame in self.frames],
             "diverged_at": self.diverged_at,
             "seconds": self.seconds,
+            "where": self.where | self.graphs.said,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -256,6 +266,7 @@ class Evaluation(Callback):
         self.frames = [frame.numpy() for frame in state_dict["frames"]]
         self.diverged_at = state_dict["diverged_at"]
         self.seconds_before = state_dict["seconds"]
+        self.where |= state_dict.get("where", {})
 
 
 def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto", loggers: Sequence[str] = ()) -> None:
@@ -347,6 +358,11 @@ class Forgetting(Callback):
         pl_module.take_traces()
 
 
+def device_name(device: torch.device) -> str:
+    """For a record: which GPU it is, or ``cpu``."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def sources_of_cell(cell: Cell) -> str:
     """Hash of the code that a cell's numbers depend on, as it is today."""
     return sources_of(registry.method(cell.method), target_of(cell), cell.protocol.networks)
@@ -376,7 +392,7 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
                 "iterations": iterations,
                 "peak_memory_mib": round(peak_memory_mib(), 1),
             },
-            environment=environment() | {"device": evaluation.device} | _images_of(evaluation),
+            environment=environment() | evaluation.environment | _images_of(evaluation),
         )
         if "captured_modes" in curves and not diverged:
             modes, per_epoch = evaluation.data.target.modes, evaluation.data.iterations_per_epoch

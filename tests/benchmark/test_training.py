@@ -77,6 +77,20 @@ def test_first_interrupt_finishes_the_epoch_and_the_same_command_goes_on(
     assert [numbers(r) for r in resumed] == [numbers(r) for r in straight]
 
 
+def test_a_record_names_every_device_that_it_was_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = cells("gan", 0, 1)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.iteration == 17:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(training, "device_name", lambda device: "Fast 9000")
+        with pytest.raises(Stopped):
+            run(tmp_path, chosen, interrupt)
+    assert [record.environment["device"] for record in run(tmp_path, chosen)] == ["Fast 9000, cpu"] * 2
+
+
 def test_an_interrupt_in_the_last_epoch_stops_after_the_block(tmp_path: Path) -> None:
     def interrupt(progress: Progress) -> None:
         if progress.iteration == 2 * 25 + 17:
