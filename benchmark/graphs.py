@@ -49,10 +49,10 @@ class Graphs(Callback):
         return {"cuda_graphs": f"no: {self.replayed.unfit}" if self.replayed.unfit else "yes"}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, AdversarialModule)
         device = trainer.strategy.root_device
-        small = len(pl_module.data_shape) == 1
-        if device.type != "cuda" or trainer.world_size > 1 or not small or os.environ.get(SWITCH) == "0":
+        if device.type != "cuda" or trainer.world_size > 1 or os.environ.get(SWITCH) == "0":
+            return
+        if not isinstance(pl_module, AdversarialModule) or len(pl_module.data_shape) > 1:
             return
         pl_module.noise = NoiseOn(device, pl_module.seeds)
         self.replayed = Replayed(pl_module, CudaGraph)

@@ -121,14 +121,14 @@ def test_a_generator_that_was_inverted_is_renewed_after_all_epochs(
     store.prepare()
     assert not run_blocks(to_do(store, [cell]), store, lambda progress: None, "cpu").failed
     change(store, cell, sources="older")
-    verify([cell], store, epochs=1, renew=True)
+    verify([cell], store, epochs=1, renew=True, accelerator="cpu")
     (found,) = records(store, [cell])
     assert found.sources == "older"
     change(store, cell, measures={**found.measures, "ivom": 0.5})
-    (finding,) = verify([cell], store, epochs=2, renew=True)
+    (finding,) = verify([cell], store, epochs=2, renew=True, accelerator="cpu")
     assert finding.difference.startswith("ivom: ") and finding.difference.endswith("instead of 0.5")
     change(store, cell, measures=found.measures)
-    verify([cell], store, epochs=2, renew=True)
+    verify([cell], store, epochs=2, renew=True, accelerator="cpu")
     assert records(store, [cell])[0].sources != "older"
 
 
@@ -145,7 +145,7 @@ def test_a_cell_is_found_again_by_its_identity() -> None:
 
 def test_a_model_is_reproduced_to_its_end(store: Store, cells: list[Cell], capsys: pytest.CaptureFixture[str]) -> None:
     for cell in cells[1:3]:
-        assert main(["reproduce", cell.id[:10], "--results", str(store.folder)]) == 0
+        assert main(["reproduce", cell.id[:10], "--results", str(store.folder), "--accelerator", "cpu"]) == 0
         assert "reproduced to the last bit" in capsys.readouterr().out
     assert [path.name for path in store.unfinished.iterdir()] == [".gitignore"]
 
