@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from benchmark import registry
 from benchmark.cells import Block, Cell, Protocol, Setting
-from benchmark.errors import Stopped, UserError
+from benchmark.errors import Stopped, UserError, first_line
 from benchmark.schema import Table, all_tables, select
 from benchmark.settings import Settings, method_fields
 from benchmark.training import Evaluation, fit
@@ -396,7 +396,7 @@ def runs_where_its_data_are(case: Case) -> None:
                 found = {p.device.type for p in module.parameters()} | {samples.device.type}
                 found |= {losses.device.type for losses in module.take_losses().values()}
         except RuntimeError as error:
-            raise Broken(f"{_place(error)}{_line(error)}; make tensors with device=x.device") from error
+            raise Broken(f"{_place(error)}{first_line(error)}; make tensors with device=x.device") from error
         _ask(found == {"meta"}, "parameters, losses or samples are left on another device")
 
 
@@ -488,14 +488,9 @@ def examine(case: Case) -> Iterator[tuple[Check, str]]:
         except UserError:
             raise
         except Exception as error:
-            yield check, f"{_place(error)}{type(error).__name__}: {_line(error)}"
+            yield check, f"{_place(error)}{type(error).__name__}: {first_line(error)}"
         else:
             yield check, ""
-
-
-def _line(error: BaseException) -> str:
-    """The first line of what an error says."""
-    return (str(error).strip().splitlines() or ["no message"])[0]
 
 
 def _place(error: BaseException) -> str:

@@ -14,6 +14,11 @@ class UserError(Exception):
     """A message for the user: one line that names the thing and the way out."""
 
 
+def first_line(error: BaseException) -> str:
+    """Of what an error says."""
+    return (str(error).strip().splitlines() or ["no message"])[0]
+
+
 def unknown(kind: str, name: str, known: Iterable[str], prefix: str = "") -> UserError:
     """The error for a name that does not exist, with the nearest one that does. ``prefix`` is what all share, and says
     nothing of how near they are."""

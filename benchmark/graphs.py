@@ -19,7 +19,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 from modules.base import AdversarialModule
 from modules.noise import Distribution, Noise
 
@@ -121,7 +121,7 @@ class CudaGraph:
             with torch.cuda.stream(self.stream), _never_waiting():
                 run()
         except RuntimeError as error:
-            raise Unfit(f"it waits for the GPU, or copies from the processor ({_line(error)})") from error
+            raise Unfit(f"it waits for the GPU, or copies from the processor ({first_line(error)})") from error
         finally:
             torch.cuda.current_stream().wait_stream(self.stream)
 
@@ -134,7 +134,7 @@ class CudaGraph:
             with torch.cuda.graph(self.graph, stream=self.stream):
                 run()
         except RuntimeError as error:
-            raise Unfit(f"it cannot be recorded ({_line(error)})") from error
+            raise Unfit(f"it cannot be recorded ({first_line(error)})") from error
         finally:
             for group in groups:
                 group["capturable"] = False
@@ -262,12 +262,11 @@ class Replayed:
 
     def _rates(self) -> tuple[float, ...]:
         """Learning rates of all calls of this iteration."""
-        module, before = self.module, self.module._slot
-        calls = 1 if module.training_setup.lr_counter == "iterations" else module.calls_per_iteration + 1
-        found = []
-        for module._slot in range(calls):
+        module, found = self.module, []
+        for slot in range(module.calls_per_iteration + 1):
+            # Simultaneous updates are made after all calls. Every iteration begins at 0 anew.
+            module._slot = slot
             found.append(module.rate())
-        module._slot = before
         return tuple(found)
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
@@ -390,7 +389,3 @@ def _values(*made: dict[str, list[Tensor]]) -> list[Tensor]:
 def _same_bits(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors are equal, NaN to NaN included."""
     return a.shape == b.shape and bool(((a == b) | (a.isnan() & b.isnan())).all())
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0]
