@@ -209,9 +209,8 @@ class Recording:
 
     def keep(self) -> None:
         """Hand losses and traces over to the module, and count the iteration."""
-        for kept, made in ((self.module._losses, self.losses), (self.module._traces, self.traces)):
-            for name, values in made.items():
-                kept.setdefault(name, []).extend(value.clone() for value in values)
+        _hand_over(self.losses, self.module._losses)
+        _hand_over(self.traces, self.module._traces)
         self.module.iteration += 1
 
 
@@ -248,17 +247,13 @@ class Replayed:
             self._warm += 1
             if self._warm <= WARM_UP:
                 self.iterate(draws)
-                return
-            self._recording = self._record(draws)
-            if self._recording is None:
-                return
-            self.to_compare = COMPARED
-            return
-        if self.to_compare:
+            else:
+                self._recording, self.to_compare = self._record(draws), COMPARED
+        elif self.to_compare:
             self._compare(self._recording, draws)
-            return
-        self._recording.replay(draws)
-        self._recording.keep()
+        else:
+            self._recording.replay(draws)
+            self._recording.keep()
 
     def _rates(self) -> tuple[float, ...]:
         """Learning rates of all calls of this iteration."""
@@ -303,9 +298,8 @@ class Replayed:
         module._losses, module._traces = {}, {}
         self.iterate(draws)
         ordinary = [*self._state(), *_values(module._losses, module._traces)]
-        for kept, made in ((losses, module._losses), (traces, module._traces)):
-            for name, values in made.items():
-                kept.setdefault(name, []).extend(values)
+        _hand_over(module._losses, losses)
+        _hand_over(module._traces, traces)
         module._losses, module._traces = losses, traces
         self.to_compare -= 1
         if len(replayed) == len(ordinary) and all(map(_same_bits, replayed, ordinary)):
@@ -380,6 +374,11 @@ class _Attributes:
         for place, before in self.kept:
             place.clear()
             place.update(before)
+
+
+def _hand_over(made: dict[str, list[Tensor]], kept: dict[str, list[Tensor]]) -> None:
+    for name, values in made.items():
+        kept.setdefault(name, []).extend(value.clone() for value in values)
 
 
 def _values(*made: dict[str, list[Tensor]]) -> list[Tensor]:

@@ -24,7 +24,7 @@ SIZE, SEEDS = 16, (0, 3)
 ON_THE_PROCESSOR = {"aeis", "gan-hungarian", "unrolled"}
 
 every_method = pytest.mark.parametrize("method", methods().values(), ids=methods())
-on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here, and graphs are recorded on one alone")
 
 
 class Rerun:
