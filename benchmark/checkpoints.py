@@ -17,7 +17,7 @@ from pytorch_lightning import Trainer
 from benchmark.errors import UserError
 from benchmark.records import writing
 
-FORMAT = 3
+FORMAT = 4
 #: Under which a checkpoint holds what its block's evaluation keeps.
 STATE = "Evaluation"
 #: Length of the seal, and how the archive says that its comment is so long; 0 is without one.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from benchmark import registry
 from benchmark.cells import Cell
-from benchmark.records import Record
+from benchmark.evaluation import MEASURES, measure
+from benchmark.records import Record, Store
 from benchmark.schema import iterations_per_epoch
 
 #: Samples of a model that covers nothing are of high quality by chance, up to one in forty on the data here.
@@ -31,11 +34,40 @@ def covered_from(record: Record, modes: int) -> int | None:
     return since
 
 
-def value_of(cell: Cell, record: Record, measure: str) -> float | None:
-    """A column's value of one model: a measure of its samples, or generator updates (pre-training not counted) after
-    which it covered all modes to the end; None where it has no such number."""
-    if measure != UPDATES:
-        return record.measures.get(measure)
+def updates_to_coverage(cell: Cell, record: Record) -> float | None:
+    """Generator updates (pre-training not counted) after which a model covered all modes to the end; None where it did
+    not."""
     mixture = registry.mixture(cell.dataset)
     epoch = covered_from(record, mixture.modes)
     return None if epoch is None else float(epoch * iterations_per_epoch(cell.protocol, mixture))
+
+
+def value_of(cell: Cell, record: Record, name: str, store: Store) -> float | None:
+    """The value of a column for one model; None where it has no such number.
+
+    A measure that is newer than the record is computed from the stored samples, where all of them are stored.
+    """
+    if name == UPDATES:
+        return updates_to_coverage(cell, record)
+    if name in record.measures:
+        return record.measures[name]
+    return _measured_later(cell, record, name, store)
+
+
+def _measured_later(cell: Cell, record: Record, name: str, store: Store) -> float | None:
+    """A measure that the record does not have, of its stored samples; kept in the results folder."""
+    if record.status != "done" or record.samples is None or not store.has_samples(cell):
+        return None
+    samples = store.samples(cell, record)
+    if len(samples) != cell.protocol.samples:
+        return None
+    dataset = registry.dataset(cell.dataset)
+
+    def compute() -> float | None:
+        values = measure(dataset, cell.protocol, samples[None])
+        found = float(values[name][0]) if name in values else math.nan
+        return found if math.isfinite(found) else None
+
+    key = [cell.id, record.samples, name, MEASURES[dataset.measures].version]
+    value: float | None = store.remember("measured", key, compute)
+    return value

@@ -23,7 +23,6 @@ from benchmark.errors import UserError, unknown
 from benchmark.page import finish, own_style, save
 from benchmark.records import Record, Store
 from benchmark.sheet import seeds_text
-from benchmark.sources import sources_of_function
 
 Array = np.ndarray
 Verdict = Literal["holds", "does not hold", "inconclusive"]
@@ -56,6 +55,7 @@ class Demonstration:
     numbers: those that a reader is shown, with what they are; the verdict rests on them.
     rule: when the claim holds, in a sentence. judge: the same for the numbers.
     draw: makes the drawing on a ``page.blank``.
+    version: to be raised when a change of the experiment alters its numbers.
     """
 
     id: str
@@ -70,6 +70,7 @@ class Demonstration:
     rule: str
     judge: Callable[[Mapping[str, float]], Verdict]
     draw: Callable[[Findings], matplotlib.figure.Figure]
+    version: int = 0
 
 
 @dataclass(frozen=True)
@@ -147,14 +148,14 @@ def perform(experiment: Experiment, store: Store) -> Record:
     """Measure and store."""
     demonstration = experiment.demonstration
     # Now, as the code that runs is today's: files and the commit may change while it does.
-    made_by, where = sources_of_function(demonstration.measure), environment()
+    where = environment()
     began = time.monotonic()
     found = demonstration.measure(experiment.seeds, **experiment.settings)
     record = Record(
         id=experiment.id,
-        cell=experiment.identity(),
+        run=experiment.identity(),
         status="done",
-        sources=made_by,
+        versions={"demonstration": demonstration.version},
         measures={name: _stored(value) for name, value in found.numbers.items()},
         curves={name: _stored(np.asarray(values)) for name, values in found.series.items()},
         cost={"seconds": round(time.monotonic() - began, 3)},
@@ -174,8 +175,8 @@ def read(experiment: Experiment, store: Store) -> Record:
 
 
 def is_stale(experiment: Experiment, record: Record) -> bool:
-    """Whether a record was made by other code than today's."""
-    return record.sources != sources_of_function(experiment.demonstration.measure)
+    """Whether a record was made with another version of the demonstration than today's."""
+    return record.versions != {"demonstration": experiment.demonstration.version}
 
 
 def findings(record: Record) -> Findings:
@@ -205,9 +206,7 @@ def small_print(experiment: Experiment, record: Record) -> list[str]:
         f"Verdict: {demonstration.judge(numbers)}. It holds if {demonstration.rule}.",
         demonstration.setting,
         f"{demonstration.citation}. Ours: {experiment.header}.",
-        "Stale, older than the code that it depends on (run with --redo-stale)."
-        if is_stale(experiment, record)
-        else "",
+        "Stale: made with an earlier version (run with --redo-stale)." if is_stale(experiment, record) else "",
     ]
 
 

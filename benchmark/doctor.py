@@ -28,7 +28,8 @@ from benchmark.errors import UserError
 from benchmark.records import Record, Store
 from benchmark.registry import shows_people
 from benchmark.sheet import seeds_text
-from benchmark.training import check_checkpoint, sources_of_cell
+from benchmark.training import check_checkpoint
+from benchmark.versions import versions_of
 from datamodules.images import READERS, MissingData, data_folder, is_decoded, read_images
 
 #: Below so much a table with its checkpoints may not fit.
@@ -205,7 +206,9 @@ def _experiments(experiments: Sequence[tuple[Experiment, Record]], store: Store)
         yield Finding("ok", f"{len(experiments)} demonstrations")
     for experiment, record in experiments:
         if is_stale(experiment, record):
-            yield Finding("note", f"{experiment.name} is older than its code; {experiment.command(store)} --redo-stale")
+            yield Finding(
+                "note", f"{experiment.name} is of an earlier version; {experiment.command(store)} --redo-stale"
+            )
 
 
 def _access(store: Store) -> Iterator[Finding]:
@@ -224,20 +227,21 @@ def _records(records: dict[Cell, Record], store: Store) -> Iterator[Finding]:
     if counts["failed"]:
         yield Finding("note", f"{counts['failed']} models failed; run tries them again, show says why")
     stale, unknown = 0, set()
-    today: dict[Cell, str] = {}
+    today: dict[Cell, dict[str, int]] = {}
     for cell, record in records.items():
         family = dataclasses.replace(cell, seed=0)
         try:
-            today[family] = today.get(family) or sources_of_cell(cell)
+            today[family] = today.get(family) or versions_of(cell)
         except (UserError, MissingData):
             unknown.add(cell.method)
         else:
-            stale += record.sources != today[family]
+            stale += record.versions != today[family]
     if stale:
-        yield Finding("note", f"{stale} records are older than their code; verify --renew, or run --redo-stale")
+        yield Finding("note", f"{stale} records were made with earlier versions; run --redo-stale trains them again")
     if unknown:
         yield Finding(
-            "note", f"records of {', '.join(sorted(unknown))} cannot be compared with code, which is not here"
+            "note",
+            f"records of {', '.join(sorted(unknown))} cannot be compared with today's code, which is not here",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ Generators = Sequence[np.random.Generator]
 def measure(target: Target, protocol: Protocol, samples: Array) -> dict[str, Array]:
     """Every measure of the data set, ``[S]`` each, for ``samples``: ``[S, n, d]`` in original units, or uint8 images
     ``[S, n, C, H, W]``."""
-    return MEASURES[target.measures](target, protocol, samples)
+    return MEASURES[target.measures].measure(target, protocol, samples)
 
 
 def measure_own(name: str, target: Target, samples: Array) -> float:
@@ -154,12 +154,23 @@ def unit_images(module: AdversarialModule, protocol: Protocol, slot: int, z: Ten
     return (made + 1) / 2 if protocol.scaling == "symmetric" else made
 
 
+class MeasureFamily(NamedTuple):
+    """Measures that are computed together.
+
+    measure: of a data set, a protocol and samples ``[S, n, ...]``: every measure by name, ``[S]`` each.
+    version: to be raised when a change alters a number. A measure that is added alters none.
+    """
+
+    measure: Callable[[Any, Protocol, Array], dict[str, Array]]
+    version: int
+
+
 #: How the samples of a data set are measured, by the name that it gives.
-MEASURES: dict[str, Callable[[Any, Protocol, Array], dict[str, Array]]] = {
-    "registered": measure_registered,
-    "quality": measure_quality,
-    "digits": measure_digits,
-    "images": measure_images,
+MEASURES = {
+    "registered": MeasureFamily(measure_registered, version=1),
+    "quality": MeasureFamily(measure_quality, version=1),
+    "digits": MeasureFamily(measure_digits, version=1),
+    "images": MeasureFamily(measure_images, version=1),
 }
 
 

@@ -159,7 +159,7 @@ def value_of(statistic: Statistic, record: Record) -> float | None:
     """The statistic of one model, None where it has no such number."""
     if record.status == "diverged":
         never = statistic.take in ("wait", "covered")
-        return float(record.cell["protocol"]["epochs"] + 1) if never else statistic.lost
+        return float(record.run["protocol"]["epochs"] + 1) if never else statistic.lost
     if record.status == "failed":
         return None
     if statistic.take == "last":
@@ -285,5 +285,5 @@ def _footer(inquiry: Inquiry, store: Store) -> list[str]:
             record = store.read(experiment)
             old = old or (record is not None and demonstration.is_stale(experiment, record))
         stale += [claim.id] if old else []
-    lines = [f"Stale, older than the code they depend on (rerun with --redo-stale): {', '.join(stale)}."]
+    lines = [f"Stale, made with earlier versions (rerun with --redo-stale): {', '.join(stale)}."]
     return [*(lines if stale else []), *inquiry.table.notes]

@@ -29,7 +29,8 @@ from benchmark.environment import environment
 from benchmark.errors import Stopped, UserError
 from benchmark.records import Record, Store, write_atomically
 from benchmark.runner import POLL_SECONDS, Result, settle, still_left, waiting_for
-from benchmark.training import Progress, Watch, sources_of_cell, target_of, write_failures
+from benchmark.training import Progress, Watch, target_of, write_failures
+from benchmark.versions import versions_of
 from datamodules.images import DATA_VARIABLE, ImageSet, MissingData
 from evaluators.features import WEIGHTS_VARIABLE, MissingWeights
 
@@ -130,7 +131,7 @@ class RayEngine:
         task = ray.remote(work).options(num_cpus=self.threads, num_gpus=self.gpus)
 
         def submit(block: Block) -> Any:
-            return task.remote(block, errand, sources_of_cell(block.first), board)
+            return task.remote(block, errand, versions_of(block.first), board)
 
         running = {submit(block): block for block in blocks}
         held: list[Result] = []
@@ -193,7 +194,7 @@ class RayEngine:
                         self._result(reference, block, store)
 
 
-def work(block: Block, errand: Errand, sources: str, board: Any) -> Answer:
+def work(block: Block, errand: Errand, versions: dict[str, int], board: Any) -> Answer:
     """A block on a worker: trained in the shared results folder, or beside it with its records sent back."""
     torch.set_num_threads(errand.threads)
     os.environ.update(errand.variables)
@@ -209,7 +210,7 @@ def work(block: Block, errand: Errand, sources: str, board: Any) -> Answer:
             board.put.remote(step)
 
     try:
-        if sources_of_cell(block.first) != sources:
+        if versions_of(block.first) != versions:
             raise UserError(f"{socket.gethostname()} has other code than this; install the same on every node")
         if isinstance(target := target_of(block.first), ImageSet):
             target.check()

@@ -24,7 +24,7 @@ from benchmark.cells import Block, Cell, Stamp, digest
 from benchmark.claims import NoLocks, claimed
 from benchmark.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 Status = Literal["done", "diverged", "failed"]
 
 
@@ -50,7 +50,7 @@ S = TypeVar("S", bound=Subject)
 class Record:
     """What one cell or one experiment gave.
 
-    cell: the ``identity()`` of the subject.
+    run: the ``identity()`` of the subject.
     status: ``done``; ``diverged`` with the iteration of the first loss that was not finite; ``failed`` with a reason.
     measures: final value of every measure, None where it has none.
     curves: one list per name. Of a cell an entry per epoch: measures, ``loss.NAME`` for each update, and ``trace.NAME``
@@ -59,18 +59,17 @@ class Record:
     cost: seconds of the block and this cell's share of them, milliseconds per iteration and seed, iterations, and the
         peak memory of the process so far, earlier blocks included.
     environment: commit, versions, processor, device, threads.
-    sources: hash of the code that the numbers depend on.
+    versions: of the method, the data set, the measures, the networks and the training loop that it was made with, or of
+        the demonstration (``benchmark.versions``). 0 stands for one that states no version.
     samples: SHA-256 of the sample file, None where there is none.
     frames: SHA-256 of the file of samples along the training, None where there is none.
     weights: SHA-256 of the file of weights that samples are made with, None where there is none.
-    renewed: earlier hashes of sources that ``verify`` found to give the same numbers, with the epochs it trained and
-        the commit it ran at.
     """
 
     id: str
-    cell: dict[str, Any]
+    run: dict[str, Any]
     status: Status
-    sources: str
+    versions: dict[str, int]
     measures: dict[str, float | None] = field(default_factory=dict)
     curves: dict[str, list[Any]] = field(default_factory=dict)
     diverged_at: int | None = None
@@ -80,7 +79,6 @@ class Record:
     samples: str | None = None
     frames: str | None = None
     weights: str | None = None
-    renewed: list[dict[str, Any]] = field(default_factory=list)
 
 
 _TYPES = get_type_hints(Record)
@@ -150,7 +148,7 @@ class Store:
         if version != FORMAT:
             raise UserError(f"{path} has record format {version}, this version reads {FORMAT}; use another --results")
         try:
-            unchanged = checksum == digest(content) and content["id"] == subject.id == digest(content["cell"])
+            unchanged = checksum == digest(content) and content["id"] == subject.id == digest(content["run"])
             record = Record(**content)
             if not all(_fits(value, _TYPES[name]) for name, value in content.items()):
                 raise TypeError("a field of another type")
@@ -175,13 +173,17 @@ class Store:
     def subject_at(self, path: Path, of: Callable[[Mapping[str, Any]], S]) -> S:
         """What the record in that file is of, as ``of`` makes it from its identity."""
         try:
-            subject = of(json.loads(path.read_text(encoding="utf-8"))["cell"])
+            subject = of(json.loads(path.read_text(encoding="utf-8"))["run"])
             belongs = self.path(subject)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _damaged(path, "cut short or no record") from error
         if belongs != path:
             raise _damaged(path, "not where its cell belongs")
         return subject
+
+    def has_samples(self, cell: Cell) -> bool:
+        """Whether a file of final samples is there; they may be fewer than were measured."""
+        return self.path(cell).with_suffix(".npy").is_file()
 
     def samples(self, cell: Cell, record: Record) -> np.ndarray:
         """The final samples, ``[n, d]`` float32 in original units; ``UserError`` if they are not the record's."""

@@ -15,7 +15,7 @@ from benchmark.claims import holder
 from benchmark.environment import environment
 from benchmark.errors import UserError
 from benchmark.records import Record, Store
-from benchmark.training import Watch, check_checkpoint, sources_of_cell, train, write_failures
+from benchmark.training import Watch, check_checkpoint, train, write_failures
 
 #: Seconds between looks at blocks that others train, where nothing else is left.
 POLL_SECONDS = 2.0
@@ -166,7 +166,6 @@ def run_blocks(
     # Now, as the code that runs is today's: files and the commit may change while it does.
     environment()
     for block in blocks:
-        sources_of_cell(block.first)
         check_checkpoint(block, store)
     seconds: dict[str, float] = defaultdict(float)
     results = []

@@ -15,13 +15,13 @@ from benchmark import registry
 from benchmark.cells import Cell, Protocol, digest
 from benchmark.coverage import value_of
 from benchmark.errors import UserError
-from benchmark.evaluation import measure, measure_nearest, measure_own
+from benchmark.evaluation import MEASURES, measure, measure_nearest, measure_own
 from benchmark.records import Record, Store
 from benchmark.registry import Target
 from benchmark.schema import Column, NetworkTable, Printed, Row, Selection, select
-from benchmark.sources import sources_of_measures
 from benchmark.statistics import Summary, order_agreement, summarise, verdict
-from benchmark.training import as_trained, make_module, sources_of_cell
+from benchmark.training import as_trained, make_module
+from benchmark.versions import version_of, versions_of
 from datamodules.images import ImageSet
 from datamodules.mixture import GaussianMixture
 from modules.networks import MLP
@@ -240,7 +240,7 @@ def _row_entries(selection: Selection, row: Row, records: Mapping[Cell, Record],
             found = [measure_own(column.measure, target, store.samples(*pair)) for pair in done.items()]
             values = [value for value in found if math.isfinite(value)]
         else:
-            values = [v for pair in done.items() if (v := value_of(*pair, column.measure)) is not None]
+            values = [v for pair in done.items() if (v := value_of(*pair, column.measure, store)) is not None]
         entries.append(_entry(selection, row.id, column, values, _printed(row, column), *counts))
     return entries
 
@@ -299,8 +299,8 @@ def known_samples(
         return found
     if isinstance(target, GaussianMixture):
         return _measure_known(target, protocol, seeds)
-    code = sources_of_measures(target, _known, measure_nearest)
-    key: list[object] = [target.name, target.edition, protocol.samples, list(seeds), code]
+    versions = {"dataset": version_of(target), "measures": MEASURES[target.measures].version}
+    key: list[object] = [target.name, target.edition, protocol.samples, list(seeds), versions]
     if target.measures == "images":
         key += [protocol.features, protocol.real_samples, protocol.inverted]
     return store.remember("known", key, lambda: _measure_known(target, protocol, seeds))
@@ -367,7 +367,7 @@ def _footer(selection: Selection, entries: Sequence[Entry], found: Mapping[str, 
             )
     stale = [r.title for r in selection.rows if any(is_stale(cell, record) for cell, record in found[r.id].items())]
     if stale:
-        lines.append(f"Stale, older than the code they depend on (rerun with --redo-stale): {', '.join(stale)}.")
+        lines.append(f"Stale, made with earlier versions (rerun with --redo-stale): {', '.join(stale)}.")
     if elsewhere := [row.title for row in selection.rows if any(_of_other_edition(*p) for p in found[row.id].items())]:
         lines.append(f"Trained and judged on other images than those that lie here: {', '.join(elsewhere)}.")
     lines += [f"{row.title}: {row.picked}." for row in selection.rows if row.picked]
@@ -386,8 +386,8 @@ def _of_other_edition(cell: Cell, record: Record) -> bool:
 
 
 def is_stale(cell: Cell, record: Record) -> bool:
-    """Whether a cell's record was made by other code than today's."""
-    return record.sources != sources_of_cell(cell)
+    """Whether a cell's record was made with other versions than today's."""
+    return record.versions != versions_of(cell)
 
 
 def read_networks(table: NetworkTable) -> Sheet:

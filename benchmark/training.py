@@ -31,7 +31,7 @@ from benchmark.evaluation import draw_samples, measure, measure_generator
 from benchmark.graphs import Graphs
 from benchmark.records import Record, Store
 from benchmark.registry import Target
-from benchmark.sources import sources_of
+from benchmark.versions import differing, versions_of
 from datamodules.images import ImageDataModule, ImageSet
 from datamodules.mixture import GaussianMixture, MixtureDataModule
 from evaluators.digits import weights_hash
@@ -142,11 +142,11 @@ class Evaluation(Callback):
         module: AdversarialModule,
         data: DataModule,
         checkpoint: Path | None,
-        sources: str,
+        versions: dict[str, int],
         watch: Watch,
     ) -> None:
         self.block, self.module, self.data = block, module, data
-        self.checkpoint, self.sources, self.watch = checkpoint, sources, watch
+        self.checkpoint, self.versions, self.watch = checkpoint, versions, watch
         self.protocol = block.first.protocol
         self.curves: dict[str, list[list[float]]] = {}
         self.diverged_at: list[int | None] = [None] * len(block.seeds)
@@ -253,7 +253,7 @@ class Evaluation(Callback):
             "format": checkpoints.FORMAT,
             "block": self.block.id,
             "cells": [cell.identity() for cell in self.block.pending],
-            "sources": self.sources,
+            "versions": self.versions,
             "curves": self.curves,
             "frames": [torch.from_numpy(frame) for frame in self.frames],
             "diverged_at": self.diverged_at,
@@ -312,7 +312,7 @@ def fit(
     cell, seeds = block.first, block.seeds
     module = make_module(cell, seeds)
     data = make_data(cell, seeds, module)
-    evaluation = Evaluation(block, module, data, checkpoint, sources_of_cell(cell), watch)
+    evaluation = Evaluation(block, module, data, checkpoint, versions_of(cell), watch)
     resume = checkpoint if checkpoint.exists() else None
     advance(evaluation, accelerator, cell.protocol.epochs, resume, callbacks, log(evaluation))
     return evaluation
@@ -363,11 +363,6 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def sources_of_cell(cell: Cell) -> str:
-    """Hash of the code that a cell's numbers depend on, as it is today."""
-    return sources_of(registry.method(cell.method), target_of(cell), cell.protocol.networks)
-
-
 def _write_records(store: Store, evaluation: Evaluation) -> None:
     block, iterations = evaluation.block, evaluation.module.iteration
     assert evaluation.samples is not None
@@ -379,9 +374,9 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
         curves = {name: [_number(v[slot]) for v in rows] for name, rows in evaluation.curves.items()}
         record = Record(
             id=cell.id,
-            cell=cell.identity(),
+            run=cell.identity(),
             status="diverged" if diverged else "done",
-            sources=evaluation.sources,
+            versions=evaluation.versions,
             measures={} if diverged else {name: _number(v[slot]) for name, v in evaluation.measures.items()},
             curves=curves,
             diverged_at=evaluation.diverged_at[slot],
@@ -394,9 +389,6 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
             },
             environment=environment() | evaluation.environment | _images_of(evaluation),
         )
-        if "captured_modes" in curves and not diverged:
-            modes, per_epoch = evaluation.data.target.modes, evaluation.data.iterations_per_epoch
-            record.measures["updates_to_all_modes"] = updates_to(curves["captured_modes"], modes, per_epoch)
         if diverged:
             store.write(cell, record)
         else:
@@ -428,12 +420,6 @@ def _images_of(evaluation: Evaluation) -> dict[str, str]:
     return found
 
 
-def updates_to(curve: Sequence[float | None], modes: int, updates_per_epoch: int) -> float | None:
-    """Generator updates after which ``curve`` (an entry per epoch) first shows all modes, None if it never does."""
-    reached = [epoch for epoch, value in enumerate(curve, 1) if value == modes]
-    return float(reached[0] * updates_per_epoch) if reached else None
-
-
 def frame_epochs(protocol: Protocol, dim: int = FRAME_DIM) -> list[int]:
     """Epochs whose samples, of ``dim`` numbers each, are kept: those that the protocol names, or of points in up to
     three dimensions the first, the last, and evenly between."""
@@ -449,21 +435,21 @@ def write_failures(block: Block, store: Store, reason: str) -> None:
     for cell in block.pending:
         before = store.read(cell)
         if before is None or before.status == "failed":
-            sources = sources_of_cell(cell)
-            store.write(
-                cell, Record(cell.id, cell.identity(), "failed", sources, reason=reason, environment=environment())
-            )
+            record = Record(cell.id, cell.identity(), "failed", versions_of(cell), reason=reason)
+            store.write(cell, dataclasses.replace(record, environment=environment()))
 
 
 def check_checkpoint(block: Block, store: Store) -> None:
-    """Refuse a checkpoint that is damaged, of another format, of another block or of other sources."""
+    """Refuse a checkpoint that is damaged, of another format, of another block or of other versions."""
     path = store.checkpoint(block.id)
     try:
         state = checkpoints.read(path)
     except FileNotFoundError:
         return
-    if (state.get("block"), state.get("sources")) != (block.id, sources_of_cell(block.first)):
-        said = "was written by other sources than these, its numbers would mix two codes"
+    if state.get("block") != block.id:
+        raise UserError(f"{path} belongs to another block of runs; {checkpoints.way_out(path)}")
+    if moved := differing(state.get("versions", {}), versions_of(block.first)):
+        said = f"was written with other versions ({moved}), its numbers would mix two codes"
         raise UserError(f"{path} {said}; {checkpoints.way_out(path)}")
 
 

@@ -3,7 +3,6 @@ compared number by number."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,8 @@ from benchmark.errors import UserError
 from benchmark.evaluation import measure
 from benchmark.records import Record, Store
 from benchmark.runner import settle
-from benchmark.training import Evaluation, Watch, advance, make_data, make_module, sources_of_cell, target_of
+from benchmark.training import Evaluation, Watch, advance, make_data, make_module, target_of
+from benchmark.versions import differing, versions_of
 from evaluators.inversion import INVERSION_MEASURES
 
 
@@ -27,7 +27,7 @@ class Finding:
     """What became of one stored model.
 
     difference: the first number that is another one, as a sentence; empty where all are equal.
-    stale: whether the record was made by other code than today's.
+    stale: whether the record was made with other versions than today's.
     """
 
     cell: Cell
@@ -40,7 +40,6 @@ def verify(
     cells: Sequence[Cell],
     store: Store,
     epochs: int,
-    renew: bool,
     accelerator: str = "auto",
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Finding]:
@@ -48,8 +47,7 @@ def verify(
     threads as it was trained with, and measure its stored samples again.
 
     All losses and measures of the training must be the stored ones to the last bit, which they can only be on the same
-    kind of processor, and the measures of the stored samples to 12 digits. With ``renew``, a stale record that passes
-    gets the hash of today's code, and remembers this; one whose generator was inverted (IvOM) only after all epochs.
+    kind of processor, and the measures of the stored samples to 12 digits.
     """
     records = {cell: record for cell in cells if (record := store.read(cell)) and record.status == "done"}
     missing = [cell.id for cell in cells if cell not in records]
@@ -60,20 +58,20 @@ def verify(
             report(f"{block.label} on {block.first.dataset}")
             used = records[block.pending[0]].environment.get("threads", threads)
             torch.set_num_threads(used)
-            findings += list(_verify_block(block, records, store, epochs, renew, accelerator))
+            findings += list(_verify_block(block, records, store, epochs, accelerator))
     finally:
         torch.set_num_threads(threads)
     return findings
 
 
 def _verify_block(
-    block: Block, records: dict[Cell, Record], store: Store, epochs: int, renew: bool, accelerator: str
+    block: Block, records: dict[Cell, Record], store: Store, epochs: int, accelerator: str
 ) -> Iterator[Finding]:
     cell = block.first
     epochs = min(epochs, cell.protocol.epochs)
     module = make_module(cell, block.seeds)
     data = make_data(cell, block.seeds, module)
-    today = sources_of_cell(cell)
+    today = versions_of(cell)
     evaluation = Evaluation(block, module, data, None, today, lambda progress: None)
     advance(evaluation, accelerator, epochs)
     for slot, pending in block.slots.items():
@@ -84,13 +82,7 @@ def _verify_block(
             or _samples_difference(pending, record, store)
             or _generator_difference(record, evaluation, slot)
         )
-        stale = record.sources != today
-        # What is measured on the trained generator alone, only the whole training shows.
-        whole = epochs == cell.protocol.epochs or not cell.protocol.inverted
-        if renew and stale and whole and not difference:
-            made = {"sources": record.sources, "epochs": epochs, "commit": environment()["commit"]}
-            renewed = dataclasses.replace(record, sources=today, renewed=[*record.renewed, made])
-            store.replace(pending, renewed)
+        stale = record.versions != today
         yield Finding(pending, difference, stale, record.environment.get("processor") != processor())
 
 
@@ -133,7 +125,7 @@ def reproduce(cell: Cell, store: Store, watch: Watch, accelerator: str = "auto")
         differences = list(_differences(record, again))
     shutil.rmtree(beside.folder, ignore_errors=True)
     here = environment() | {"threads": torch.get_num_threads()} | (again.environment if again else {})
-    return Reproduction(tuple(differences), tuple(_elsewhere(record, here | {"sources": sources_of_cell(cell)})))
+    return Reproduction(tuple(differences), tuple(_elsewhere(record, here | {"versions": versions_of(cell)})))
 
 
 def _differences(record: Record, again: Record) -> Iterator[str]:
@@ -151,8 +143,8 @@ def _differences(record: Record, again: Record) -> Iterator[str]:
 
 
 def _elsewhere(record: Record, here: dict[str, Any]) -> Iterator[str]:
-    if record.sources != here["sources"]:
-        yield "made by older code"
+    if moved := differing(record.versions, here["versions"]):
+        yield f"made with other versions: {moved}"
     for name in ("processor", "threads", "device", "torch", "pytorch-lightning", "numpy", "system"):
         then = record.environment.get(name)
         if then != here.get(name):

@@ -4,6 +4,7 @@ from datamodules.mixture import GaussianMixture
 
 GRID25_GAAN = GaussianMixture(
     name="grid25-gaan",
+    version=1,
     centres=tuple((float(x), float(y)) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)),
     std=0.05,
     per_mode=2_000,

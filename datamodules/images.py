@@ -52,6 +52,7 @@ class ImageSet:
         ``images``.
     stack: so many images of the base, drawn independently, make one, a channel each; 0 for the base's own images.
     fixed: number of stacks in the fixed training set.
+    version: to be raised when a change alters what is drawn; 0 for data sets that state none.
     """
 
     name: str
@@ -61,6 +62,7 @@ class ImageSet:
     measures: Literal["digits", "images"]
     stack: int = 0
     fixed: int = 0
+    version: int = 0
 
     @property
     def data_shape(self) -> tuple[int, ...]:

@@ -33,6 +33,7 @@ class GaussianMixture:
     printed_radius: a paper's own radius where it cannot be meant, judged beside ``radius``.
     noisy: coordinates that carry noise, the first so many; 0 for all. The others equal the centre's.
     projected: the noise lies in a random subspace of that dimension instead.
+    version: to be raised when a change alters what is drawn; 0 for data sets that state none.
     """
 
     name: str
@@ -46,6 +47,7 @@ class GaussianMixture:
     printed_radius: float = 0.0
     noisy: int = 0
     projected: bool = False
+    version: int = 0
 
     @property
     def data_shape(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ _PACGAN = "released code of PacGAN (Lin et al. 2018, arXiv:1712.04086)"
 
 RING8 = GaussianMixture(
     name="ring8",
+    version=1,
     centres=tuple((math.cos(angle), math.sin(angle)) for angle in _EIGHTHS),
     std=0.01,
     per_mode=12_500,
@@ -19,6 +20,7 @@ RING8 = GaussianMixture(
 
 RING8_METZ = GaussianMixture(
     name="ring8-metz",
+    version=1,
     centres=tuple((2 * math.cos(angle), 2 * math.sin(angle)) for angle in _EIGHTHS),
     std=0.02,
     per_mode=12_500,
@@ -29,6 +31,7 @@ RING8_METZ = GaussianMixture(
 
 GRID25 = GaussianMixture(
     name="grid25",
+    version=1,
     centres=tuple((float(x), float(y)) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)),
     std=0.05,
     per_mode=4_000,
@@ -39,6 +42,7 @@ GRID25 = GaussianMixture(
 
 CUBE27 = GaussianMixture(
     name="cube27",
+    version=1,
     centres=tuple((float(x), float(y), float(z)) for x in (-2, 0, 2) for y in (-2, 0, 2) for z in (-2, 0, 2)),
     std=0.05,
     per_mode=4_000,
@@ -49,6 +53,7 @@ CUBE27 = GaussianMixture(
 
 SYNTH1200 = GaussianMixture(
     name="synth1200",
+    version=1,
     centres=tuple((c,) * 1_200 for c in (-1.0, -0.5, 0.0, 0.5, -2.0, -2.5, 10.0, 0.25, -13.0, -5.5)),
     std=1.0,
     per_mode=10_000,

@@ -49,6 +49,7 @@ class AEIS(GAN):
     """
 
     name = "aeis"
+    version = 1
     couples = ("reconstruction", "deception")
 
     bandwidths: Tensor

@@ -20,6 +20,7 @@ class ALI(AdversarialModule):
     """
 
     name = "ali"
+    version = 1
     couples = ()
     simultaneous = True
 

@@ -89,6 +89,8 @@ class AdversarialModule(LightningModule):
 
     #: Short name on the command line; classes without one are not listed.
     name: ClassVar[str] = ""
+    #: To be raised when a change alters the numbers of this method; each class states its own.
+    version: ClassVar[int] = 0
     #: All gradients are taken before any network moves (ALI and VEEGAN), instead of one update after another.
     simultaneous: ClassVar[bool] = False
     #: Gradients of a discriminator are differentiated again (penalties, unrolled steps).

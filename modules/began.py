@@ -23,6 +23,7 @@ class BEGAN(AdversarialModule):
     """
 
     name = "began"
+    version = 1
     couples = ("discrimination",)
     simultaneous = True
 

@@ -288,6 +288,7 @@ class ConvFamily:
     hidden: width of the hidden layers next to the latent and to the discriminator's output, 0 for none.
     initialisation, bare_initialisation: of networks with batch norm, behind which the size of weights says nothing, and
         of those without, through which N(0, 0.02^2) passes next to nothing of what comes in.
+    version: to be raised when a change alters the numbers of these networks.
     """
 
     generator_channels: tuple[int, ...]
@@ -304,6 +305,7 @@ class ConvFamily:
     hidden: int = 0
     initialisation: Initialisation = "normal"
     bare_initialisation: Initialisation = "he"
+    version: int = 1
 
     def generator(
         self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output, norm: bool = True

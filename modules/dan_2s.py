@@ -23,6 +23,7 @@ class DAN2S(AdversarialModule):
     """
 
     name = "dan-2s"
+    version = 1
     couples = ("discrimination", "deception")
 
     def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int]) -> None:

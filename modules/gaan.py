@@ -49,6 +49,7 @@ class GAAN(AdversarialModule):
     """
 
     name = "gaan"
+    version = 1
     couples = ("reconstruction", "deception")
     second_derivatives = True
 

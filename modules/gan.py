@@ -21,6 +21,7 @@ class GAN(AdversarialModule):
     """
 
     name = "gan"
+    version = 1
     couples: ClassVar[tuple[str, ...] | None] = ()
 
     def __init__(

@@ -59,6 +59,7 @@ class GANAE(AdversarialModule):
     """
 
     name = "gan-ae"
+    version = 1
     couples = ("discrimination",)
     samplers = ("generator", "encoder", "code_shares", "code_means", "code_factors")
 

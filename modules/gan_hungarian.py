@@ -22,6 +22,7 @@ class GANHungarian(AdversarialModule):
     """
 
     name = "gan-hungarian"
+    version = 1
     couples = ("matching",)
 
     def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int]) -> None:

@@ -61,6 +61,7 @@ class GANMB(GAN):
     """
 
     name = "gan-mb"
+    version = 1
     couples = ("discrimination", "deception")
 
     def __init__(

@@ -23,6 +23,7 @@ class GANMMD(GAN):
     """
 
     name = "gan-mmd"
+    version = 1
     couples = ("deception",)
 
     def __init__(

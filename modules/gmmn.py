@@ -23,6 +23,7 @@ class GMMN(AdversarialModule):
     """
 
     name = "gmmn"
+    version = 1
     couples = ("matching",)
 
     def __init__(

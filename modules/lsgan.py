@@ -22,6 +22,7 @@ class LSGAN(GAN):
     """
 
     name = "lsgan"
+    version = 1
     couples = ()
 
     def __init__(

@@ -22,6 +22,7 @@ class MDGAN(AdversarialModule):
     """
 
     name = "mdgan"
+    version = 1
     couples = ()
 
     def __init__(

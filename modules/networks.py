@@ -199,6 +199,7 @@ class MLPFamily:
     A discriminator's sigmoid (GAAN Table 1) lives in the losses, which take logits.
 
     roles: what is different for the network of a role.
+    version: to be raised when a change alters the numbers of these networks.
     """
 
     hidden: int
@@ -208,6 +209,7 @@ class MLPFamily:
     batch_norm: bool = False
     initialisation: Initialisation = "he"
     roles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    version: int = 1
 
     def generator(
         self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output, norm: bool = True

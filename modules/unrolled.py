@@ -34,6 +34,7 @@ class UnrolledGAN(GAN):
     """
 
     name = "unrolled"
+    version = 1
     couples = ("deception",)
     second_derivatives = True
 

@@ -24,6 +24,7 @@ class VAEGAN(AdversarialModule):
     """
 
     name = "vae-gan"
+    version = 1
     couples = ()
 
     def __init__(

@@ -29,6 +29,7 @@ class VEEGAN(AdversarialModule):
     """
 
     name = "veegan"
+    version = 1
     couples = ()
     simultaneous = True
 

@@ -21,6 +21,7 @@ class WGAN(AdversarialModule):
     """
 
     name = "wgan"
+    version = 1
     couples = ()
 
     def __init__(

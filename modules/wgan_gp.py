@@ -20,6 +20,7 @@ class WGANGP(AdversarialModule):
     """
 
     name = "wgan-gp"
+    version = 1
     couples = ()
     second_derivatives = True
 

@@ -160,9 +160,6 @@ def make_parser() -> Parser:
         add("--address", metavar="ADDRESS", help="of a Ray cluster that runs, as 10.0.0.1:6379, or auto")
         add("--gpus-per-block", type=_share, metavar="X", help="with Ray, 0.25 for four blocks on a GPU; default: 1")
     made["verify"].add_argument("--epochs", type=_positive, default=1, metavar="N", help="to train again; default: 1")
-    made["verify"].add_argument(
-        "--renew", action="store_true", help="stale records that give the same numbers count as today's code's"
-    )
     for verb in ("plan", "run", "tune", "verify", "reproduce"):
         made[verb].add_argument("--accelerator", choices=("auto", "cpu", "gpu"), default="auto", help="as in Lightning")
     for verb in ("run", "show"):

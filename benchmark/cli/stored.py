@@ -99,7 +99,7 @@ def verify(args: argparse.Namespace) -> int:
     cells = [cell for row in chosen.rows for cell in chosen.cells(row)]
     store = Store(args.results)
     findings = verification.verify(
-        cells, store, args.epochs, args.renew, args.accelerator, lambda line: print(line, file=sys.stderr)
+        cells, store, args.epochs, args.accelerator, lambda line: print(line, file=sys.stderr)
     )
     if not findings:
         raise UserError(f"nothing is stored for this in {store.folder}; there is nothing to verify")
@@ -109,7 +109,7 @@ def verify(args: argparse.Namespace) -> int:
         print(f"{name}: {finding.difference}{where}")
     same = [finding for finding in findings if not finding.difference]
     stale = sum(finding.stale for finding in same)
-    done = f", {stale} of them {'renewed' if args.renew else 'stale (--renew makes them count again)'}" if stale else ""
+    done = f", {stale} of them made with earlier versions" if stale else ""
     print(f"{len(same)} of {len(findings)} models reproduced to the last bit, epochs 1 to {args.epochs}{done}")
     return 0 if len(same) == len(findings) else 1
 

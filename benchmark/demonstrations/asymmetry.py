@@ -119,6 +119,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 ASYMMETRY = Demonstration(
     id="theory-asymmetry",
+    version=1,
     title="What the loss −log D punishes: fakes against missing modes of the same mass",
     claim="KL(g, r) − 2 JS punishes fake samples far more than missing modes, and its −2 JS rewards missing them.",
     citation="Arjovsky and Bottou 2017 (arXiv:1701.04862), after Theorem 2.5",

@@ -131,6 +131,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 CLIPPING = Demonstration(
     id="theory-clipping",
+    version=1,
     title="Critics with clipped weights and with a gradient penalty against the exact Wasserstein distance",
     claim="With weights clipped to [−c, c] the critic's maximum is the Wasserstein distance up to one constant.",
     citation="Arjovsky et al. 2017 (arXiv:1701.07875), Alg. 1; Gulrajani et al. 2017 (arXiv:1704.00028), section 3",

@@ -117,6 +117,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 DIMENSION = Demonstration(
     id="theory-dimension",
+    version=1,
     title="The samples of a generator have the dimension of its latents at most",
     claim="G(Z) lies in a countable union of manifolds of dimension at most dim Z.",
     citation="Arjovsky and Bottou 2017 (arXiv:1701.04862), Lemma 1",

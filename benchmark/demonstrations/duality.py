@@ -94,6 +94,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 DUALITY = Demonstration(
     id="theory-duality",
+    version=1,
     title="Kantorovich-Rubinstein duality: plans and critics give one distance (each dot: a pair of distributions)",
     claim="W(r, g) is 1/K times the largest E f over r minus E f over g among functions f with Lipschitz constant K.",
     citation="Arjovsky et al. 2017 (arXiv:1701.07875), Eq. 2 and 3; Villani 2009, Theorem 5.10",

@@ -97,6 +97,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 EARLY_GRADIENT = Demonstration(
     id="theory-early-gradient",
+    version=1,
     title="The generator's two losses from one initialisation: gradient norms (mean and range over seeds)",
     claim="Early in training −log D(G(z)) gives the generator a larger gradient than log(1 − D(G(z))).",
     citation="Goodfellow et al. 2014 (arXiv:1406.2661), section 3",

@@ -159,6 +159,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 HUNGARIAN = Demonstration(
     id="gan-ae-hungarian",
+    version=1,
     title="The pairs of an autoencoder against exact matching: what they leave, and what they cost (mean over seeds)",
     claim="An autoencoder takes the place of matching samples and data one to one, which costs O(n^3).",
     citation="GANs powered by autoencoding, poster",

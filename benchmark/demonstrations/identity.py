@@ -103,6 +103,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 IDENTITY = Demonstration(
     id="theory-identity",
+    version=1,
     title="At the optimal discriminator, −log D is KL(g, r) − 2 JS(g, r) (points and largest differences, all pairs)",
     claim="Minimising −log D(G(z)) at the optimal D minimises KL(g, r) − 2 JS(g, r), up to terms constant in G.",
     citation="Arjovsky and Bottou 2017 (arXiv:1701.04862), Theorem 2.5",

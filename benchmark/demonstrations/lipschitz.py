@@ -143,6 +143,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 LIPSCHITZ = Demonstration(
     id="theory-lipschitz",
+    version=1,
     title="Lipschitz constants multiply: slopes of networks against the product of their layers' norms",
     claim="A composition has at most the product of the Lipschitz constants, so that weights in [−c, c] bound a "
     "network.",

@@ -170,6 +170,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 MANIFOLDS = Demonstration(
     id="theory-manifolds",
+    version=1,
     title="Two equal curves, aligned until both are shifted at random (bands from minimum to maximum over seeds)",
     claim="Two manifolds of less than full dimension, each perturbed at random, almost surely do not perfectly align.",
     citation="Arjovsky and Bottou 2017 (arXiv:1701.04862), Definition 2.2 and Lemma 2",

@@ -128,6 +128,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 NOISE = Demonstration(
     id="theory-noise",
+    version=1,
     title="Parallel lines with noise on both: JS follows their distance, and bounds it",
     claim="Noise on both distributions makes JS informative: W ≤ 2 V^(1/2) + 2 C JS^(1/2), V the noise's variance.",
     citation="Arjovsky and Bottou 2017 (arXiv:1701.04862), section 3 and Theorem 3.3",

@@ -153,6 +153,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 OSCILLATION = Demonstration(
     id="theory-oscillation",
+    version=1,
     title="Do the two pulls in −log D make the gradient oscillate? (bands: seeds, from minimum to maximum)",
     claim="The opposite pulls of KL and −2 JS make the gradient of the generator oscillate.",
     citation='Lecture "Understanding GANs"; Arjovsky and Bottou 2017 (arXiv:1701.04862), after Theorem 2.5',

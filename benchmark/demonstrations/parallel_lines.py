@@ -131,6 +131,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 PARALLEL_LINES = Demonstration(
     id="theory-parallel-lines",
+    version=1,
     title="Two parallel lines at a distance θ: W is |θ|, JS is log 2, KL has no bound",
     claim="Between parallel lines KL is infinite and JS is log 2 however near they are, while W is |θ|.",
     citation="Arjovsky et al. 2017 (arXiv:1701.07875), Example 1",

@@ -101,6 +101,7 @@ def _draw_plan(ax: Axes, plan: Array) -> None:
 
 TRANSPORT_PLAN = Demonstration(
     id="theory-transport-plan",
+    version=1,
     title="Moving boxes: the cost of a plan (numbers at the arrows: distance that a box is moved)",
     claim="Of two plans that move the boxes one costs 2 and the other 6, and the distance is the cost of the cheapest.",
     citation='Lecture "Understanding GANs", Wasserstein distance; Arjovsky et al. 2017 (arXiv:1701.07875), section 2',

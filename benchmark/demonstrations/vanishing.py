@@ -182,6 +182,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 VANISHING = Demonstration(
     id="theory-vanishing",
+    version=1,
     title="A discriminator trained to convergence against a frozen generator (mean and range over seeds)",
     claim="As the discriminator nears its optimum, its loss and the generator's gradient through log(1 − D) go to 0.",
     citation="Arjovsky and Bottou 2017 (arXiv:1701.04862), Theorem 2.4 and Fig. 2; the paper has DCGAN on faces",

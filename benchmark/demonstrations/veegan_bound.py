@@ -95,6 +95,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 BOUND = Demonstration(
     id="veegan-bound",
+    version=1,
     title="VEEGAN's objective bounds the cross entropy of the noise under the codes (each dot: one case)",
     claim="−∫ p0 log p_θ ≤ O(γ, θ), with equality where the generator inverts the reconstructor.",
     citation="Srivastava et al. 2017 (arXiv:1705.07761)",

@@ -107,6 +107,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 CONSTANT = Demonstration(
     id="veegan-constant",
+    version=1,
     title="VEEGAN on the ring with a discriminator that is held constant and with one at play (dots: seeds)",
     claim="A constant discriminator teaches the generator nothing of the data.",
     citation="Srivastava et al. 2017 (arXiv:1705.07761)",

@@ -14,7 +14,7 @@ from PIL import Image
 
 from benchmark import registry
 from benchmark.cells import Block, Cell
-from benchmark.coverage import UPDATES, value_of
+from benchmark.coverage import UPDATES, updates_to_coverage
 from benchmark.errors import UserError
 from benchmark.figures.synthetic import updates
 from benchmark.records import Record, Store
@@ -48,7 +48,7 @@ def model(cell: Cell, record: Record, store: Store, points: int = _MOMENT_POINTS
     it."""
     measures = dict(record.measures)
     if "captured_modes" in record.curves:
-        measures[UPDATES] = value_of(cell, record, UPDATES)
+        measures[UPDATES] = updates_to_coverage(cell, record)
     where = [] if store.folder == Path("results") else ["--results", str(store.folder)]
     kept = {
         "id": cell.id,
@@ -64,7 +64,7 @@ def model(cell: Cell, record: Record, store: Store, points: int = _MOMENT_POINTS
         "updates": updates(cell, 1) if isinstance(registry.dataset(cell.dataset), GaussianMixture) else None,
         "cost": record.cost,
         "environment": record.environment,
-        "cell": record.cell,
+        "cell": record.run,
         "reproduce": shlex.join(["python", "-m", "benchmark", "reproduce", cell.id, *where]),
     }
     return kept | _pictures(cell, record, store, points)

@@ -14,8 +14,8 @@ from benchmark.evaluation import measure
 from benchmark.records import Record, Status, Store
 from benchmark.runner import to_do
 from benchmark.schema import Selection
-from benchmark.sources import sources_of
 from benchmark.training import Watch, train
+from benchmark.versions import versions_of
 
 
 def make_record(cell: Cell, status: Status = "done", seed: int | None = None) -> tuple[Record, np.ndarray]:
@@ -26,9 +26,9 @@ def make_record(cell: Cell, status: Status = "done", seed: int | None = None) ->
     values = {name: float(v[0]) for name, v in measure(mixture, cell.protocol, samples[None]).items()}
     record = Record(
         id=cell.id,
-        cell=cell.identity(),
+        run=cell.identity(),
         status=status,
-        sources=sources_of(registry.method(cell.method), mixture, cell.protocol.networks),
+        versions=versions_of(cell),
         measures=values if status == "done" else {},
         curves={name: [value] * cell.protocol.epochs for name, value in values.items()},
         diverged_at=7 if status == "diverged" else None,

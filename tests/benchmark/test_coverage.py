@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmark.coverage import UPDATES, covered_from, value_of
+from benchmark.evaluation import MEASURES
 from benchmark.evidence import value_of as statistic_of
 from benchmark.records import Record, Store
 from benchmark.schema import Statistic, find_table, select
-from benchmark.sheet import fill
+from benchmark.sheet import fill, is_stale
 
 from .made import make_record
 
 
 def record(captured: list[float | None], quality: list[float | None]) -> Record:
-    return Record("id", {}, "done", "made up", curves={"captured_modes": captured, "high_quality_fraction": quality})
+    return Record("id", {}, "done", {}, curves={"captured_modes": captured, "high_quality_fraction": quality})
 
 
 @pytest.mark.parametrize(
@@ -54,4 +57,30 @@ def test_a_table_has_the_mean_of_the_models_that_got_there(tmp_path: Path) -> No
     # 40 updates are an epoch of this profile.
     assert (entry["n"], entry["mean"]) == (2, 60.0)
     cell = chosen.cells(row)[0]
-    assert value_of(cell, made, "captured_modes") == made.measures["captured_modes"]
+    assert value_of(cell, made, "captured_modes", store) == made.measures["captured_modes"]
+
+
+def test_a_measure_that_is_newer_than_a_record_is_taken_of_its_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = select(find_table("veegan-1"), profile="smoke", methods=["gan"], datasets=["ring8"], seeds=(0,))
+    store, cell = Store(tmp_path), chosen.cells(chosen.rows[0])[0]
+    made, samples = make_record(cell)
+    store.write(cell, made, samples)
+    record = store.read(cell)
+    assert record is not None
+    family = MEASURES["quality"]
+
+    def with_mean(*words: Any) -> dict[str, np.ndarray]:
+        return family.measure(*words) | {"mean": words[2].mean((1, 2))}
+
+    monkeypatch.setitem(MEASURES, "quality", family._replace(measure=with_mean))
+    assert value_of(cell, record, "mean", store) == pytest.approx(float(samples.mean()))
+    monkeypatch.setitem(MEASURES, "quality", family)
+    assert value_of(cell, record, "mean", store) == pytest.approx(float(samples.mean())), "kept"
+    assert value_of(cell, record, "median", store) is None
+    assert not is_stale(cell, record)
+    store.write(cell, made, samples[:-1])
+    record = store.read(cell)
+    assert record is not None
+    assert value_of(cell, record, "mean", store) is None, "not of a part of the samples"

@@ -51,7 +51,9 @@ def test_demonstrations_are_looked_at_too(store: Store, monkeypatch: pytest.Monk
     assert "1 demonstrations" in said(store, "ok")
     (path,) = store.folder.glob("records/theory-*/*.json")
     monkeypatch.setattr(doctor, "is_stale", lambda experiment, record: True)
-    assert any(line.startswith("theory-transport-plan-short is older than its code; ") for line in said(store, "note"))
+    assert any(
+        line.startswith("theory-transport-plan-short is of an earlier version") for line in said(store, "note")
+    )
     path.write_text(path.read_text().replace("2.0", "3.0"))
     assert any("edited after it was written" in line for line in said(store, "wrong"))
     path.write_text(path.read_text().replace("theory-transport-plan", "theory-of-everything"))
@@ -84,9 +86,9 @@ def test_images_of_people_may_be_elsewhere(store: Store, monkeypatch: pytest.Mon
 def test_records_of_a_data_set_that_is_not_installed_are_no_damage(store: Store) -> None:
     cell = Cell("elsewhere", "gan", PROTOCOL, 0)
     record, samples = make_record(CELLS[0])
-    store.write(cell, dataclasses.replace(record, id=cell.id, cell=cell.identity()), samples)
+    store.write(cell, dataclasses.replace(record, id=cell.id, run=cell.identity()), samples)
     assert not said(store, "wrong")
-    assert any("cannot be compared with code" in note for note in said(store, "note"))
+    assert any("cannot be compared with today's code" in note for note in said(store, "note"))
 
 
 def test_a_sound_folder(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,11 +180,11 @@ def test_what_is_left_over(store: Store) -> None:
     assert not said(store, "wrong")
 
 
-def test_records_of_other_code(store: Store) -> None:
+def test_records_of_earlier_versions(store: Store) -> None:
     record = store.read(CELLS[0])
     assert record
-    store.replace(CELLS[0], dataclasses.replace(record, sources="yesterday's"))
-    assert any("1 records are older than their code" in note for note in said(store, "note"))
+    store.replace(CELLS[0], dataclasses.replace(record, versions={"method": 0}))
+    assert any("1 records were made with earlier versions" in note for note in said(store, "note"))
 
 
 def test_checkpoints(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,8 +205,8 @@ def test_checkpoints(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert any("not as it was written" in line and f"delete {path}" in line for line in said(store, "wrong"))
     path.write_bytes(whole)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "sources_of", lambda *_: "tomorrow's")
-        assert any("other sources" in line for line in said(store, "wrong"))
+        patch.setattr(training, "versions_of", lambda cell: {"method": 99})
+        assert any("other versions" in line for line in said(store, "wrong"))
     path.rename(path.with_suffix(".kept"))
     run_blocks(to_do(store, CELLS[2:]), store, lambda progress: None, "cpu")
     path.with_suffix(".kept").rename(path)

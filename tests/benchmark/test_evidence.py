@@ -34,7 +34,7 @@ SMALL = ClaimTable("small", None, "Two claims", "two texts", (CLAIM, BOUND), ("a
 
 
 def record(**fields: object) -> Record:
-    return Record("id", **{"cell": {}, "status": "done", "sources": "made up", **fields})  # type: ignore[arg-type]
+    return Record("id", **{"run": {}, "status": "done", "versions": {}, **fields})  # type: ignore[arg-type]
 
 
 def write(store: Store, models: Models, points: list[float | None]) -> None:
@@ -54,7 +54,7 @@ def test_statistics_of_a_record() -> None:
     assert value_of(Statistic("", "c", "wait", goal=9), made) == 6, "never: one more than there are"
     assert value_of(Statistic("", "c", "swing"), made) == pytest.approx(np.std(np.log([4, 2, 8])))
     assert value_of(Statistic("", "absent", "mean"), made) is None
-    never = record(status="diverged", cell={"protocol": {"epochs": 20}})
+    never = record(status="diverged", run={"protocol": {"epochs": 20}})
     assert [value_of(Statistic("", "c", take), never) for take in ("wait", "covered")] == [21, 21]
     for status, lost, expected in (("diverged", 0.0, 0.0), ("diverged", None, None), ("failed", 0.0, None)):
         assert value_of(Statistic("", "m", lost=lost), record(status=status)) == expected

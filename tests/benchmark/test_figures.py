@@ -56,7 +56,7 @@ def record(cell: Cell, status: Status = "done", modes: int = 25) -> tuple[Record
     names = ("registered_modes", "registered_points")
     curves = {name: (measures[name] * np.sort(rng.random(cell.protocol.epochs))).tolist() for name in names}
     known: dict[str, float | None] = {name: value for name, value in measures.items() if np.isfinite(value)}
-    return Record(cell.id, cell.identity(), status, "made up", known, curves), samples
+    return Record(cell.id, cell.identity(), status, {}, known, curves), samples
 
 
 def fill(store: Store, cells: Iterable[Cell], status: Status = "done", modes: int = 25) -> None:

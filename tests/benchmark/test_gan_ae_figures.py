@@ -49,7 +49,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
                 epochs, shape = cell.protocol.named_frames, registry.dataset(cell.dataset).data_shape
                 frames = np.stack([np.full((25, *shape), epoch, np.uint8) for epoch in epochs])
                 curves = {c: list(RNG.random(cell.protocol.epochs)) for c in ("loss.discrimination", "trace.gradient")}
-                record = Record(cell.id, cell.identity(), "done", "made up", {}, curves)
+                record = Record(cell.id, cell.identity(), "done", {}, {}, curves)
                 store.write(cell, record, frames[-1], frames)
     return store
 
@@ -113,7 +113,7 @@ def test_records_without_pictures_say_how_to_get_them(store: Store) -> None:
     chosen = choose("gan-ae-mnist")
     for row in chosen.rows:
         (cell,) = chosen.cells(row)
-        store.write(cell, Record(cell.id, cell.identity(), "done", "made up"))
+        store.write(cell, Record(cell.id, cell.identity(), "done", {}))
     with pytest.raises(UserError, match=r"protocol\.frames"):
         panels("gan-ae-mnist", store)
 

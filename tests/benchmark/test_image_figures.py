@@ -115,7 +115,7 @@ def test_pictures_of_people_lie_apart(tmp_path: Path) -> None:
     store, protocol = Store(tmp_path), Protocol(networks="dcgan-64", epochs=1, frames="1", profile="smoke")
     cell = Cell("celeba", "gan", protocol, 0)
     faces = np.full((4, 3, 64, 64), 128, np.uint8)
-    store.write(cell, Record(cell.id, cell.identity(), "done", "", {"fid": 1.0}), faces, faces[None])
+    store.write(cell, Record(cell.id, cell.identity(), "done", {}, {"fid": 1.0}), faces, faces[None])
     assert make_movie(store, cell.id).parent == tmp_path / "figures" / "people"
     ignored = (Path(__file__).parents[2] / ".gitignore").read_text().splitlines()
     assert "results/figures/people/" in ignored

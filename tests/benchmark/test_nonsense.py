@@ -274,7 +274,7 @@ def test_a_record_with_other_values_and_the_right_checksum(name: str, value: Any
 def test_a_file_among_records_that_is_none(value: Any, store: Store) -> None:
     path = store.folder / "records" / "ring8" / "gan" / f"{'0' * 16}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    for content in (value, {"cell": value}, {"cell": CELL.identity() | {"dataset": value}}):
+    for content in (value, {"run": value}, {"run": CELL.identity() | {"dataset": value}}):
         path.write_text(json.dumps(content))
         assert "wrong" in levels(store)
         for words in (["reproduce", "0" * 16], ["figure", "movie", "--cell", "0" * 16]):

@@ -143,7 +143,7 @@ def test_a_cluster_that_wants_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_other_code_on_a_worker_is_refused(tmp_path: Path, engine: RayEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_engine, "sources_of_cell", lambda cell: "another")
+    monkeypatch.setattr(ray_engine, "versions_of", lambda cell: {"method": 99})
     with pytest.raises(UserError, match="other code"):
         train(Store(tmp_path), CELLS[:2], engine)
 

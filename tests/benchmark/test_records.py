@@ -31,7 +31,7 @@ def test_what_is_written_is_read(store: Store) -> None:
     record, samples = make_record(CELL)
     found = store.read(CELL)
     assert found is not None
-    assert (found.measures, found.curves, found.cell) == (record.measures, record.curves, record.cell)
+    assert (found.measures, found.curves, found.run) == (record.measures, record.curves, record.run)
     np.testing.assert_array_equal(store.samples(CELL, found), samples)
 
 
@@ -74,7 +74,7 @@ def test_a_record_edited_by_hand_is_named(store: Store) -> None:
         store.read(CELL)
 
 
-@pytest.mark.parametrize("text", ["[]", "null", "3", '{"checksum": 1}', '{"format": 1, "checksum": "0"}', "\x00"])
+@pytest.mark.parametrize("text", ["[]", "null", "3", '{"checksum": 1}', '{"format": 2, "checksum": "0"}', "\x00"])
 def test_nonsense_is_named(store: Store, text: str) -> None:
     store.path(CELL).write_text(text)
     with pytest.raises(UserError, match="damaged"):
@@ -90,7 +90,7 @@ def test_a_record_of_another_cell_is_named(store: Store) -> None:
 
 def test_a_newer_format_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "FORMAT", 0)
-    with pytest.raises(UserError, match="record format 1"):
+    with pytest.raises(UserError, match="record format 2"):
         store.read(CELL)
 
 
@@ -132,6 +132,6 @@ def test_checkpoints_lie_in_a_folder_that_git_ignores(tmp_path: Path) -> None:
 
 
 def test_values_that_json_cannot_hold_are_refused(tmp_path: Path) -> None:
-    record = Record("x", {}, "done", "s", measures={"cv": float("nan")})
+    record = Record("x", {}, "done", {}, measures={"cv": float("nan")})
     with pytest.raises(ValueError, match="JSON"):
         Store(tmp_path).write(CELL, record)

@@ -60,7 +60,7 @@ def stored(folder: Path) -> Store:
             if record.status == "done":
                 change(store, cell, cost={"seconds": seconds + cell.seed})
             else:
-                store.write(cell, Record(cell.id, cell.identity(), "failed", "", reason=EVIL, cost={"seconds": 99.0}))
+                store.write(cell, Record(cell.id, cell.identity(), "failed", {}, reason=EVIL, cost={"seconds": 99.0}))
     demonstration = find_figure("theory-transport-plan")
     assert not isinstance(demonstration, Figure)
     perform(choose(demonstration, "smoke"), store)
@@ -373,7 +373,7 @@ def test_curves_are_thinned_and_say_which_epochs(tmp_path: Path) -> None:
 def test_images_stand_side_by_side(tmp_path: Path) -> None:
     store, cell = Store(tmp_path), Cell("digits", "gan", Protocol(epochs=3, frames="1"), 0)
     images = np.random.default_rng(0).integers(256, size=(40, 1, 28, 28), dtype=np.uint8)
-    store.write(cell, Record(cell.id, cell.identity(), "done", ""), images, images[None, :7])
+    store.write(cell, Record(cell.id, cell.identity(), "done", {}), images, images[None, :7])
     record = store.read(cell)
     assert record is not None
     first, last = model(cell, record, store)["images"]
@@ -391,7 +391,7 @@ def test_no_face_is_shown(tmp_path: Path) -> None:
     assert not registry.shows_people(registry.dataset("cifar10"))
     store, cell = Store(tmp_path), Cell("celeba", "gan", Protocol(networks="dcgan-64", epochs=1, frames="1"), 0)
     faces = np.full((4, 3, 64, 64), 128, np.uint8)
-    record = Record(cell.id, cell.identity(), "done", "", {"fid": 1.0})
+    record = Record(cell.id, cell.identity(), "done", {}, {"fid": 1.0})
     store.write(cell, record, faces, faces[None])
     found = store.read(cell)
     assert found is not None and found.samples and found.frames

@@ -154,12 +154,12 @@ def test_missing_seeds_are_named(tmp_path: Path) -> None:
     assert "no value" in render(sheet, "markdown")
 
 
-def test_records_older_than_their_code_are_named(tmp_path: Path) -> None:
+def test_records_of_earlier_versions_are_named(tmp_path: Path) -> None:
     store = Store(tmp_path)
     chosen = selection(methods=["gan", "ali"])
     fill_store(store, chosen)
     assert not any("Stale" in line for line in fill(chosen, store).footer)
-    change(store, chosen.cell(chosen.rows[1], 2), sources="older")
+    change(store, chosen.cell(chosen.rows[1], 2), versions={"method": 0})
     assert any(line.startswith("Stale") and line.endswith(": ALI.") for line in fill(chosen, store).footer)
 
 

@@ -44,7 +44,7 @@ def write(store: Store, cell: Cell, modes: int) -> None:
     samples = mixture.collapsed(cell.protocol.samples, rng, modes).astype(np.float32)
     values = {name: float(v[0]) for name, v in measure(mixture, cell.protocol, samples[None]).items()}
     frames = np.stack([mixture.collapsed(100, rng, 1 + i % modes) for i in range(20)])
-    store.write(cell, Record(cell.id, cell.identity(), "done", "made up", values), samples, frames)
+    store.write(cell, Record(cell.id, cell.identity(), "done", {}, values), samples, frames)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from benchmark.schema import Selection, Table, all_tables, find_table, select
 from benchmark.sheet import fill
 from benchmark.tables import aeis, gaan_images, veegan
 from benchmark.tables.gaan import TABLE_2, TABLE_2_ABLATION
-from benchmark.training import make_module, updates_to
+from benchmark.training import make_module
 from benchmark.tune import candidates, misfits
 from modules.unrolled import UnrolledGAN
 
@@ -147,11 +147,6 @@ def test_jsd_stands_beside_the_print_without_a_verdict(tmp_path: Path) -> None:
     assert frame.loc[("aeis", "ring8/jsd"), "paper_mean"] == 0.172
     assert frame.loc[("aeis", "ring8/jsd"), "verdict"] == "-"
     assert frame.loc[("aeis", "ring8/high_quality_fraction"), "verdict"] == "~higher"
-
-
-def test_updates_to_all_modes_are_of_the_first_time_and_missing_where_it_never_comes() -> None:
-    assert updates_to([3.0, 8.0, 7.0, 8.0], 8, 500) == 1_000
-    assert updates_to([3.0, None, 7.0], 8, 500) is None
 
 
 @pytest.mark.parametrize("table", SYNTHETIC, ids=lambda t: t.id)

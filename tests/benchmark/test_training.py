@@ -177,7 +177,7 @@ def test_a_failure_leaves_what_was_finished(tmp_path: Path, monkeypatch: pytest.
     assert [store.read(cell) for cell in chosen] == finished
 
 
-@pytest.mark.parametrize("damage", ["cut", "format", "sources", "nonsense", "bit", "weight", "missing"])
+@pytest.mark.parametrize("damage", ["cut", "format", "versions", "nonsense", "bit", "weight", "missing"])
 def test_a_checkpoint_that_does_not_fit_is_refused(damage: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
     chosen = cells("gan", 0, 1)
@@ -193,8 +193,8 @@ def test_a_checkpoint_that_does_not_fit_is_refused(damage: str, tmp_path: Path, 
         path.write_bytes(path.read_bytes()[:1000])
     elif damage == "format":
         monkeypatch.setattr(checkpoints, "FORMAT", 99)
-    elif damage == "sources":
-        monkeypatch.setattr(training, "sources_of", lambda *_: "another")
+    elif damage == "versions":
+        monkeypatch.setattr(training, "versions_of", lambda cell: {"method": 99})
     elif damage == "nonsense":
         path.write_text("not a checkpoint")
     elif damage == "bit":

@@ -1,4 +1,4 @@
-"""Verifying stored models: what is the same, what is not, and what renewing changes."""
+"""Verifying stored models: what is the same, and what is not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import registry, training, verification
+from benchmark import registry, training
 from benchmark.cells import Cell, Protocol
 from benchmark.cli import main
 from benchmark.records import Record, Store
@@ -52,7 +52,7 @@ def by_cell(findings: list[Finding]) -> dict[Cell, Finding]:
 @pytest.mark.parametrize("epochs", [1, 3, 9])
 def test_models_of_today_are_reproduced_and_stay_as_they_are(store: Store, cells: list[Cell], epochs: int) -> None:
     before = records(store, cells)
-    findings = verify(cells, store, epochs, renew=True, accelerator="cpu")
+    findings = verify(cells, store, epochs, accelerator="cpu")
     assert [(f.cell, f.difference, f.stale) for f in findings] == [(cell, "", False) for cell in cells]
     assert records(store, cells) == before
     assert not list((store.folder / "unfinished").glob("*.ckpt"))
@@ -66,8 +66,8 @@ def test_another_number_is_named_with_its_epoch(store: Store, cells: list[Cell])
     curve = [values[0], values[1] * (1 + 1e-15), *values[2:]]
     assert curve[1] != values[1]
     change(store, cells[1], curves=record.curves | {"loss.discrimination": curve})
-    assert not by_cell(verify(cells[:2], store, 1, renew=False, accelerator="cpu"))[cells[1]].difference
-    found = by_cell(verify(cells[:2], store, 2, renew=False, accelerator="cpu"))
+    assert not by_cell(verify(cells[:2], store, 1, accelerator="cpu"))[cells[1]].difference
+    found = by_cell(verify(cells[:2], store, 2, accelerator="cpu"))
     assert found[cells[1]].difference == f"loss.discrimination after epoch 2: {values[1]!r} instead of {curve[1]!r}"
     assert not found[cells[0]].difference
 
@@ -76,65 +76,47 @@ def test_measures_that_the_samples_do_not_have_are_found(store: Store, cells: li
     record = store.read(cells[0])
     assert record
     change(store, cells[0], measures=record.measures | {"captured_modes": 8.0, "jsd": 0.001})
-    found = verify(cells[:1], store, 1, renew=True, accelerator="cpu")
+    found = verify(cells[:1], store, 1, accelerator="cpu")
     assert "of the stored samples" in found[0].difference
 
 
-def test_other_code_that_gives_other_numbers_is_not_renewed(
+def test_a_method_that_gives_other_numbers_is_found(
     store: Store, cells: list[Cell], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verification, "sources_of_cell", lambda cell: "tomorrow")
+    monkeypatch.setattr(GAN, "version", 99)
     discrimination = GAN.discrimination
     monkeypatch.setattr(GAN, "discrimination", lambda self, x, z: discrimination(self, x, z) * 1.01)
     before = records(store, cells[:1])
-    found = verify(cells[:1], store, 1, renew=True, accelerator="cpu")
-    assert found[0].stale
-    assert found[0].difference
+    (found,) = verify(cells[:1], store, 1, accelerator="cpu")
+    assert found.stale
+    assert found.difference
     assert records(store, cells[:1]) == before
 
 
-def test_other_code_that_gives_the_same_numbers_can_be_renewed(
+def test_a_higher_version_alone_is_no_other_number(
     store: Store, cells: list[Cell], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = records(store, cells)
-    monkeypatch.setattr(verification, "sources_of_cell", lambda cell: "tomorrow")
-    assert all(f.stale for f in verify(cells, store, 2, renew=False, accelerator="cpu"))
-    assert records(store, cells) == before
-    verify(cells, store, 2, renew=True, accelerator="cpu")
-    for old, new in zip(before, records(store, cells), strict=True):
-        assert (new.sources, new.measures, new.curves, new.samples) == (
-            "tomorrow",
-            old.measures,
-            old.curves,
-            old.samples,
-        )
-        (entry,) = new.renewed
-        assert (entry["sources"], entry["epochs"]) == (old.sources, 2)
+    monkeypatch.setattr(GAN, "version", 99)
+    found = verify(cells[:2], store, 2, accelerator="cpu")
+    assert [(f.difference, f.stale) for f in found] == [("", True)] * 2
 
 
-def test_a_generator_that_was_inverted_is_renewed_after_all_epochs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_generator_that_was_inverted_is_compared_after_all_epochs(tmp_path: Path) -> None:
     networks = {"networks": "metz-k4", "scaling": "symmetric", "latent_dim": 4, "inverted": 1, "samples": 20}
     protocol = Protocol(profile="test", epochs=2, width=1, batch_size=8, fresh_iterations=1, **networks)  # type: ignore[arg-type]
     cell, store = Cell("digits", "gan", protocol, 0), Store(tmp_path)
     store.prepare()
     assert not run_blocks(to_do(store, [cell]), store, lambda progress: None, "cpu").failed
-    change(store, cell, sources="older")
-    verify([cell], store, epochs=1, renew=True, accelerator="cpu")
     (found,) = records(store, [cell])
-    assert found.sources == "older"
     change(store, cell, measures={**found.measures, "ivom": 0.5})
-    (finding,) = verify([cell], store, epochs=2, renew=True, accelerator="cpu")
+    assert not verify([cell], store, epochs=1, accelerator="cpu")[0].difference
+    (finding,) = verify([cell], store, epochs=2, accelerator="cpu")
     assert finding.difference.startswith("ivom: ") and finding.difference.endswith("instead of 0.5")
-    change(store, cell, measures=found.measures)
-    verify([cell], store, epochs=2, renew=True, accelerator="cpu")
-    assert records(store, [cell])[0].sources != "older"
 
 
 def test_only_what_is_stored_is_verified(store: Store, cells: list[Cell]) -> None:
     more = [dataclasses.replace(cell, seed=seed) for cell in cells[:1] for seed in (0, 4, 5)]
-    assert [finding.cell for finding in verify(more, store, 1, renew=False, accelerator="cpu")] == more[:1]
+    assert [finding.cell for finding in verify(more, store, 1, accelerator="cpu")] == more[:1]
 
 
 def test_a_cell_is_found_again_by_its_identity() -> None:

@@ -1,0 +1,90 @@
+"""Versions: what makes a record stale, and what does not."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from pathlib import Path
+
+import pytest
+
+from benchmark import registry, versions
+from benchmark.cells import Cell, Protocol
+from benchmark.evaluation import MEASURES
+from benchmark.registry import datasets, methods
+from benchmark.sheet import is_stale
+from benchmark.versions import PARTS, differing, version_of, versions_of
+from modules.convolutions import families, find_family
+from modules.gan import GAN
+from modules.networks import NETWORKS
+
+from .made import make_record
+
+CELL = Cell("ring8", "gan", Protocol(profile="test", samples=50), 0)
+
+
+@pytest.mark.parametrize("name", methods())
+def test_every_method_states_its_own_version(name: str) -> None:
+    assert version_of(methods()[name]) >= 1
+
+
+@pytest.mark.parametrize("name", datasets())
+def test_every_data_set_states_its_version(name: str) -> None:
+    assert version_of(datasets()[name]) >= 1
+
+
+def test_every_family_of_networks_and_of_measures_has_a_version() -> None:
+    assert all(find_family(name).version >= 1 for name in families())
+    assert all(family.version >= 1 for family in MEASURES.values())
+
+
+def test_a_class_that_states_no_version_does_not_inherit_one() -> None:
+    class Mine(GAN):
+        name = ""
+
+    assert version_of(GAN) >= 1
+    assert version_of(Mine) == 0
+
+
+def test_a_record_holds_every_version() -> None:
+    record, _ = make_record(CELL)
+    assert tuple(record.versions) == PARTS
+    assert all(record.versions.values())
+
+
+def test_a_method_from_outside_without_a_version_counts_as_version_0(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine_v.py").write_text("from modules.gan import GAN\n\n\nclass Mine(GAN):\n    name = ''\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    record, _ = make_record(dataclasses.replace(CELL, method="mine_v:Mine"))
+    assert record.versions["method"] == 0
+    assert record.versions["networks"] >= 1
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_version_that_moves_on_makes_records_stale(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, _ = make_record(CELL)
+    assert not is_stale(CELL, record)
+    if part == "method":
+        monkeypatch.setattr(GAN, "version", 99)
+    elif part == "dataset":
+        changed = dataclasses.replace(registry.dataset("ring8"), version=99)
+        monkeypatch.setattr(registry, "datasets", lambda: {"ring8": changed})
+    elif part == "measures":
+        monkeypatch.setitem(MEASURES, "quality", MEASURES["quality"]._replace(version=99))
+    elif part == "networks":
+        monkeypatch.setitem(NETWORKS, "gaan-1", dataclasses.replace(NETWORKS["gaan-1"], version=99))
+    else:
+        monkeypatch.setattr(versions, "TRAINING_VERSION", 99)
+    assert is_stale(CELL, record)
+    assert differing(record.versions, versions_of(CELL)) == f"{part} {record.versions[part]}, now 99"
+
+
+def test_what_a_record_does_not_depend_on_leaves_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    record, _ = make_record(CELL)
+    monkeypatch.setattr(methods()["gaan"], "version", 99)
+    monkeypatch.setitem(MEASURES, "registered", MEASURES["registered"]._replace(version=99))
+    monkeypatch.setitem(NETWORKS, "another", dataclasses.replace(NETWORKS["gaan-1"], version=99))
+    assert not is_stale(CELL, record)
