@@ -18,7 +18,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from benchmark.cells import Block, Cell, Protocol
+from benchmark.cells import Block, Cell, Protocol, Setting
 from benchmark.demonstration import Demonstration
 from benchmark.evaluation import MEASURES, measure, measure_generator, measure_nearest
 from benchmark.figure import all_figures
@@ -66,8 +66,10 @@ IMAGES = replace(
     evaluate_every=2,
     samples=20,
 )
+#: Of a thousand ReLUs on images some are 0 up to rounding, on this side or that. Adam would make full steps of it.
+IMAGE_EPS = 1e-2
 #: Every term of a loss has a weight with which its absence shows.
-FIELDS: Mapping[str, Mapping[str, bool | int | float | str]] = {
+FIELDS: Mapping[str, Mapping[str, Setting]] = {
     "aeis": {"pretraining_epochs": 2, "reference": 32, "store_iterations": 2, "code_dim": 2},
     "began": {"lambda_k": 0.5},
     "gaan": {"lambda_r": 10.0, "lambda_w": 0.5, "lambda_p": 1.0},
@@ -89,23 +91,26 @@ FEW_POINTS = replace(RING8, name="golden", per_mode=10)
 #: processor (``ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE ONEDNN_MAX_CPU_ISA=SSE41``) values moved by less than
 #: 0.4 of it; a term that is left out moves them by ten times as much and more.
 TRAINED = 1e-3
+#: The same on images.
+IMAGE_TOLERANCE = 5e-3
 
 
 class _Start(Callback):
     """Keeps the weights that a training starts with.
 
-    damped: Adam with an epsilon at which rounding stays small: a critic's last bias, and every bias before batch norm,
-        have a gradient of 0 up to rounding, which the usual 1e-8 blows up to steps of full size, in either direction.
+    eps: of Adam, at which rounding stays small: a critic's last bias, and every bias before batch norm, have a
+        gradient of 0 up to rounding, which the usual 1e-8 blows up to steps of full size, in either direction. 0 leaves
+        Adam as it is.
     """
 
-    def __init__(self, damped: bool) -> None:
-        self.damped = damped
+    def __init__(self, eps: float) -> None:
+        self.eps = eps
         self.weights: list[Tensor] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.weights = weights_of(pl_module)
-        for optimizer in trainer.optimizers if self.damped else ():
-            optimizer.param_groups[0]["eps"] = EPS
+        for optimizer in trainer.optimizers if self.eps else ():
+            optimizer.param_groups[0]["eps"] = self.eps
 
 
 def weights_of(module: nn.Module) -> list[Tensor]:
@@ -115,7 +120,7 @@ def weights_of(module: nn.Module) -> list[Tensor]:
 
 
 def trained(
-    method: str, dataset: str, protocol: Protocol, fields: Mapping[str, object] | None = None, damped: bool = True
+    method: str, dataset: str, protocol: Protocol, fields: Mapping[str, Setting] | None = None, eps: float = EPS
 ) -> Values:
     """Train a block as a table's, with Lightning: every loss, and what the networks and their samples have become.
 
@@ -127,7 +132,7 @@ def trained(
     cells = tuple(Cell(dataset, method, protocol, seed, tuple(sorted(given.items()))) for seed in SEEDS)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "none"
-        start = _Start(damped)
+        start = _Start(eps)
         found = fit(Block(cells, cells), checkpoint, lambda progress: None, "cpu", [start])
     return dict(summary(found, start.weights))
 
@@ -174,12 +179,15 @@ def words_of(hint: object) -> Iterator[str]:
 def method_cases() -> Iterator[Case]:
     """Every method on points, each of its choices on points, and on images with convolutions."""
     for name, method in methods().items():
-        case = partial(Case, "methods", remedy=f"{method.__name__}.version in {file_of(method)}", tolerance=TRAINED)
+        remedy = f"{method.__name__}.version in {file_of(method)} (TRAINING_VERSION if every method changed)"
+        case = partial(Case, "methods", remedy=remedy, tolerance=TRAINED)
         yield case(name, partial(trained, name, "grid25", POINTS))
         for field, word in choices(method):
             yield case(f"{name}:{field}={word}", partial(trained, name, "grid25", POINTS, {field: word}))
         if name not in POINTS_ONLY:
-            yield case(f"{name}:digits", partial(trained, name, "digits", IMAGES))
+            yield case(
+                f"{name}:digits", partial(trained, name, "digits", IMAGES, eps=IMAGE_EPS), tolerance=IMAGE_TOLERANCE
+            )
 
 
 def training_cases() -> Iterator[Case]:
@@ -200,7 +208,7 @@ def training_cases() -> Iterator[Case]:
     }
     for name, protocol in with_gan.items():
         yield case(name, partial(trained, "gan", "grid25", protocol))
-    yield case("adam", partial(trained, "gan", "grid25", POINTS, damped=False))
+    yield case("adam", partial(trained, "gan", "grid25", POINTS, eps=0.0))
     yield case("draws-by-update", partial(trained, "wgan", "grid25", replace(POINTS, draws="update")))
     yield case("rates", partial(trained, "gan", "grid25", POINTS, {"generator_rate": 0.3}))
     fixed = replace(POINTS, epochs=2, evaluate_every=2, fresh_iterations=0)
@@ -233,7 +241,7 @@ def mixture_values(mixture: GaussianMixture) -> Values:
     found["first training points"] = points[:3, :SHOWN]
     found["last training points"] = points[-2:, :SHOWN]
     found["mean and rms of all"] = mean_and_rms(points[None])
-    samplers = {
+    samplers: dict[str, Callable[[int, np.random.Generator], np.ndarray]] = {
         "real": mixture.real,
         "collapsed": partial(mixture.collapsed, modes=2),
         "spread": mixture.spread,
@@ -281,9 +289,12 @@ def image_values(images: ImageSet) -> Values:
 def dataset_cases() -> Iterator[Case]:
     """Every data set of the house."""
     for name, target in datasets().items():
-        make = mixture_values if isinstance(target, GaussianMixture) else image_values
         # Drawn by NumPy alone; only its last digits may differ.
-        yield Case("datasets", name, partial(make, target), remedy_of(target), 1e-5)
+        case = partial(Case, "datasets", name, remedy=remedy_of(target), tolerance=1e-5)
+        if isinstance(target, GaussianMixture):
+            yield case(partial(mixture_values, target))
+        else:
+            yield case(partial(image_values, target))
 
 
 # Measures -------------------------------------------------------------------------------------------------------------
@@ -380,7 +391,9 @@ def measure_cases() -> Iterator[Case]:
     points = partial(Case, "measures", tolerance=1e-5)
     for name, mixture in sorted(datasets().items()):
         if isinstance(mixture, GaussianMixture) and len(mixture.centres[0]) < 4:
-            yield points(f"{mixture.measures}:{name}", partial(measured_points, mixture), measure_remedy(mixture.measures))
+            yield points(
+                f"{mixture.measures}:{name}", partial(measured_points, mixture), measure_remedy(mixture.measures)
+            )
     wide = datasets()["synth1200"]
     assert isinstance(wide, GaussianMixture)
     yield points(f"{wide.measures}:{wide.name}", partial(wide_points, wide), measure_remedy(wide.measures))
@@ -412,7 +425,10 @@ def network_values(family: MLPFamily | ConvFamily) -> Values:
         "generator": (family.generator("generator", 4, shape, SEEDS, "tanh"), latents),
         "discriminator": (family.reader("discriminator", shape, 1, SEEDS), data),
         "encoder": (family.reader("encoder", shape, 4, SEEDS), data),
-        "generator without batch norm": (family.generator("generator", 4, shape, SEEDS, "sigmoid", norm=False), latents),
+        "generator without batch norm": (
+            family.generator("generator", 4, shape, SEEDS, "sigmoid", norm=False),
+            latents,
+        ),
     }
     found = {}
     for role, (network, inputs) in networks.items():
@@ -455,7 +471,7 @@ def demonstration_cases() -> Iterator[Case]:
         if isinstance(found, Demonstration):
             remedy = f"the version of demonstration {name} in {file_of(found.measure)}"
             # Gaps that should be 0 are rounding errors.
-            yield Case("demonstrations", name, partial(demonstrated, found), remedy, 2e-3, 1e-9)
+            yield Case("demonstrations", name, partial(demonstrated, found), remedy, 5e-3, 1e-9)
 
 
 # All ------------------------------------------------------------------------------------------------------------------

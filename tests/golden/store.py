@@ -53,7 +53,9 @@ class Case:
         with np.errstate(invalid="ignore", divide="ignore"):
             found = np.abs(value - stored) / allowed
         found = np.where(value == stored, 0.0, found)
-        return np.where(np.isnan(stored) | np.isnan(value), np.where(np.isnan(stored) & np.isnan(value), 0, np.inf), found)
+        return np.where(
+            np.isnan(stored) | np.isnan(value), np.where(np.isnan(stored) & np.isnan(value), 0, np.inf), found
+        )
 
     def change(self, values: Values) -> str:
         """Two lines on the largest change, and on what to do about it; empty if nothing changed."""
@@ -74,13 +76,13 @@ class Case:
                 place = np.unravel_index(int(worst[name].argmax()), worst[name].shape)
                 now, then = float(values[name][place]), float(stored[name][place])
                 times = worst[name][place]
-                said = f"{name!r}{list(map(int, place))} is {now:.7g}, stored {then:.7g}, {times:.3g} times the tolerance"
+                said = (
+                    f"{name!r}{list(map(int, place))} is {now:.7g}, stored {then:.7g}, {times:.3g} times the tolerance"
+                )
         if not said:
             return ""
-        return (
-            f"{file}: {self.name}: {said}.\n"
-            f"If no number should have changed, undo the change. If the change is meant, raise {self.remedy}, then {write}."
-        )
+        way_out = f"If the change is meant, raise {self.remedy}, then {write}."
+        return f"{file}: {self.name}: {said}.\nIf no number should have changed, undo the change. {way_out}"
 
 
 def as_array(value: object) -> np.ndarray:

@@ -17,7 +17,7 @@ from benchmark.registry import dataset, methods, mixture
 from datamodules.mixture import GaussianMixture
 from evaluators.digits import kl_to
 from modules.base import AdversarialModule, Update
-from modules.convolutions import find_family
+from modules.convolutions import ConvFamily, find_family
 from modules.losses import says_fake
 from modules.networks import activate, initial_weights
 from modules.noise import Noise
@@ -215,7 +215,9 @@ def test_another_activation(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_slope() -> None:
-    caught(CASES["networks/metz-k4"], network_values(replace(find_family("metz-k4"), slope=0.2)))
+    family = find_family("metz-k4")
+    assert isinstance(family, ConvFamily)
+    caught(CASES["networks/metz-k4"], network_values(replace(family, slope=0.2)))
 
 
 def test_a_percent_of_the_initial_weights(monkeypatch: pytest.MonkeyPatch) -> None:
