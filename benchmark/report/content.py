@@ -40,12 +40,12 @@ from datamodules.images import MissingData
 from evaluators.features import MissingWeights
 
 #: How a verdict is coloured: whether a difference is for the better, where the column says which direction that is.
-Tone = Literal["agrees", "better", "worse", "differs", "inconclusive", "none"]
+Tone = Literal["agrees", "better", "worse", "differs", "undecided", "none"]
 
 #: How a verdict on a claim is coloured.
 HOLDS: Mapping[str, Tone] = {
     "holds": "agrees",
-    "inconclusive": "inconclusive",
+    "undecided": "undecided",
     "does not hold": "worse",
     NOT_RUN: "none",
 }
@@ -404,8 +404,8 @@ def _line(
 def tone(verdict: str, column: Column) -> Tone:
     """How a verdict of a column is coloured."""
     word = verdict.removeprefix("~")
-    if word == "agrees" or word == "inconclusive":
-        return "agrees" if word == "agrees" else "inconclusive"
+    if word == "agrees" or word == "undecided":
+        return "agrees" if word == "agrees" else "undecided"
     if word not in ("higher", "lower"):
         return "none"
     if column.better is None:

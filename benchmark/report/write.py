@@ -27,7 +27,7 @@ _COLOURS = 128
 #: How verdicts are said on the page, in this order: tone, sign, words.
 TONES = (
     ("agrees", "✓", "agrees"),
-    ("inconclusive", "?", "inconclusive"),
+    ("undecided", "?", "undecided"),
     ("worse", "✕", "differs, for the worse"),
     ("better", "+", "differs, for the better"),
     ("differs", "◆", "differs"),

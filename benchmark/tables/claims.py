@@ -203,7 +203,7 @@ CLAIMS = ClaimTable(
     ),
     notes=(
         "A comparison holds if the 95 % interval of the mean difference over paired seeds (Student's t) lies wholly "
-        "beyond its margin, does not hold if it lies wholly short of it, and is inconclusive otherwise, as where both "
+        "beyond its margin, does not hold if it lies wholly short of it, and is undecided otherwise, as where both "
         "are equal in every pair, and below three pairs; a claim holds if all of its comparisons do, and does not if "
         "one does not. Intervals are not widened for the number of comparisons.",
         "Claims are in our words, and hold or not at this budget, on these data, by these statistics.",

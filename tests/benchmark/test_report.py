@@ -327,7 +327,7 @@ def _line(name: str, column: Column, seconds: float, value: float) -> Line:
     ("verdict", "better", "expected"),
     [
         ("agrees", "higher", "agrees"),
-        ("~inconclusive", "lower", "inconclusive"),
+        ("~undecided", "lower", "undecided"),
         ("~higher", "higher", "better"),
         ("lower", "higher", "worse"),
         ("lower", "lower", "better"),
