@@ -81,7 +81,7 @@ class Entry:
     p_bh: float = math.nan
     seeds_to_decide: float = math.nan
     verdict: str = "-"
-    lean: str = ""
+    lean: str = "-"
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ class Values:
     diverged: int = 0
     failed: int = 0
     fluctuations: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = ()
 
     @property
     def found(self) -> list[float]:
@@ -238,7 +239,7 @@ def fill(selection: Selection, store: Store, last: bool = False) -> Sheet:
     A measure that is not evaluated along the training keeps the last epoch.
     """
     table = selection.table
-    found = {row.id: _records(selection, row, store) for row in selection.rows}
+    found = {row.id: records_of(selection, row, store) for row in selection.rows}
     if not any(found.values()):
         command = run_command(f"--table {table.id}", selection, store)
         raise UserError(f"nothing is stored for this in {store.folder}; first: {command}")
@@ -294,7 +295,8 @@ def _any_protocol(selection: Selection, dataset: str) -> Protocol:
     return next(selection.protocol(row, dataset) for row in selection.rows if dataset in selection.datasets_of(row))
 
 
-def _records(selection: Selection, row: Row, store: Store) -> dict[Cell, Record]:
+def records_of(selection: Selection, row: Row, store: Store) -> dict[Cell, Record]:
+    """What is stored of a row."""
     found = ((cell, store.read(cell)) for cell in selection.cells(row))
     return {cell: record for cell, record in found if record is not None}
 
@@ -330,7 +332,7 @@ def values_of(
             value = value_of(cell, record, column.measure)
         of_models.append(value)
         fluctuations += [tail.std] if tail is not None and math.isfinite(tail.std) else []
-    return Values(tuple(of_models), diverged, failed, tuple(fluctuations))
+    return Values(tuple(of_models), diverged, failed, tuple(fluctuations), tuple(cell.seed for cell in here))
 
 
 def _row_entries(

@@ -44,7 +44,7 @@ _QUANTILES = (np.arange(100) + 0.5) / 100
 _RESAMPLES = 2_000
 
 Word = Literal["equivalent", "higher", "lower", "undecided", "-"]
-Lean = Literal["higher", "lower", ""]
+Lean = Literal["higher", "lower", "-"]
 Floats = npt.NDArray[np.float64]
 
 
@@ -280,7 +280,7 @@ class Verdict:
     Args:
         word: ``equivalent`` (inside the margin), ``higher`` or ``lower`` (different, and not shown to be inside the
             margin), ``undecided``, or ``-`` where there is nothing to compare.
-        lean: Direction of a significant difference inside the margin.
+        lean: Direction of a significant difference inside the margin, ``-`` where there is none.
         margin: In the unit of the measure.
         p: Of no difference; ``p_holm`` and ``p_bh`` are adjusted over the table.
         p_equivalence: Of a difference of a margin or more; not adjusted, as each entry is to be called equivalent
@@ -289,7 +289,7 @@ class Verdict:
     """
 
     word: Word = "-"
-    lean: Lean = ""
+    lean: Lean = "-"
     margin: float = math.nan
     p: float = math.nan
     p_holm: float = math.nan
@@ -304,7 +304,7 @@ def verdict_text(word: str, lean: str, seeds_to_decide: float) -> str:
         if math.isnan(seeds_to_decide):
             return f"{word}, even with {MOST_SEEDS:,} seeds"
         return f"{word}, wants {seeds_to_decide:.0f} seeds"
-    return f"{word}, leans {lean}" if lean else word
+    return word if lean == "-" else f"{word}, leans {lean}"
 
 
 def verdicts(differences: Sequence[Difference | None]) -> list[Verdict]:
@@ -323,7 +323,7 @@ def _verdict(d: Difference, p: float, p_holm: float, p_bh: float, level: float) 
     wanted = seeds_to_decide(d, level) if word == "undecided" else None
     return Verdict(
         word=word,
-        lean=direction if word == "equivalent" and differs else "",
+        lean=direction if word == "equivalent" and differs else "-",
         margin=d.margin,
         p=p,
         p_holm=float(p_holm),
@@ -396,7 +396,7 @@ class Order(NamedTuple):
 
 
 def order_agreement(ours: Sequence[Sequence[float]], reported: Sequence[float]) -> Order:
-    """How well our order of methods agrees with the reported one.
+    """How well our order of methods fits the reported one.
 
     The seeds of every method are drawn anew, with replacement, 2,000 times. With few seeds such an interval is too
     narrow rather than too wide.
