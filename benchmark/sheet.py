@@ -364,7 +364,7 @@ def _judged(measured: Sequence[Measured]) -> list[Entry]:
     return entries
 
 
-def _printed(row: Row, column: Column) -> Printed | None:
+def reported_of(row: Row, column: Column) -> Printed | None:
     """The printed value is that of the usual counts."""
     return row.printed.get(column.id.removesuffix(f"_{column.counts}"))
 
@@ -390,7 +390,7 @@ def worst_of(selection: Selection, row: Row, column: Column) -> float | None:
 def _measured(selection: Selection, name: str, column: Column, values: Values, row: Row | None) -> Measured:
     """An entry of a row, or of known samples where ``row`` is None."""
     ours = summarise(values.found)
-    printed = _printed(row, column) if row else None
+    printed = reported_of(row, column) if row else None
     entry = Entry(
         table=selection.table.id,
         row=name,
