@@ -405,3 +405,32 @@ def test_the_last_tenth_of_a_curve(curve: list[float | None], expected: tuple[in
 def test_a_curve_without_an_evaluation_has_no_end() -> None:
     assert last_tenth([]) is None
     assert last_tenth([None, math.nan]) is None
+
+
+# Reported values
+
+
+@pytest.mark.parametrize(
+    ("printed", "expected"),
+    [
+        (Printed.read("21.50", "2.00"), (21.5, 2.0, 0.005, 0.005)),
+        (Printed.read("1"), (1.0, None, 0.5, 0.0)),
+        (Printed.read("60.4", "0.005", per=100, std_per=1), (0.604, 0.005, 0.0005, 0.0005)),
+        (Printed.read("-0.10"), (-0.1, None, 0.005, 0.0)),
+    ],
+)
+def test_a_reported_value_knows_its_rounding(printed: Printed, expected: tuple[float | None, ...]) -> None:
+    assert (printed.mean, printed.std, printed.rounding, printed.std_rounding) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("text", ["", "nan", "1e3", "1,5", "25 ± 0", ".5"])
+def test_what_is_no_printed_number_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a decimal number"):
+        Printed.read(text)
+    with pytest.raises(ValueError, match="not a decimal number"):
+        Printed.read("1.0", text)
+
+
+def test_a_negative_deviation_is_refused() -> None:
+    with pytest.raises(ValueError, match="negative"):
+        Printed.read("1.0", "-0.1")
