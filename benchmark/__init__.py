@@ -1,7 +1,7 @@
 """modecov: regenerates the tables of papers on mode collapse.
 
-``benchmark.run(...)``, ``benchmark.table(...)``, ``benchmark.curves(...)`` and ``benchmark.evaluate(...)`` give pandas
-frames; see ``benchmark.api``. ``python -m benchmark`` is the command line.
+``benchmark.run(...)``, ``benchmark.table(...)``, ``benchmark.compare(...)``, ``benchmark.curves(...)`` and
+``benchmark.evaluate(...)`` give pandas frames; see ``benchmark.api``. ``python -m benchmark`` is the command line.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmark.api import curves, evaluate, run, table
+    from benchmark.api import compare, curves, evaluate, run, table
 
-__all__ = ["curves", "evaluate", "run", "table"]
+__all__ = ["compare", "curves", "evaluate", "run", "table"]
 
 
 def __getattr__(name: str) -> Any:

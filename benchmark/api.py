@@ -17,6 +17,7 @@ from rich.console import Console
 
 from benchmark import registry
 from benchmark.cells import Protocol, Setting
+from benchmark.comparison import compare_rows
 from benchmark.errors import UserError
 from benchmark.estimate import estimate
 from benchmark.evaluation import floor, measure, measure_own
@@ -137,17 +138,32 @@ def run(
     return _frame(fill(chosen, store))
 
 
-def table(table: str, *, results: str | Path = "results", **choice: Unpack[Choice]) -> pd.DataFrame:
+def table(table: str, *, results: str | Path = "results", last: bool = False, **choice: Unpack[Choice]) -> pd.DataFrame:
     """A table from stored results: a tidy frame, one line per method and measure, with mean, standard deviation,
     interval, printed value and verdict (``benchmark.sheet.Entry``); title, citation, header and notes in ``attrs``.
 
     table: an id or a number, as in ``list``. results: the results folder. choice: what of it (``Choice``).
+    last: whether values are means over the last tenth of a model's evaluations, not those of its last epoch.
     """
     chosen = _choose(table, **choice)
     if isinstance(chosen, NetworkTable):
         return _frame(read_networks(chosen))
     chosen.check_data(judged=False)
-    return _frame(fill(chosen, Store(Path(results))))
+    return _frame(fill(chosen, Store(Path(results)), last))
+
+
+def compare(
+    table: str, rows: Sequence[str], *, results: str | Path = "results", last: bool = False, **choice: Unpack[Choice]
+) -> pd.DataFrame:
+    """Rows of a table against one another, from stored results: a tidy frame, one line per pair and measure, paired by
+    seed and corrected over all of them (``benchmark.comparison.Contrast``); ``attrs`` as of ``table``.
+
+    rows: ids of two rows or more; the verdicts are about the first of each pair. The others: as of ``table``.
+    """
+    chosen = _choose(table, **choice)
+    if isinstance(chosen, NetworkTable):
+        raise UserError(f"table {chosen.id} trains nothing: its rows have no seeds to be paired by")
+    return _frame(compare_rows(chosen, Store(Path(results)), rows, last))
 
 
 def curves(table: str, *, results: str | Path = "results", **choice: Unpack[Choice]) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from benchmark.records import Record, Store
 from benchmark.sheet import seeds_text
 
 Array = np.ndarray
-Verdict = Literal["holds", "does not hold", "inconclusive"]
+Verdict = Literal["holds", "does not hold", "undecided"]
 
 #: What is run where the user names no profile.
 USUAL_PROFILE = "short"
@@ -225,8 +225,8 @@ def draw(experiment: Experiment, store: Store) -> list[Path]:
 
 
 def verdict(holds: bool, fails: bool) -> Verdict:
-    """``holds``, ``does not hold``, or ``inconclusive`` where neither is shown."""
-    return "holds" if holds else "does not hold" if fails else "inconclusive"
+    """``holds``, ``does not hold``, or ``undecided`` where neither is shown."""
+    return "holds" if holds else "does not hold" if fails else "undecided"
 
 
 def number(value: float) -> str:

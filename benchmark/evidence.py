@@ -19,7 +19,8 @@ from benchmark.records import Record, Store
 from benchmark.runner import read_records
 from benchmark.schema import Claim, ClaimTable, Comparison, Models, Selection, Statistic, select
 from benchmark.sheet import Sheet, is_stale, seeds_text
-from benchmark.statistics import ENOUGH, difference_interval
+from benchmark.statistics import ALPHA, Difference, paired
+from evaluators.margins import MARGINS
 
 #: What stands where a claim's experiment has not been run to its end.
 NOT_RUN = "not run"
@@ -149,7 +150,7 @@ def judge(inquiry: Inquiry, claim: Claim, store: Store) -> tuple[str, list[Findi
 def together(verdicts: Sequence[str]) -> str:
     """A claim holds if all of its evidence says so, and does not if any says that it does not; while a part has not
     been run nothing is said."""
-    for word in (NOT_RUN, "does not hold", "inconclusive"):
+    for word in (NOT_RUN, "does not hold", "undecided"):
         if word in verdicts:
             return word
     return "holds"
@@ -179,18 +180,32 @@ def value_of(statistic: Statistic, record: Record) -> float | None:
     return float(np.nanstd(np.log(values[len(values) // 2 :])))
 
 
-def verdict_on(differences: Sequence[float], direction: str, margin: float) -> tuple[Verdict, float, float]:
-    """The verdict, and the 95 % interval of the mean difference that it rests on: it holds if the interval lies wholly
-    beyond the margin, does not if it lies wholly short of it, and is inconclusive otherwise or below three pairs.
+def verdict_on(difference: Difference | None, direction: str, margin: float) -> Verdict:
+    """It holds if the 95 % interval of the mean difference lies wholly beyond the claim's margin, does not if it lies
+    wholly short of it, and is undecided otherwise or below three pairs.
 
-    Pairs that are all equal are no evidence against a claim: where neither side misses a mode, nothing is remedied, and
-    where neither finds all, nobody is faster.
+    A claim without a margin of its own says nothing of how much. It is undecided where the difference is shown to be
+    inside the measure's margin of equivalence, and where pairs all differ by the same amount of a measure that has no
+    such margin: where neither side misses a mode, nothing is remedied, and where neither finds all, nobody is faster.
     """
-    if len(differences) < ENOUGH:
-        return "inconclusive", math.nan, math.nan
-    low, high = difference_interval(differences)
+    if difference is None or difference.std == 0:
+        return "undecided"
+    if margin == 0 and difference.p_equivalence < ALPHA:
+        return "undecided"
+    low, high = difference.interval
     least, most = (low, high) if direction == "higher" else (-high, -low)
-    return demonstration.verdict(least > margin, most < margin), low, high
+    return demonstration.verdict(least > margin, most < margin)
+
+
+def margin_of(statistic: Statistic, models: Models, inquiry: Inquiry, value: float) -> float:
+    """Margin of equivalence of a statistic: its measure's, one epoch for a number of epochs, NaN for others."""
+    if statistic.take in ("wait", "covered"):
+        return 1.0
+    if statistic.take == "swing" or statistic.name not in MARGINS:
+        return math.nan
+    chosen = inquiry.selection(models)
+    samples = chosen.protocol(chosen.rows[0], models.dataset).samples
+    return MARGINS[statistic.name].size(chosen.table.target(models.dataset).modes, samples, value)
 
 
 def _of_comparison(inquiry: Inquiry, claim: Claim, part: Comparison, store: Store) -> Finding:
@@ -216,9 +231,14 @@ def _of_comparison(inquiry: Inquiry, claim: Claim, part: Comparison, store: Stor
     against = values[1] if isinstance(part.right, Models) else [part.right] * len(values[0])
     pairs = [(a, b) for a, b in zip(values[0], against, strict=True) if a is not None and b is not None]
     left, right = (float(np.mean(side)) for side in zip(*pairs, strict=True)) if pairs else (math.nan, math.nan)
-    word, low, high = verdict_on([a - b for a, b in pairs], part.direction, part.margin)
+    margin = margin_of(part.statistic, part.left, inquiry, right)
+    difference = paired([a for a, _ in pairs], [b for _, b in pairs], margin)
+    word = verdict_on(difference, part.direction, part.margin)
+    low, high = (math.nan, math.nan) if difference is None or difference.std == 0 else difference.interval
     said = [f"{left:.4g} against {right:.4g}"] if pairs else []
     said += [] if math.isnan(low) else [f"difference [{low:.3g}, {high:.3g}]"]
+    if difference is not None and difference.p_equivalence < ALPHA:
+        said += [f"within {difference.margin:.3g}, equivalent"]
     said += [f"{len(pairs)} {'pairs' if isinstance(part.right, Models) else 'models'}"]
     lost = {"diverged": blank.n_diverged, "failed": blank.n_failed}
     said += [f"{count} {what}" for what, count in lost.items() if count]

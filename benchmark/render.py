@@ -6,7 +6,7 @@ import html
 import io
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -16,6 +16,7 @@ from rich.table import Table as RichTable
 from benchmark.coverage import UPDATES
 from benchmark.schema import Column
 from benchmark.sheet import Sheet
+from benchmark.statistics import ENOUGH, verdict_text
 
 FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
 _ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
@@ -79,11 +80,23 @@ def shown(entry: pd.Series, column: Column) -> Shown:
     interval = ""
     if not math.isnan(entry["ci_low"]):
         interval = f"[{number(entry['ci_low'], column)}, {number(entry['ci_high'], column)}]"
-    lost = [f"{entry[f'n_{s}']} {s}" for s in ("diverged", "failed") if entry[f"n_{s}"]]
-    remarks = ([f"{entry['n']} models"] if column.measure == UPDATES else []) + ([", ".join(lost)] if lost else [])
+    elif entry["n"] >= ENOUGH and entry["std"] == 0:
+        interval = f"[all {entry['n']} equal]"
     paper = value(entry["paper_mean"], entry["paper_std"], column)
     ours = value(entry["mean"], entry["std"], column) or "no value"
-    return Shown(ours, interval, tuple(remarks), paper, str(entry["verdict"]) if paper else "")
+    said = verdict_text(str(entry["verdict"]), str(entry["lean"]), entry["seeds_to_decide"])
+    return Shown(ours, interval, tuple(_remarks(entry, column)), paper, said if paper else "")
+
+
+def _remarks(entry: pd.Series, column: Column) -> Iterator[str]:
+    """How many models the mean is of, and what became of the others."""
+    if column.measure == UPDATES:
+        yield f"{entry['n']} models"
+    words = {"n_diverged": "diverged", "n_failed": "failed"}
+    words |= {} if column.measure == UPDATES else {"n_no_value": "without a value"}
+    total = entry["n"] + entry["n_diverged"] + entry["n_failed"] + entry["n_no_value"]
+    if lost := [f"{entry[name]} of {total} {word}" for name, word in words.items() if entry[name]]:
+        yield ", ".join(lost)
 
 
 def cells(sheet: Sheet, newline: str, columns: Sequence[Column]) -> pd.DataFrame:

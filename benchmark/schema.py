@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -26,10 +27,47 @@ _OF_COUNTED_SAMPLES = frozenset({"modes", "kl", "intensity_kl"})
 
 @dataclass(frozen=True)
 class Printed:
-    """A printed value, in the unit of the column; ``std`` None where none is printed."""
+    """A printed value, in the unit of the column, and how exactly it is printed.
+
+    mean, std: ``std`` is None where none is printed. error: whether it is a standard deviation or a standard error.
+    rounding, std_rounding: half a unit of the last printed decimal, in the unit of the column.
+    """
 
     mean: float
     std: float | None = None
+    rounding: float = 0.0
+    std_rounding: float = 0.0
+    error: Literal["std", "se"] = "std"
+
+    @classmethod
+    def read(
+        cls,
+        mean: str,
+        std: str | None = None,
+        *,
+        per: float = 1.0,
+        std_per: float | None = None,
+        error: Literal["std", "se"] = "std",
+    ) -> Printed:
+        """A value as it is printed, every decimal of it: ``Printed.read("21.50", "2.00")``.
+
+        per: 100 for a percentage in a column of shares; std_per: where the deviation has another unit.
+        Raises ``ValueError`` for what is no decimal number, or a negative deviation.
+        """
+        value, rounding = _decimal(mean, per)
+        if std is None:
+            return cls(value, rounding=rounding, error=error)
+        deviation, std_rounding = _decimal(std, per if std_per is None else std_per)
+        if deviation < 0:
+            raise ValueError(f"a deviation cannot be negative: {std}")
+        return cls(value, deviation, rounding, std_rounding, error)
+
+
+def _decimal(text: str, per: float) -> tuple[float, float]:
+    """A printed decimal number over ``per``, and half a unit of its last decimal."""
+    if not re.fullmatch(r"-?\d+(\.\d+)?", text):
+        raise ValueError(f"not a decimal number as printed: {text!r}")
+    return float(text) / per, 0.5 * 10.0 ** -len(text.partition(".")[2]) / per
 
 
 @dataclass(frozen=True)

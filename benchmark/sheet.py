@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,20 @@ from benchmark.evaluation import MEASURES, measure, measure_nearest, measure_own
 from benchmark.records import Record, Store
 from benchmark.registry import Target
 from benchmark.schema import Column, NetworkTable, Printed, Row, Selection, select
-from benchmark.statistics import Summary, order_agreement, summarise, verdict
+from benchmark.statistics import (
+    ENOUGH,
+    Difference,
+    against_reported,
+    last_tenth,
+    order_agreement,
+    summarise,
+    verdicts,
+)
 from benchmark.training import as_trained, make_module
 from benchmark.versions import version_of, versions_of
 from datamodules.images import ImageSet
 from datamodules.mixture import GaussianMixture
+from evaluators.margins import MARGINS
 from modules.networks import MLP
 
 #: Rows of known samples.
@@ -37,7 +46,17 @@ def collapsed_modes(target: Target) -> int:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of ``--format csv``: one measure of one row. Numbers are NaN where there is none."""
+    """One line of ``--format csv``: one measure of one row. Numbers are NaN where there is none.
+
+    Mean, standard deviation and interval are of the ``n`` models that finished and have a value. p values and verdict
+    count each of the others (``n_diverged``, ``n_failed``, ``n_no_value``) with the measure's worst value; where it has
+    none there is no verdict.
+
+    fluctuation: standard deviation of the measure over the last tenth of a model's evaluations, mean over the models.
+    margin: difference that does not matter, in the unit of the measure. p: of no difference; p_holm and p_bh:
+    adjusted over all entries. seeds_to_decide: of an undecided one; NaN where 1,000 would not do. verdict, lean: as in
+    ``benchmark.statistics.Verdict``, with a ``~`` below the paper's training budget.
+    """
 
     table: str
     row: str
@@ -48,13 +67,62 @@ class Entry:
     n: int
     n_diverged: int
     n_failed: int
+    n_no_value: int
     mean: float
     std: float
     ci_low: float
     ci_high: float
+    fluctuation: float
     paper_mean: float
     paper_std: float
-    verdict: str
+    margin: float = math.nan
+    p: float = math.nan
+    p_holm: float = math.nan
+    p_bh: float = math.nan
+    seeds_to_decide: float = math.nan
+    verdict: str = "-"
+    lean: str = "-"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An entry before its verdict, which depends on all others.
+
+    counted: values of all models, the worst one for each that was lost; None where the measure has none.
+    """
+
+    entry: Entry
+    counted: tuple[float, ...] | None
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True)
+class Values:
+    """A measure of the models of a row: values in the order of the seeds, None for a model that was lost.
+
+    fluctuations: of the models that have any.
+    """
+
+    of_models: tuple[float | None, ...]
+    diverged: int = 0
+    failed: int = 0
+    fluctuations: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = ()
+
+    @property
+    def found(self) -> list[float]:
+        return [value for value in self.of_models if value is not None]
+
+    @property
+    def without(self) -> int:
+        """Models that finished and have no value."""
+        return self.of_models.count(None) - self.diverged - self.failed
+
+    def counted(self, worst: float | None) -> tuple[float, ...] | None:
+        """One value per model, ``worst`` for those that were lost; None where there is no worst."""
+        if worst is None and None in self.of_models:
+            return None
+        return tuple(value if value is not None else worst for value in self.of_models)  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
@@ -164,14 +232,19 @@ def whole(selection: Selection) -> Selection:
     return default if part and selection.settings == default.settings else selection
 
 
-def fill(selection: Selection, store: Store) -> Sheet:
-    """The sheet of a selection from stored records. Raises ``UserError`` where nothing is stored."""
+def fill(selection: Selection, store: Store, last: bool = False) -> Sheet:
+    """The sheet of a selection from stored records. Raises ``UserError`` where nothing is stored.
+
+    last: whether a model's value is the mean over the last tenth of its evaluations, not that of its last epoch alone.
+    A measure that is not evaluated along the training keeps the last epoch.
+    """
     table = selection.table
-    found = {row.id: _records(selection, row, store) for row in selection.rows}
+    found = {row.id: records_of(selection, row, store) for row in selection.rows}
     if not any(found.values()):
         command = run_command(f"--table {table.id}", selection, store)
         raise UserError(f"nothing is stored for this in {store.folder}; first: {command}")
-    entries = [e for row in selection.rows for e in _row_entries(selection, row, found[row.id], store)]
+    measured = [m for row in selection.rows for m in _row_entries(selection, row, found[row.id], store, last)]
+    entries = _judged(measured)
     known = {
         dataset: known_samples(
             as_trained(table.target(dataset), protocol := _any_protocol(selection, dataset)),
@@ -185,21 +258,22 @@ def fill(selection: Selection, store: Store) -> Sheet:
     for name in KNOWN:
         for column in selection.columns:
             values = known[selection.dataset_of(column)][name].get(column.measure)
-            entries += [] if values is None else [_entry(selection, name, column, values, None)]
+            if values is not None:
+                entries.append(_measured(selection, name, column, Values(tuple(values)), None).entry)
     titles = {row.id: row.title for row in selection.rows}
     half = sorted({collapsed_modes(table.target(dataset)) for dataset in known})
     collapsed = f"collapsed ({half[0] if len(half) == 1 else 'half the'} modes)"
     titles |= {"real": "real", "collapsed": collapsed, "spread": "spread"}
     return Sheet(
-        name=file_name(selection, table.id),
+        name=file_name(selection, table.id) + ("-last" if last else ""),
         title=_title(selection),
         citation=table.citation,
-        header=header(selection),
+        header="; ".join([header(selection), *_said_of_all(measured, last)]),
         columns=selection.columns,
         rows=titles,
         known=KNOWN,
         frame=pd.DataFrame([asdict(entry) for entry in entries]),
-        footer=tuple(_footer(selection, entries, found)),
+        footer=tuple(_footer(selection, measured, found)),
     )
 
 
@@ -221,66 +295,127 @@ def _any_protocol(selection: Selection, dataset: str) -> Protocol:
     return next(selection.protocol(row, dataset) for row in selection.rows if dataset in selection.datasets_of(row))
 
 
-def _records(selection: Selection, row: Row, store: Store) -> dict[Cell, Record]:
+def records_of(selection: Selection, row: Row, store: Store) -> dict[Cell, Record]:
+    """What is stored of a row."""
     found = ((cell, store.read(cell)) for cell in selection.cells(row))
     return {cell: record for cell, record in found if record is not None}
 
 
-def _row_entries(selection: Selection, row: Row, records: Mapping[Cell, Record], store: Store) -> list[Entry]:
-    entries = []
-    for column in selection.columns:
-        dataset = selection.dataset_of(column)
-        if dataset not in selection.datasets_of(row):
-            continue
-        here = {cell: records[cell] for cell in selection.cells(row, dataset) if cell in records}
-        counts = [sum(record.status == status for record in here.values()) for status in ("diverged", "failed")]
-        done = {cell: record for cell, record in here.items() if record.status == "done"}
-        if column.measure in selection.measures:
-            target = selection.table.target(dataset)
-            found = [measure_own(column.measure, target, store.samples(*pair)) for pair in done.items()]
-            values = [value for value in found if math.isfinite(value)]
+def _said_of_all(measured: Sequence[Measured], last: bool) -> Iterator[str]:
+    """What the header says of all entries."""
+    if last:
+        yield "mean over the last tenth of the evaluations"
+    if count := sum(m.difference is not None for m in measured):
+        yield f"differences at 5 %, corrected over {count} entries (Holm)"
+
+
+def values_of(
+    selection: Selection, row: Row, column: Column, records: Mapping[Cell, Record], store: Store, last: bool = False
+) -> Values:
+    """A column's measure of the stored models of a row, at their last epoch or over the last tenth of evaluations."""
+    dataset = selection.dataset_of(column)
+    here = {cell: records[cell] for cell in selection.cells(row, dataset) if cell in records}
+    diverged, failed = (sum(r.status == status for r in here.values()) for status in ("diverged", "failed"))
+    of_models: list[float | None] = []
+    fluctuations = []
+    for cell, record in here.items():
+        value = None
+        tail = last_tenth(record.curves.get(column.measure, [])) if record.status == "done" else None
+        if record.status != "done":
+            pass
+        elif last and tail is not None:
+            value = tail.mean
+        elif column.measure in selection.measures:
+            found = measure_own(column.measure, selection.table.target(dataset), store.samples(cell, record))
+            value = found if math.isfinite(found) else None
         else:
-            values = [v for pair in done.items() if (v := value_of(*pair, column.measure, store)) is not None]
-        entries.append(_entry(selection, row.id, column, values, _printed(row, column), *counts))
+            value = value_of(cell, record, column.measure, store)
+        of_models.append(value)
+        fluctuations += [tail.std] if tail is not None and math.isfinite(tail.std) else []
+    return Values(tuple(of_models), diverged, failed, tuple(fluctuations), tuple(cell.seed for cell in here))
+
+
+def _row_entries(
+    selection: Selection, row: Row, records: Mapping[Cell, Record], store: Store, last: bool
+) -> Iterator[Measured]:
+    for column in selection.columns:
+        if selection.dataset_of(column) in selection.datasets_of(row):
+            values = values_of(selection, row, column, records, store, last)
+            yield _measured(selection, row.id, column, values, row)
+
+
+def _judged(measured: Sequence[Measured]) -> list[Entry]:
+    """The entries with their verdicts, corrected over all of them."""
+    entries = []
+    for m, said in zip(measured, verdicts([m.difference for m in measured]), strict=True):
+        mark = "~" if m.entry.budget < 1 and said.word != "-" else ""
+        entries.append(
+            replace(
+                m.entry,
+                margin=said.margin,
+                p=said.p,
+                p_holm=said.p_holm,
+                p_bh=said.p_bh,
+                seeds_to_decide=said.seeds_to_decide,
+                verdict=mark + said.word,
+                lean=said.lean,
+            )
+        )
     return entries
 
 
-def _printed(row: Row, column: Column) -> Printed | None:
+def reported_of(row: Row, column: Column) -> Printed | None:
     """The printed value is that of the usual counts."""
     return row.printed.get(column.id.removesuffix(f"_{column.counts}"))
 
 
-def _entry(
-    selection: Selection,
-    row: str,
-    column: Column,
-    values: Sequence[float],
-    printed: Printed | None,
-    diverged: int = 0,
-    failed: int = 0,
-) -> Entry:
-    ours = summarise(values)
-    mean, std = (printed.mean, printed.std) if printed else (None, None)
-    budget = selection.budget(selection.dataset_of(column))
-    said = verdict(ours, mean, std, selection.table.printed_runs, budget) if column.comparable else "-"
-    return Entry(
-        selection.table.id,
-        row,
-        column.id,
-        selection.profile,
-        selection.reading,
-        budget,
-        ours.n,
-        diverged,
-        failed,
-        ours.mean,
-        ours.std,
-        ours.ci_low,
-        ours.ci_high,
-        math.nan if mean is None else mean,
-        math.nan if std is None else std,
-        said,
+def margin_of(selection: Selection, row: Row, column: Column, value: float) -> float:
+    """How large a difference from ``value`` does not matter, in the unit of the measure; NaN for a measure that has no
+    margin, such as one of the user's own."""
+    if column.measure not in MARGINS:
+        return math.nan
+    dataset = selection.dataset_of(column)
+    samples = selection.protocol(row, dataset).samples
+    return MARGINS[column.measure].size(selection.table.target(dataset).modes, samples, value)
+
+
+def worst_of(selection: Selection, row: Row, column: Column) -> float | None:
+    """The measure's worst value, as which a lost model counts; None where it has none."""
+    worst = MARGINS[column.measure].worst if column.measure in MARGINS else None
+    dataset = selection.dataset_of(column)
+    samples = selection.protocol(row, dataset).samples
+    return None if worst is None else worst(selection.table.target(dataset).modes, samples)
+
+
+def _measured(selection: Selection, name: str, column: Column, values: Values, row: Row | None) -> Measured:
+    """An entry of a row, or of known samples where ``row`` is None."""
+    ours = summarise(values.found)
+    printed = reported_of(row, column) if row else None
+    entry = Entry(
+        table=selection.table.id,
+        row=name,
+        column=column.id,
+        profile=selection.profile,
+        reading=selection.reading,
+        budget=selection.budget(selection.dataset_of(column)),
+        n=ours.n,
+        n_diverged=values.diverged,
+        n_failed=values.failed,
+        n_no_value=values.without,
+        mean=ours.mean,
+        std=ours.std,
+        ci_low=ours.ci_low,
+        ci_high=ours.ci_high,
+        fluctuation=float(np.mean(values.fluctuations)) if values.fluctuations else math.nan,
+        paper_mean=printed.mean if printed else math.nan,
+        paper_std=printed.std if printed and printed.std is not None else math.nan,
     )
+    counted = values.counted(worst_of(selection, row, column)) if row else None
+    if row is None or printed is None or not column.comparable or counted is None:
+        return Measured(entry, counted)
+    margin = margin_of(selection, row, column, printed.mean)
+    difference = against_reported(summarise(counted), printed, selection.table.printed_runs, margin)
+    return Measured(entry, counted, difference)
 
 
 def known_samples(
@@ -335,24 +470,11 @@ def _as_drawn(samples: np.ndarray) -> np.ndarray:
     return samples if samples.dtype == np.uint8 else samples.astype(np.float32)
 
 
-def _footer(selection: Selection, entries: Sequence[Entry], found: Mapping[str, Mapping[Cell, Record]]) -> list[str]:
+def _footer(
+    selection: Selection, measured: Sequence[Measured], found: Mapping[str, Mapping[Cell, Record]]
+) -> list[str]:
     table = selection.table
-    lines = []
-    taus, few = [], False
-    for column in selection.columns:
-        pairs = [(e.mean, e.paper_mean) for e in entries if e.column == column.id]
-        both = [pair for pair in pairs if not any(map(math.isnan, pair))]
-        if not (column.printed_title and column.comparable):
-            continue
-        few |= 0 < len(both) < 3
-        if len(both) >= 3:
-            tau = order_agreement(*zip(*both, strict=True))
-            said = "undefined (all tie)" if math.isnan(tau) else f"{tau:+.2f}"
-            taus.append(f"{column_title(column)} {said} ({len(both)} methods)")
-    if taus:
-        lines.append(f"Kendall's tau between our order of methods and the paper's: {'; '.join(taus)}.")
-    elif few:
-        lines.append("Kendall's tau between our order of methods and the paper's wants three methods or more.")
+    lines = [*_order_lines(selection, measured), *_margin_lines(selection, measured)]
     printed = dict.fromkeys(f"{c.title} beside {c.printed_title}" for c in selection.columns if c.printed_title)
     if printed:
         lines.append(f"Printed values ({table.printed_runs} runs): {'; '.join(printed)}.")
@@ -362,8 +484,10 @@ def _footer(selection: Selection, entries: Sequence[Entry], found: Mapping[str, 
     for status in ("diverged", "failed"):
         hit = {r.title: sum(rec.status == status for rec in found[r.id].values()) for r in selection.rows}
         if any(hit.values()):
+            lost = ", ".join(f"{name} {n}" for name, n in hit.items() if n)
             lines.append(
-                f"{status.capitalize()} models, not in the means: {', '.join(f'{k} {v}' for k, v in hit.items() if v)}."
+                f"{status.capitalize()} models, not in the means: {lost}. "
+                "In verdicts they count with the measure's worst value; where it has none there is no verdict."
             )
     stale = [r.title for r in selection.rows if any(is_stale(cell, record) for cell, record in found[r.id].items())]
     if stale:
@@ -372,6 +496,44 @@ def _footer(selection: Selection, entries: Sequence[Entry], found: Mapping[str, 
         lines.append(f"Trained and judged on other images than those that lie here: {', '.join(elsewhere)}.")
     lines += [f"{row.title}: {row.picked}." for row in selection.rows if row.picked]
     return [*lines, *table.notes]
+
+
+def _order_lines(selection: Selection, measured: Sequence[Measured]) -> Iterator[str]:
+    """Kendall's tau of each column that the paper has, too."""
+    taus, few = [], False
+    for column in selection.columns:
+        if not (column.printed_title and column.comparable):
+            continue
+        here = [m for m in measured if m.entry.column == column.id and not math.isnan(m.entry.paper_mean)]
+        both = [(m.counted, m.entry.paper_mean) for m in here if m.counted]
+        few |= 0 < len(both) < ENOUGH
+        if len(both) >= ENOUGH:
+            tau = order_agreement([values for values, _ in both], [paper for _, paper in both])
+            said = "undefined (all tie)" if math.isnan(tau.tau) else f"{tau.tau:+.2f}"
+            said += "" if math.isnan(tau.low) else f" [{tau.low:+.2f}, {tau.high:+.2f}]"
+            taus.append(f"{column_title(column)} {said} ({len(both)} methods)")
+    if taus:
+        yield (
+            f"Kendall's tau between our order of methods and the paper's, with a 95 % bootstrap interval over seeds: "
+            f"{'; '.join(taus)}."
+        )
+    elif few:
+        yield "Kendall's tau between our order of methods and the paper's wants three methods or more."
+
+
+def _margin_lines(selection: Selection, measured: Sequence[Measured]) -> Iterator[str]:
+    """The margins of the columns that have a verdict, and what was assumed of spreads that are not reported."""
+    judged = {m.entry.column for m in measured if m.difference is not None}
+    if not judged:
+        return
+    said = {}
+    for column in selection.columns:
+        if column.id in judged and column.measure not in said:
+            margin = MARGINS[column.measure]
+            said[column.measure] = f"{column.title} {margin.text} ({margin.reason})"
+    yield f"Margins of equivalence, fixed beforehand: {'; '.join(said.values())}."
+    if any(m.difference is not None and math.isnan(m.difference.other_std) for m in measured):
+        yield "Where no standard deviation is reported, the paper's runs are taken to scatter like ours."
 
 
 def column_title(column: Column) -> str:
@@ -399,11 +561,32 @@ def read_networks(table: NetworkTable) -> Sheet:
     for role, printed in table.printed.items():
         network = getattr(module, role)
         for column in table.columns:
-            ours = Summary(1, float(network_size(network)[column.measure]), 0.0, math.nan, math.nan)
-            paper = printed[column.measure]
-            same = "agrees" if ours.mean == paper else "higher" if ours.mean > paper else "lower"
-            labels = (table.id, role, column.measure, "-", "-", 1.0, 1, 0, 0)
-            entries.append(Entry(*labels, ours.mean, math.nan, math.nan, math.nan, paper, math.nan, same))
+            ours, paper = float(network_size(network)[column.measure]), float(printed[column.measure])
+            nan = math.nan
+            entries.append(
+                Entry(
+                    table=table.id,
+                    row=role,
+                    column=column.measure,
+                    profile="-",
+                    reading="-",
+                    budget=1.0,
+                    mean=ours,
+                    std=nan,
+                    ci_low=nan,
+                    ci_high=nan,
+                    fluctuation=nan,
+                    paper_mean=paper,
+                    paper_std=nan,
+                    # A size is the printed one or is not.
+                    margin=0.0,
+                    verdict="equivalent" if ours == paper else "higher" if ours > paper else "lower",
+                    n=1,
+                    n_diverged=0,
+                    n_failed=0,
+                    n_no_value=0,
+                )
+            )
     return Sheet(
         name=table.id,
         title=table.title,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import re
 from pathlib import Path
@@ -46,3 +47,8 @@ def test_docstrings_become_lists_and_formulas_stay(monkeypatch: pytest.MonkeyPat
     lines = ["E |x - y|^2.", "", "rate: W_l, or", "    |z|, as ``lr_decay``.", "size, n: samples."]
     expected = [r"E \|x - y\|^2.", "", r"- ``rate``: W\_l, or \|z\|, as ``lr_decay``.", "- ``size, n``: samples."]
     assert pages.docstring(lines) == expected
+
+
+def test_the_example_of_a_verdict_gives_what_it_says() -> None:
+    found = doctest.testfile(str(DOCS / "verdict.md"), module_relative=False, encoding="utf-8")
+    assert found.attempted > 10 and found.failed == 0

@@ -40,12 +40,12 @@ from datamodules.images import MissingData
 from evaluators.features import MissingWeights
 
 #: How a verdict is coloured: whether a difference is for the better, where the column says which direction that is.
-Tone = Literal["agrees", "better", "worse", "differs", "inconclusive", "none"]
+Tone = Literal["equivalent", "better", "worse", "differs", "undecided", "none"]
 
 #: How a verdict on a claim is coloured.
 HOLDS: Mapping[str, Tone] = {
-    "holds": "agrees",
-    "inconclusive": "inconclusive",
+    "holds": "equivalent",
+    "undecided": "undecided",
     "does not hold": "worse",
     NOT_RUN: "none",
 }
@@ -56,7 +56,8 @@ _TRIALS = "tune"
 
 @dataclass(frozen=True)
 class Box:
-    """One entry of a table: its name on the page, what is shown, and the ids of the stored models behind it."""
+    """One entry of a table: its name on the page, what is shown, the ids of the stored models behind it, and by how
+    much the measure fluctuates over the last tenth of their evaluations."""
 
     id: str
     dataset: str
@@ -68,6 +69,7 @@ class Box:
     high: float
     paper: float
     models: tuple[str, ...]
+    fluctuation: float = math.nan
 
     @property
     def title(self) -> str:
@@ -388,12 +390,13 @@ def _line(
                 dataset=dataset,
                 column=column,
                 shown=text,
-                tone=tone(text.verdict, column),
+                tone=tone(str(entry["verdict"]) if text.paper else "", column),
                 mean=float(entry["mean"]),
                 low=float(entry["ci_low"]),
                 high=float(entry["ci_high"]),
                 paper=float(entry["paper_mean"]),
                 models=tuple(record.id for record in records),
+                fluctuation=float(entry["fluctuation"]),
             )
         )
     spent = [record.cost["seconds"] for record in records if record.status == "done" and "seconds" in record.cost]
@@ -404,8 +407,8 @@ def _line(
 def tone(verdict: str, column: Column) -> Tone:
     """How a verdict of a column is coloured."""
     word = verdict.removeprefix("~")
-    if word == "agrees" or word == "inconclusive":
-        return "agrees" if word == "agrees" else "inconclusive"
+    if word in ("equivalent", "undecided"):
+        return "equivalent" if word == "equivalent" else "undecided"
     if word not in ("higher", "lower"):
         return "none"
     if column.better is None:

@@ -19,15 +19,16 @@ from PIL import Image
 from benchmark.errors import UserError
 from benchmark.progress import duration
 from benchmark.records import Store, write_atomically
-from benchmark.report.content import HOLDS, Filled, Part, Report, gather, prose
+from benchmark.render import number
+from benchmark.report.content import HOLDS, Box, Filled, Part, Report, gather, prose
 from benchmark.report.model import data_url, model, moment_points
 
 #: Colours that a figure keeps: line drawings have few.
 _COLOURS = 128
 #: How verdicts are said on the page, in this order: tone, sign, words.
 TONES = (
-    ("agrees", "✓", "agrees"),
-    ("inconclusive", "?", "inconclusive"),
+    ("equivalent", "✓", "equivalent"),
+    ("undecided", "?", "undecided"),
     ("worse", "✕", "differs, for the worse"),
     ("better", "+", "differs, for the better"),
     ("differs", "◆", "differs"),
@@ -92,7 +93,7 @@ def index(report: Report) -> dict[str, Any]:
     """What the script must know of tables: entries by name, and cost against quality."""
     entries, trades = {}, {}
     for table in report.tables:
-        for number, part in enumerate(table.parts):
+        for place, part in enumerate(table.parts):
             for line in part.lines:
                 for box in filter(None, line.boxes):
                     if box.models:
@@ -108,12 +109,18 @@ def index(report: Report) -> dict[str, Any]:
                             "printed": _number(box.paper) if box.column.comparable else None,
                             "verdict": box.shown.verdict,
                             "tone": box.tone,
+                            "fluctuation": _fluctuation(box),
                             "models": box.models,
                             "run": table.run,
                         }
             if trade := _trade(part):
-                trades[f"{table.anchor}-{number}"] = trade
+                trades[f"{table.anchor}-{place}"] = trade
     return {"entries": entries, "trades": trades}
+
+
+def _fluctuation(box: Box) -> str:
+    """In the column's digits, empty where nothing was evaluated along the training."""
+    return "" if math.isnan(box.fluctuation) else number(box.fluctuation, box.column)
 
 
 def _trade(part: Part) -> dict[str, Any] | None:

@@ -203,9 +203,10 @@ CLAIMS = ClaimTable(
     ),
     notes=(
         "A comparison holds if the 95 % interval of the mean difference over paired seeds (Student's t) lies wholly "
-        "beyond its margin, does not hold if it lies wholly short of it, and is inconclusive otherwise, as where both "
-        "are equal in every pair, and below three pairs; a claim holds if all of its comparisons do, and does not if "
-        "one does not. Intervals are not widened for the number of comparisons.",
+        "beyond its margin, and does not hold if it lies wholly short of it. It is undecided otherwise, below three "
+        "pairs, and where a claim without a margin rests on a difference inside the measure's margin of equivalence. A "
+        "claim holds if all of its comparisons do, and does not if one does not. Intervals are not widened for the "
+        "number of comparisons.",
         "Claims are in our words, and hold or not at this budget, on these data, by these statistics.",
     ),
 )

@@ -4,11 +4,11 @@ from benchmark.schema import Column, Printed, Profile, Reading, Row, Table
 from benchmark.tables.veegan import CITATION
 
 
-def _printed(modes: float, kl: float, ivom: float, ivom_std: float) -> dict[str, Printed]:
+def _printed(modes: str, kl: str, ivom: str, ivom_std: str) -> dict[str, Printed]:
     return {
-        "stacked-mnist/modes": Printed(modes),
-        "stacked-mnist/kl": Printed(kl),
-        "cifar10/ivom": Printed(ivom, ivom_std),
+        "stacked-mnist/modes": Printed.read(modes),
+        "stacked-mnist/kl": Printed.read(kl),
+        "cifar10/ivom": Printed.read(ivom, ivom_std),
     }
 
 
@@ -26,12 +26,12 @@ TABLE_2 = Table(
         Column("ivom_5", "IvOM, 5 steps", None, "lower", 4, "cifar10"),
     ),
     rows=(
-        Row("gan", "DCGAN", "gan", printed=_printed(99, 3.4, 0.00844, 0.002)),
+        Row("gan", "DCGAN", "gan", printed=_printed("99", "3.4", "0.00844", "0.002")),
         Row(
             "ali",
             "ALI",
             "ali",
-            printed=_printed(16, 5.4, 0.0067, 0.004),
+            printed=_printed("16", "5.4", "0.0067", "0.004"),
             picked="its encoder has the discriminator's convolutions",
         ),
         Row(
@@ -39,14 +39,14 @@ TABLE_2 = Table(
             "Unrolled GAN",
             "unrolled",
             overrides={"generator_rate": 0.5},
-            printed=_printed(48.7, 4.32, 0.013, 0.0009),
+            printed=_printed("48.7", "4.32", "0.013", "0.0009"),
             picked="5 inner steps through the discriminator's Adam, non-saturating, generator at 1e-4",
         ),
         Row(
             "veegan",
             "VEEGAN",
             "veegan",
-            printed=_printed(150, 2.95, 0.0068, 0.0001),
+            printed=_printed("150", "2.95", "0.0068", "0.0001"),
             picked="its reconstructor has the discriminator's convolutions",
         ),
     ),

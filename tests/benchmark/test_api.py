@@ -104,6 +104,19 @@ def test_bad_samplers_are_one_line(words: str, line: str, capsys: pytest.Capture
     assert line in capsys.readouterr().err
 
 
+def test_rows_are_compared_with_one_another(tmp_path: Path) -> None:
+    table = find_table("2")
+    assert isinstance(table, Table)
+    fill_store(Store(tmp_path), select(table, profile="short", methods=["gan", "gaan_2"]))
+    frame = benchmark.compare("2", ["gaan_2", "gan"], profile="short", results=tmp_path)
+    assert set(zip(frame["left"], frame["right"], strict=True)) == {("gaan_2", "gan")} and len(frame) == 7
+    assert "paired by seed" in frame.attrs["header"]
+    last = benchmark.table("2", profile="short", methods=["gan"], results=tmp_path, last=True)
+    assert "last tenth" in last.attrs["header"]
+    with pytest.raises(UserError, match="trains nothing"):
+        benchmark.compare("1", ["encoder", "generator"])
+
+
 def test_a_stored_table_is_a_frame_with_its_words_in_attrs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = find_table("2")
     assert isinstance(table, Table)

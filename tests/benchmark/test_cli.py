@@ -209,7 +209,7 @@ def test_plan_counts_cells(short: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_table_1_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, "run", "--table", "1", "--results", str(tmp_path), "--format", "csv")
     assert status == 0
-    assert out.count("agrees") == 12
+    assert out.count("equivalent") == 12
     assert (tmp_path / "tables" / "gaan-1.csv").read_text() == out
 
 

@@ -86,7 +86,7 @@ def test_a_record_holds_what_is_shown(name: str, stored: Stored) -> None:
     assert store.read(experiment) == record
     found = ALL[name]
     assert set(found.numbers) <= set(record.measures)
-    assert found.judge(findings(record).numbers) in ("holds", "does not hold", "inconclusive")
+    assert found.judge(findings(record).numbers) in ("holds", "does not hold", "undecided")
     assert record.environment["torch"] and not is_stale(experiment, record)
     text = " ".join(small_print(experiment, record))
     assert found.claim in text and found.citation in text and "smoke" in text
@@ -419,7 +419,7 @@ def test_early_gradients() -> None:
     assert found.numbers["logit_gap"] < 1e-12, "the two gradients differ by D / (1 - D)"
     first = {name: found.series[name][:, :, 0] for name in ("non-saturating", "minimax", "fake")}
     assert all((values[0] == values[1]).all() for values in first.values()), "one initialisation, one order"
-    assert early_gradient.judge({"ratio": 0.9, "largest_ratio": 1.2}) == "inconclusive"
+    assert early_gradient.judge({"ratio": 0.9, "largest_ratio": 1.2}) == "undecided"
 
 
 def test_gradients_of_a_seed_do_not_depend_on_its_neighbours() -> None:
@@ -487,7 +487,7 @@ def test_the_claim_on_constant_discriminators_can_fail() -> None:
     sound = {"slope_constant": 0.0, "slope_playing": 1.0, "left_constant": 0.9, "left_playing": 0.1}
     assert judge(sound) == "holds"
     assert judge(sound | {"left_constant": 0.2}) == "does not hold"
-    assert judge(sound | {"left_playing": 0.8}) == "inconclusive"
+    assert judge(sound | {"left_playing": 0.8}) == "undecided"
 
 
 # Hungarian ---------------------------------------------------------------------------------------------------------
@@ -527,4 +527,4 @@ def test_the_claim_on_matching_can_fail() -> None:
     sound = {"excess": 0.01, "own": 1.0, "against_data": 1.0, "growth_exact": 2.2, "growth_autoencoder": 0.9}
     assert hungarian.judge(sound) == "holds"
     assert hungarian.judge(sound | {"excess": 2.0}) == "does not hold"
-    assert hungarian.judge(sound | {"growth_exact": 1.5}) == "inconclusive"
+    assert hungarian.judge(sound | {"growth_exact": 1.5}) == "undecided"

@@ -108,12 +108,13 @@ def test_values_are_those_of_show(report: Report, store: Store, html: str) -> No
             assert np.array_equal([box.mean, box.low, box.high, box.paper], expected, equal_nan=True)
             text = shown(entry, box.column)
             assert box.shown == text
+            assert np.array_equal(box.fluctuation, entry["fluctuation"], equal_nan=True)
             assert f'<span class="ours">{text.ours}</span>' in html
             assert text.verdict in ("", "-") or f"</span>{text.verdict}</span>" in html
             seen += 1
     # Two rows of methods and the known samples; the rows without any record are named below.
     assert seen == 5 * len(sheet.columns)
-    assert {box.tone for box in boxes(report)} > {"none", "agrees"}
+    assert {box.tone for box in boxes(report)} > {"none", "equivalent"}
     assert table.absent == ("DAN-2S", "VAE-GAN", "ALI", "WGAN-GP", "GAAN_1")
     assert table.show == f"python -m benchmark show --table gaan-2 --profile short --results {store.folder}"
     assert table.sheet.header in unescape(html)
@@ -201,7 +202,7 @@ def test_claims_are_those_of_show_and_lead_to_their_models(tmp_path: Path) -> No
             )
             for text in (judged.claim.sentence, judged.claim.source, judged.claim.reading, *lines["said"]):
                 assert text in unescape(html)
-            # In its table, and by its verdict on the page of what agrees and why.
+            # In its table, and by its verdict on the page of what is equivalent and why.
             assert html.count(f'id="{judged.id}"') == html.count(f'href="#{judged.id}"') == 1
         assert all(note in unescape(html) for note in sheet.footer)
     by_id = {judged.claim.id: judged for judged in claims["short"].judged}
@@ -326,8 +327,9 @@ def _line(name: str, column: Column, seconds: float, value: float) -> Line:
 @pytest.mark.parametrize(
     ("verdict", "better", "expected"),
     [
-        ("agrees", "higher", "agrees"),
-        ("~inconclusive", "lower", "inconclusive"),
+        ("equivalent", "higher", "equivalent"),
+        ("~equivalent", "lower", "equivalent"),
+        ("~undecided", "lower", "undecided"),
         ("~higher", "higher", "better"),
         ("lower", "higher", "worse"),
         ("lower", "lower", "better"),

@@ -225,6 +225,7 @@
     const sign = document.querySelector(`.verdict.${entry.tone} .sign`)?.textContent ?? "";
     const verdict = entry.tone === "none" ? null : make("span", { class: `verdict ${entry.tone}` }, make("span", { class: "sign", "aria-hidden": "true" }, sign), entry.verdict);
     const summary = make("p", {}, make("b", {}, entry.ours), entry.paper ? ` beside ${entry.paper} in the paper ` : " ", verdict ?? "");
+    const fluctuation = entry.fluctuation && make("p", { class: "remark" }, `Over the last tenth of its evaluations the value of a model fluctuates by ${entry.fluctuation} (standard deviation).`);
     const below = make("div");
     const rows = models.map((model, index) => make("tr", {},
       make("td", {}, make("span", { class: "key", style: `background:${COLOURS[index % COLOURS.length]}` }), String(model.seed)),
@@ -249,7 +250,7 @@
       ? [make("h3", {}, "Learning curves"), make("label", { class: "pick" }, "Curve ", select), chart, note]
       : [make("p", { class: "remark" }, "No curves are stored.")];
     content.replaceChildren(
-      make("p", { class: "header" }, entry.table), summary,
+      make("p", { class: "header" }, entry.table), summary, ...[fluctuation].filter(Boolean),
       make("h3", {}, "Seeds"), make("div", { class: "scroll" }, seeds), ...curves, below, make("h3", {}, "The whole table again"), command(entry.run));
     choose(0);
     if (names.length) await drawCurves(chart, note, first, models, entry);

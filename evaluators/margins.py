@@ -1,0 +1,129 @@
+"""What a difference of each measure is worth: its margin of equivalence, its better side and its worst value.
+
+The margins were fixed before any verdict was made by them. They follow three rules. A share of samples, and a distance
+between distributions that is a share, has a margin of 5 percentage points. A number of modes has one mode, or 4 % where
+there are more than 25. A distance without a scale of its own has 5 % of the value that it is compared with. Where the
+sampling error of a perfect model is larger than that, the margin is about this error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+#: Modes up to which the margin is a single one.
+_MODES = 25
+
+
+@dataclass(frozen=True)
+class Margin:
+    """How large a difference of a measure does not matter.
+
+    Args:
+        amount: In ``unit``.
+        unit: ``modes`` (``amount`` of them, of more than 25 the same share as of 25), ``samples`` (a share of the
+            samples drawn), ``value`` (a share of the value compared with), or ``absolute``.
+        reason: Why this much.
+        better: The better side; None where neither is.
+        worst: The worst value, from the number of modes and of samples; None where there is no such value.
+    """
+
+    amount: float
+    unit: Literal["modes", "samples", "value", "absolute"]
+    reason: str
+    better: Literal["higher", "lower"] | None
+    worst: Callable[[int, int], float] | None = None
+
+    def size(self, modes: int, samples: int, value: float) -> float:
+        """The margin in the unit of the measure.
+
+        Args:
+            modes: Of the data set.
+            samples: Drawn from each model.
+            value: That is compared with.
+        """
+        if self.unit == "modes":
+            return self.amount * max(1.0, modes / _MODES)
+        return self.amount * {"samples": float(samples), "value": abs(value), "absolute": 1.0}[self.unit]
+
+    @property
+    def text(self) -> str:
+        """For people: ``1 mode of 25``, ``5 % of the samples``."""
+        if self.unit == "modes":
+            return f"{self.amount:g} mode, of more than {_MODES} {100 * self.amount / _MODES:g} %"
+        if self.unit == "absolute":
+            return f"{self.amount:g}"
+        return f"{100 * self.amount:g} % of the {'samples' if self.unit == 'samples' else 'value compared with'}"
+
+
+def _constant(value: float) -> Callable[[int, int], float]:
+    return lambda modes, samples: value
+
+
+_ONE_MODE = Margin(1, "modes", "less than one mode lost or found", "higher", _constant(0.0))
+_SHARE = Margin(0.05, "absolute", "one sample in twenty", "higher", _constant(0.0))
+_JSD = Margin(0.05, "absolute", "7 % of the largest value, ln 2", "lower", _constant(math.log(2)))
+_KL = "as if the modes that are really in use, K exp(-KL), were 5 % more or fewer"
+_SCALE = "the value has the scale of the data and of the network that sees them"
+_DISTANCE = Margin(0.05, "value", _SCALE, "lower")
+
+#: By measure.
+MARGINS: dict[str, Margin] = {
+    "registered_modes": _ONE_MODE,
+    "captured_modes": _ONE_MODE,
+    "captured_modes_literal": _ONE_MODE,
+    "modes": _ONE_MODE,
+    "registered_points": Margin(0.05, "samples", "one sample in twenty", "higher", _constant(0.0)),
+    "high_quality_fraction": _SHARE,
+    "high_quality_fraction_literal": _SHARE,
+    "precision": _SHARE,
+    "recall": _SHARE,
+    "precision_effnetlite0": _SHARE,
+    "recall_effnetlite0": _SHARE,
+    "max_deficit": Margin(
+        0.1, "absolute", "the counting error of a mode that should have 80 samples, 11 %", "lower", _constant(1.0)
+    ),
+    "max_relative_deviation": Margin(
+        0.1,
+        "absolute",
+        "the counting error of a mode that should have 80 samples, 11 %",
+        "lower",
+        lambda modes, samples: modes - 1.0,
+    ),
+    "cv": Margin(
+        0.05,
+        "absolute",
+        "counts that differ by 5 % of a mode more or less",
+        "lower",
+        lambda modes, samples: math.sqrt(modes - 1),
+    ),
+    "tv_true": Margin(0.05, "absolute", "one sample in twenty in another cell", "lower", _constant(1.0)),
+    "tv_differential": Margin(
+        0.05, "absolute", "one sample in twenty in another mode", "lower", lambda modes, samples: 1 - 1 / modes
+    ),
+    "jsd": _JSD,
+    "jsd_histogram": _JSD,
+    "kl": Margin(0.05, "absolute", _KL, "lower", lambda modes, samples: math.log(modes)),
+    # Infinite where a digit is made that the data do not have, and without an upper end.
+    "digit_kl": Margin(0.05, "absolute", _KL, "lower"),
+    # The largest value: all images in a bin that the data do not have, whose share is the 1e-6 added to every bin.
+    "intensity_kl": Margin(
+        0.001,
+        "absolute",
+        "the value that 55,000 draws of the data's own intensities have, 0.0008",
+        "lower",
+        _constant(math.log(1e6)),
+    ),
+    "fid": _DISTANCE,
+    "kid": _DISTANCE,
+    "fd_effnetlite0": _DISTANCE,
+    "kd_effnetlite0": _DISTANCE,
+    # Pixels are in [0, 1].
+    "ivom": Margin(0.05, "value", _SCALE, "lower", _constant(1.0)),
+    "ivom_50": Margin(0.05, "value", _SCALE, "lower", _constant(1.0)),
+    "ivom_5": Margin(0.05, "value", _SCALE, "lower", _constant(1.0)),
+    # A model that never covers all modes has no such number.
+    "updates_to_coverage": Margin(0.1, "value", "looks at a model lie 500 updates apart", "lower"),
+}

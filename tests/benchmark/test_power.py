@@ -1,0 +1,46 @@
+"""Seeds that a table wants, from made-up spreads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.power import seeds_lines, seeds_wanted
+from benchmark.records import Store
+from benchmark.schema import Selection, Table, find_table, select
+from benchmark.statistics import seeds_for_margin
+
+from .made import change, fill_store
+
+
+def selection(**options: object) -> Selection:
+    table = find_table("2")
+    assert isinstance(table, Table)
+    return select(table, **{"profile": "short", "methods": ["gan", "gaan_2"], **options})
+
+
+def test_seeds_come_from_the_stored_spread(tmp_path: Path) -> None:
+    store, chosen = Store(tmp_path), selection()
+    fill_store(store, chosen)
+    for row, values in ((0, (10.0, 20.0, 24.0)), (1, (25.0, 24.0, 25.0))):
+        for cell, modes in zip(chosen.cells(chosen.rows[row]), values, strict=True):
+            record = store.read(cell)
+            assert record is not None
+            change(store, cell, measures=record.measures | {"registered_modes": modes})
+    found = {(wanted.row, wanted.column): wanted for wanted in seeds_wanted(chosen, store)}
+    assert len(found) == 2 * 4
+    printed = chosen.rows[1].printed["registered_modes"]
+    steady = found[("gaan_2", "registered_modes")]
+    assert (steady.n, steady.seeds) == (3, seeds_for_margin(0.5773502691896257, 1.0, printed, 8))
+    assert steady.seeds is not None and found[("gan", "registered_modes")].seeds is None
+    lines = seeds_lines(chosen, store)
+    assert lines[1] == f"modes: GAN more than 1,000, GAAN_2 {steady.seeds}"
+
+
+@pytest.mark.parametrize("seeds", [[], [0, 1]])
+def test_too_few_models_say_nothing(seeds: list[int], tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    if seeds:
+        fill_store(store, selection(seeds=seeds))
+    assert seeds_lines(selection(), store) == []
