@@ -15,7 +15,7 @@ def main() -> int:
     sys.unraisablehook = raise_again
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:
-        # Nothing has begun while PyTorch loads, whose imports make other errors of an interrupt.
+        # Nothing has begun while this loads.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from benchmark.cli import main as command
 

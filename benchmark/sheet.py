@@ -22,6 +22,7 @@ from benchmark.schema import Column, NetworkTable, Printed, Row, Selection, sele
 from benchmark.sources import sources_of_measures
 from benchmark.statistics import Summary, order_agreement, summarise, verdict
 from benchmark.training import as_trained, make_module, sources_of_cell
+from benchmark.user_code import path_name
 from datamodules.images import ImageSet
 from datamodules.mixture import GaussianMixture
 from modules.networks import MLP
@@ -127,14 +128,15 @@ def run_command(what: str, selection: Selection, store: Store, usual: Selection 
         words += ["--reading", selection.reading]
     of_table = {row.id for row in selection.table.rows}
     named = [row.id for row in selection.rows if row.id in of_table]
-    if named and named != [row.id for row in usual.rows]:
-        words += ["--methods", ",".join(named)]
-    for row in selection.rows:
-        words += ["--method", row.id] if row.id not in of_table else []
+    others = [path_name(row.id) for row in selection.rows if row.id not in of_table]
+    if named == [row.id for row in usual.rows]:
+        words += [word for name in others for word in ("--method", name)]
+    else:
+        words += ["--methods", ",".join([*named, *others])]
     for name in selection.measures:
-        words += ["--measure", name]
+        words += ["--measure", path_name(name)]
     if selection.datasets != usual.datasets:
-        words += ["--datasets", ",".join(selection.datasets)]
+        words += ["--datasets", ",".join(map(path_name, selection.datasets))]
     if selection.seeds != usual.seeds:
         text = seeds_text(selection.seeds)
         # One number alone is a count of seeds on the command line.

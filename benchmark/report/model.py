@@ -21,6 +21,7 @@ from benchmark.records import Record, Store
 from benchmark.registry import shows_people
 from benchmark.sheet import is_stale
 from benchmark.training import frame_epochs
+from benchmark.user_code import path_name
 from datamodules.mixture import GaussianMixture
 
 Array = np.ndarray
@@ -65,9 +66,15 @@ def model(cell: Cell, record: Record, store: Store, points: int = _MOMENT_POINTS
         "cost": record.cost,
         "environment": record.environment,
         "cell": record.cell,
-        "reproduce": shlex.join(["python", "-m", "benchmark", "reproduce", cell.id, *where]),
+        "reproduce": shlex.join(["python", "-m", "benchmark", "verify", "--cell", cell.id, *_from_outside(cell), *where]),
     }
     return kept | _pictures(cell, record, store, points)
+
+
+def _from_outside(cell: Cell) -> list[str]:
+    """What a command must name for a record's class and data of the user's to be loaded."""
+    named = (("--method", cell.method), ("--datasets", cell.dataset))
+    return [word for option, name in named if ":" in name for word in (option, path_name(name))]
 
 
 def _short(value: float | None, digits: int = 4) -> float | None:
