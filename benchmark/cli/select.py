@@ -45,6 +45,8 @@ from evaluators.features import WEIGHTS_VARIABLE
 _OF_EXPERIMENTS = {"table", "figure", "profile", "seeds", "results", "redo_stale", "threads"}
 #: Options that say nothing to a table of claims, as every table that it looks at has its own.
 _NOT_OF_CLAIMS = ("strategy", "reading", "datasets", "method", "set", "precision", "features", "measure", "logger")
+#: Commands that take a table of claims.
+_CLAIM_VERBS = ("plan", "run", "show")
 #: Commands that train, so that images must be here before they begin.
 _TRAIN = ("plan", "run", "verify", "throughput")
 #: Commands that measure samples of what they train.
@@ -89,11 +91,7 @@ def choose(options: SelectionOptions) -> Choice:
 def choose_rows(options: SelectionOptions) -> TableChoice | NetworkTable:
     """Return what ``choose`` returns, for commands that say nothing of claims and demonstrations."""
     found = choose(options)
-    if isinstance(found, Inquiry):
-        raise UserError(
-            f"{options.verb} means nothing to {found.table.id}, whose models are other tables': give one of those"
-        )
-    assert not isinstance(found, Experiment), "only --figure chooses one"
+    assert not isinstance(found, (Experiment, Inquiry)), "only --figure chooses the one, and the other is refused"
     return found
 
 
@@ -136,6 +134,10 @@ def _experiment(figure: Demonstration, options: SelectionOptions) -> Experiment:
 
 
 def _claims(table: ClaimTable, options: SelectionOptions) -> Inquiry:
+    if options.verb not in _CLAIM_VERBS:
+        raise UserError(
+            f"{options.verb} means nothing to {table.id}, whose models are other tables': give one of those"
+        )
     for field in _NOT_OF_CLAIMS:
         if getattr(options, field, None):
             raise UserError(f"--{field} means nothing to {table.id}, which takes --profile, --methods and --seeds")

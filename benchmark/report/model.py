@@ -66,7 +66,9 @@ def model(cell: Cell, record: Record, store: Store, points: int = _MOMENT_POINTS
         "cost": record.cost,
         "environment": record.environment,
         "cell": record.cell,
-        "reproduce": shlex.join(["python", "-m", "benchmark", "verify", "--cell", cell.id, *_from_outside(cell), *where]),
+        "reproduce": shlex.join(
+            ["python", "-m", "benchmark", "verify", "--cell", cell.id, *_from_outside(cell), *where]
+        ),
     }
     return kept | _pictures(cell, record, store, points)
 

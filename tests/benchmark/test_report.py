@@ -21,8 +21,8 @@ from PIL import Image
 
 from benchmark import cli, registry
 from benchmark.cells import Cell, Protocol
+from benchmark.cli import select as cli_select
 from benchmark.cli.parse import parse
-from benchmark.cli.select import TableChoice, choose
 from benchmark.cli.show import ShowOptions
 from benchmark.demonstration import choose, perform
 from benchmark.errors import UserError
@@ -272,8 +272,8 @@ def test_models_of_other_seeds_and_settings_stand_in_tables_of_their_own(tmp_pat
     }
     given = set()
     for command in commands:
-        again = choose(parse(ShowOptions, [*command.split(), "--results", str(tmp_path)]))
-        assert isinstance(again, TableChoice)
+        again = cli_select.choose(parse(ShowOptions, [*command.split(), "--results", str(tmp_path)]))
+        assert isinstance(again, cli_select.TableChoice)
         given |= {cell.id for row in again.selection.rows for cell in again.selection.cells(row)}
     assert set(found.models) == {cell.id for s in asked for row in s.rows for cell in s.cells(row)} <= given
     assert [line.split()[0] for line in found.left_out] == ["1"]
