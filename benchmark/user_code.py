@@ -46,12 +46,13 @@ _loaded: dict[Path, ModuleType] = {}
 
 @contextlib.contextmanager
 def only_what_is_named() -> Iterator[Guard]:
-    """Load nothing from outside but what ``name`` was called for, as long as the ``with`` block lasts.
+    """Load nothing from outside but what ``trust`` was called for, as long as the ``with`` block lasts.
 
     A record names the class that it was made with. Records come from other people, so looking at them must not import
     what they name.
     """
     global _guard
+    forget_files()
     before, _guard = _guard, Guard()
     try:
         yield _guard
@@ -59,19 +60,18 @@ def only_what_is_named() -> Iterator[Guard]:
         _guard = before
 
 
-def name(word: str) -> str:
-    """Let something that the user named be loaded, and return the name that records have for it.
-
-    Args:
-        word: ``package.module:NAME``, ``path/to/file.py:NAME``, or any other name, which is returned as it is.
-
-    Raises:
-        UserError: If there is no such file, or another one of this name was named before.
-    """
-    known = short_name(word)
+def trust(known: str) -> str:
+    """Let something that the user named be loaded, by the name that records have for it, and return this name."""
     if _guard is not None:
         _guard.named.add(known)
     return known
+
+
+def forget_files() -> None:
+    """Forget which files were named, where a command or a call begins: a bare ``file.py:NAME`` is looked for in the
+    working directory again. Within a command nothing is forgotten."""
+    if _guard is None:
+        os.environ.pop(FILES_VARIABLE, None)
 
 
 def protect(results: Path) -> None:
@@ -88,6 +88,9 @@ def is_file(word: str) -> bool:
 def short_name(word: str) -> str:
     """Return ``file.py:NAME`` for ``path/to/file.py:NAME`` and remember the path; other words come back unchanged.
 
+    A bare ``file.py:NAME`` is a file that was named before in the same command or call, else one of the working
+    directory.
+
     Raises:
         UserError: If there is no such file, or another one of this name was named before.
     """
@@ -95,7 +98,7 @@ def short_name(word: str) -> str:
         return word
     text, _, attribute = word.rpartition(":")
     path, files = Path(text).expanduser(), _files()
-    if text == path.name and text in files and not path.is_file():
+    if text == path.name and text in files:
         return word
     if not path.is_file():
         raise UserError(f"there is no file {text}, for {word}")
@@ -127,7 +130,7 @@ def load(what: str, known: str, trusted: bool = False) -> Any:
 
     Args:
         what: The option that asks for it, for errors.
-        known: The name as ``name`` or ``short_name`` returns it.
+        known: The name as ``short_name`` returns it.
         trusted: Whether an installed package offers it, so that it may be loaded though nobody named it.
 
     Raises:

@@ -86,7 +86,7 @@ def _sampler(word: str) -> Any:
     from benchmark import user_code
     from benchmark.errors import UserError
 
-    found = user_code.load("--sampler", user_code.name(word))
+    found = user_code.load("--sampler", user_code.trust(user_code.short_name(word)))
     if not callable(found):
         raise UserError(f"--sampler {word} is no function of the number of samples")
     return found

@@ -206,7 +206,7 @@ def _wrong_value(made: type[Options], name: str, said: str) -> UserError:
     """A value of another type, or a file of options that cannot be read."""
     if name == "config":
         return UserError(f"--config: {said[0].lower()}{said[1:]}")
-    option, value = f"--{name.replace('_', '-')}", said.rpartition("Got value: ")[2]
+    option, value = f"--{name.replace('_', '-')}", re.split(r"(?:Got|Given) value: ", said)[-1]
     if choices := choices_of(get_type_hints(made).get(name)):
         return unknown(f"value for {option}", value, choices)
     return UserError(f"{option}: {said}")

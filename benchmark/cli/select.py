@@ -79,7 +79,7 @@ def choose(options: SelectionOptions) -> Choice:
     figure = find_figure(name) if name else None
     if isinstance(figure, Demonstration):
         return _experiment(figure, options)
-    table = find_table(figure.table if figure else str(user_code.name(word or "")))
+    table = find_table(figure.table if figure else user_code.trust(user_code.short_name(word or "")))
     if isinstance(table, ClaimTable):
         return _claims(table, options)
     _trust(table)
@@ -112,7 +112,7 @@ def prepare(options: Options) -> None:
 def name(kind: registry.Kind, word: str) -> str:
     """Return the name that records have for a method, a data set or a measure of the command line, which may be loaded
     from now on."""
-    return user_code.name(registry.full_name(kind, word)) if not user_code.is_file(word) else user_code.name(word)
+    return user_code.trust(registry.full_name(kind, word))
 
 
 def _check_what(options: Options, table: str | None, figure: str | None) -> None:
@@ -135,9 +135,8 @@ def _experiment(figure: Demonstration, options: SelectionOptions) -> Experiment:
 
 def _claims(table: ClaimTable, options: SelectionOptions) -> Inquiry:
     if options.verb not in _CLAIM_VERBS:
-        raise UserError(
-            f"{options.verb} means nothing to {table.id}, whose models are other tables': give one of those"
-        )
+        why = "whose models are other tables': give one of those"
+        raise UserError(f"{options.verb} means nothing to {table.id}, {why}")
     for field in _NOT_OF_CLAIMS:
         if getattr(options, field, None):
             raise UserError(f"--{field} means nothing to {table.id}, which takes --profile, --methods and --seeds")
@@ -164,7 +163,7 @@ def _trust(table: AnyTable) -> None:
     """A table of the user's names methods and data sets of theirs."""
     if isinstance(table, Table):
         for word in (*(row.method for row in table.rows), *table.datasets, *table.data.values()):
-            user_code.name(word)
+            user_code.trust(word)
 
 
 def _selection(table: Table, figure: Figure | None, options: SelectionOptions) -> Selection:

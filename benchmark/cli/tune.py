@@ -31,12 +31,12 @@ def run(options: TuneOptions) -> int:
     from benchmark.runner import to_do
     from benchmark.schema import Table, all_tables, find_table
     from benchmark.tune import candidates, misfits
-    from benchmark.user_code import name as named
+    from benchmark.user_code import short_name, trust
 
     if not options.table:
         raise UserError("tune what? for example --table veegan-1")
     prepare(options)
-    table = find_table(named(options.table))
+    table = find_table(trust(short_name(options.table)))
     if not isinstance(table, Table) or table.search is None:
         names = [t.id for t in all_tables().values() if isinstance(t, Table) and t.search]
         raise UserError(f"table {table.id} declares no search; there are: {', '.join(names)}")

@@ -38,6 +38,10 @@ _REACH = 1.35
 _LEVELS = 4_095
 
 
+#: The command that trains a model again.
+_VERIFY = ("python", "-m", "benchmark", "verify", "--cell")
+
+
 def moment_points(models: int) -> int:
     """Points of a moment that keep a page of so many models small."""
     least, most = _MOMENT_POINTS
@@ -66,9 +70,7 @@ def model(cell: Cell, record: Record, store: Store, points: int = _MOMENT_POINTS
         "cost": record.cost,
         "environment": record.environment,
         "cell": record.cell,
-        "reproduce": shlex.join(
-            ["python", "-m", "benchmark", "verify", "--cell", cell.id, *_from_outside(cell), *where]
-        ),
+        "reproduce": shlex.join([*_VERIFY, cell.id, *_from_outside(cell), *where]),
     }
     return kept | _pictures(cell, record, store, points)
 
