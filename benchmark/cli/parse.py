@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type
 import jsonargparse
 
 from benchmark.cli.options import Options
-from benchmark.errors import UserError, unknown
+from benchmark.errors import UserError, first_line, unknown
 
 PROGRAM = "python -m benchmark"
 
@@ -67,7 +67,14 @@ def parse(made: type[Options], argv: Sequence[str]) -> Options:
     for word in argv:
         if word.startswith("--") and word.endswith("=--"):
             raise UserError(f"{word}: -- is no value; write ./-- for a file of that name")
-    found = make_parser(made).parse_args(_files_first(argv))
+    words = _files_first(argv)
+    try:
+        found = make_parser(made).parse_args(words)
+    except (ValueError, TypeError, LookupError, AttributeError, OSError, RecursionError) as error:
+        if not words or not words[0].startswith("--config"):
+            raise
+        # Whatever a file can hold that jsonargparse is not made for: bytes that are no text, keys that are no words.
+        raise UserError(f"--config: the file is no YAML of options, as table: 2: {first_line(error)}") from error
     hints = get_type_hints(made)
     return made(**{own.name: _as_typed(own.name, found[own.name], hints[own.name]) for own in dataclasses.fields(made)})
 
