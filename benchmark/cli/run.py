@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from benchmark.cli.select import TableChoice
     from benchmark.demonstration import Experiment
     from benchmark.evidence import Inquiry
+    from benchmark.records import Store
     from benchmark.schema import NetworkTable
 
 
@@ -73,21 +74,25 @@ def run(options: RunOptions) -> int:
         return _run_experiment(chosen, options)
     options = with_engine(options)
     shard_of(options)
-    options.store().prepare()
+    # One for the whole run, as it knows the folder that it made: another one in its place is not written to.
+    store = options.store()
+    store.prepare()
     if isinstance(chosen, Inquiry):
-        return _run_claims(chosen, options)
-    return _run_table(chosen, options) if isinstance(chosen, TableChoice) else _run_networks(chosen, options)
+        return _run_claims(chosen, store, options)
+    if isinstance(chosen, TableChoice):
+        return _run_table(chosen, store, options)
+    return _run_networks(chosen, store, options)
 
 
-def _run_networks(table: NetworkTable, options: RunOptions) -> int:
+def _run_networks(table: NetworkTable, store: Store, options: RunOptions) -> int:
     from benchmark.cli.output import finish
     from benchmark.sheet import read_networks
 
-    finish(read_networks(table), options.store(), options.format)
+    finish(read_networks(table), store, options.format)
     return 0
 
 
-def _run_table(chosen: TableChoice, options: RunOptions) -> int:
+def _run_table(chosen: TableChoice, store: Store, options: RunOptions) -> int:
     from rich.console import Console
 
     from benchmark import sheet as sheets
@@ -96,7 +101,7 @@ def _run_table(chosen: TableChoice, options: RunOptions) -> int:
     from benchmark.cli.train import train
     from benchmark.figure import draw
 
-    selection, store, console = chosen.selection, options.store(), Console(stderr=True)
+    selection, console = chosen.selection, Console(stderr=True)
     cells = [cell for row in selection.rows for cell in selection.cells(row)]
     failed, report = train(blocks_of(cells, store, options), store, options, console)
     store.check()
@@ -134,7 +139,7 @@ def _run_experiment(experiment: Experiment, options: RunOptions) -> int:
     return 0
 
 
-def _run_claims(inquiry: Inquiry, options: RunOptions) -> int:
+def _run_claims(inquiry: Inquiry, store: Store, options: RunOptions) -> int:
     """Train the models that claims look at and no other table has trained, measure their demonstrations, and judge."""
     from rich.console import Console
 
@@ -143,7 +148,7 @@ def _run_claims(inquiry: Inquiry, options: RunOptions) -> int:
     from benchmark.cli.select import blocks_of, shard_of
     from benchmark.cli.train import train
 
-    store, console = options.store(), Console(stderr=True)
+    console = Console(stderr=True)
     cells = list(dict.fromkeys(cell for line in inquiry.trained.values() for cell in line))
     failed, report = train(blocks_of(cells, store, options), store, options, console)
     for experiment in inquiry.all_experiments if shard_of(options).index == 1 else ():

@@ -268,7 +268,7 @@ def test_models_of_other_seeds_and_settings_stand_in_tables_of_their_own(tmp_pat
         "--table gaan-2 --profile short --methods gan --seeds 0-4",
         "--table gaan-2 --profile short --methods gaan_2 --set method.lambda_p=0.5",
         "--table gaan-2 --profile short --methods gan --datasets ring8 --set protocol.lr=0.01",
-        f"--table veegan-1 --profile short --methods {own} --datasets ring8 --set protocol.epochs=3",
+        f"--table veegan-1 --profile short --method {own} --datasets ring8 --set protocol.epochs=3",
     }
     given = set()
     for command in commands:

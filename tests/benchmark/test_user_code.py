@@ -172,6 +172,24 @@ def test_a_working_directory_with_modules_of_its_own(regular: bool, tmp_path: Pa
         assert said in ended.stdout
 
 
+def test_a_folder_that_python_took_for_the_package(tmp_path: Path) -> None:
+    """As an editable install does beside a folder called benchmark: the package is the folder, the file is ours."""
+    for name in ("benchmark", "modules"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "hinge.py").write_text(HINGE)
+    code = (
+        "import sys, types, runpy\n"
+        "folder = types.ModuleType('benchmark')\n"
+        f"folder.__path__ = [{str(tmp_path / 'benchmark')!r}]\n"
+        "sys.modules['benchmark'] = folder\n"
+        "sys.argv = ['benchmark', 'list', 'methods']\n"
+        f"runpy.run_path({str(ROOT / 'benchmark' / '__main__.py')!r}, run_name='__main__')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended
+    assert "  gaan " in ended.stdout and "  gan " in ended.stdout
+
+
 def test_a_package_of_that_name_that_came_first_is_named(tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "__init__.py").write_text("")
