@@ -29,6 +29,7 @@ from benchmark.runner import Inline, run_blocks, to_do
 from benchmark.samples import Samples, take_samples
 from benchmark.schema import ClaimTable, NetworkTable, Selection, find_table, select
 from benchmark.sheet import Sheet, fill, read_networks
+from benchmark.user_code import forget_files
 from datamodules.images import ImageSet
 
 Features = Literal["inception", "efficientnet-lite0", "none"]
@@ -56,7 +57,8 @@ def evaluate(
 
     Measures without a value are NaN. Distances of images have a floor beside them, that of as many training images.
     """
-    target = registry.dataset(dataset)
+    forget_files()
+    target = registry.dataset(registry.full_name("datasets", dataset))
     names = [registry.full_name("measures", name) for name in measures]
     found = take_samples(samples, target, n)
     protocol = Protocol(features=features)
@@ -80,7 +82,8 @@ class Choice(TypedDict, total=False):
 
     profile: how much was trained; ``paper`` if it is not given. reading: which reading of the paper, by default the
         table's.
-    methods: rows of the table, or methods of yours as ``package.module:Class``; all rows if empty.
+    methods: rows of the table, or methods of yours as ``package.module:Class`` or ``path/to/file.py:Class``; all rows
+        if empty.
     datasets: of the table's, or any others that its methods are trained on; the table's if empty.
     seeds: how many, or which; by default the profile's.
     settings: fields of methods and of the protocol, ``{"method.lambda_p": 0.2, "protocol.lr": 1e-4}``.
@@ -185,14 +188,14 @@ def _choose(
     settings: Mapping[str, Setting] | None = None,
     measures: Sequence[str] = (),
 ) -> Selection | NetworkTable:
+    forget_files()
     found = find_table(name)
     if isinstance(found, NetworkTable):
         return found
     if isinstance(found, ClaimTable):
         raise UserError(f"table {found.id} holds claims about models of other tables; python -m benchmark shows it")
     rows = [row.id for row in found.rows]
-    offered = registry.installed("methods")
-    own = [method for method in methods if method not in rows and (":" in method or method in offered)]
+    own = [name for name in methods if name not in rows and registry.is_from_outside("methods", name)]
     return select(
         found,
         profile=profile,

@@ -252,7 +252,7 @@ def _unfinished(store: Store, records: dict[Cell, Record], left: dict[str, list[
         elif path.suffix == ".ckpt":
             yield from _checkpoint(path, store, records, left)
         elif path.is_dir():
-            yield Finding("note", f"{path} is an unfinished reproduce; the same command goes on, or delete it")
+            yield Finding("note", f"{path} is of an unfinished verify --cell; the same command goes on, or delete it")
         elif path.suffix == ".claim" or re.fullmatch(r"\.part\d+|\.ray", path.suffix):
             left.setdefault("left by processes that were killed", []).append(path)
 

@@ -40,11 +40,11 @@ def measure(target: Target, protocol: Protocol, samples: Array) -> dict[str, Arr
 
 def measure_own(name: str, target: Target, samples: Array) -> float:
     """A user's measure ``package.module:function`` of samples ``[n, ...]``; NaN where it has no value. ``UserError``
-    where it raises or gives no number."""
+    where it raises or gives no number. It gets a copy, so that what it changes is no other measure's."""
     function = registry.measure(name)
     try:
-        return float(function(samples, target))
-    except Exception as error:
+        return float(function(samples.copy(), target))
+    except (Exception, SystemExit) as error:
         said = " ".join(str(error).split())
         raise UserError(f"--measure {name} on {target.name}: {type(error).__name__}: {said}") from error
 

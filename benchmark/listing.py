@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from benchmark import registry
@@ -22,52 +22,100 @@ from modules.networks import MLPFamily
 NOTHING = "nothing"
 
 
-def entries(section: str, store: Store) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """A section's headings, and below each what there is with a word on it; the last section is what is stored."""
-    trained = [table for table in all_tables().values() if isinstance(table, Table)]
-    figures = dict(sorted(all_figures().items()))
-    if section == "tables":
-        short = {name: f" (--table {table.number})" for name, table in all_tables().items() if table.number}
-        yield section, {name: table.title + short.get(name, "") for name, table in sorted(all_tables().items())}
-    elif section == "figures":
-        drawn = {name: f"{f.title} (from {f.table})" for name, f in figures.items() if isinstance(f, Figure)}
-        yield section, drawn | {"movie": "The training of any stored model that kept samples along it (--cell ID)"}
-    elif section == "demonstrations":
-        yield "demonstrations (--figure)", {k: f.claim for k, f in figures.items() if not isinstance(f, Figure)}
-    elif section == "methods":
-        yield section, {name: _summary(method) for name, method in sorted(registry.methods().items())}
-        yield from _installed("methods")
-    elif section == "networks":
-        yield section, {name: f"{family.source}: {_layers(family)}" for name, family in families().items()}
-    elif section == "datasets":
-        yield "data sets", {name: target.source for name, target in sorted(registry.datasets().items())}
-        yield from _installed("datasets")
-    elif section == "measures":
-        printed = {c.measure: c.printed_title for table in reversed(trained) for c in table.columns}
-        yield section, {name: f"beside {title}" if title else "" for name, title in printed.items()}
-        yield from _installed("measures")
-    elif section == "engines":
-        yield "engines (--engine)", ENGINES
-    elif section == "loggers":
-        yield "loggers (--logger)", {name: what for name, (what, _) in LOGGERS.items()}
-    elif section == "stored":
-        yield (
-            f"models in {store.folder}, of those that a profile and a reading ask for",
-            {
-                table.id: ", ".join(_counts(table, store)) or NOTHING
-                for table in sorted(trained, key=lambda table: table.id)
-            },
-        )
-        yield (
-            f"figures in {store.folder}",
-            {name: ", ".join(_versions(name, store, figures)) or NOTHING for name in figures},
-        )
-    else:
-        for table in trained:
-            yield from _protocols(table)
-        for other in all_tables().values():
-            if isinstance(other, ClaimTable):
-                yield f"rows of {other.id} (--methods)", {claim.id: claim.sentence for claim in other.claims}
+#: Headings, and below each what there is with a word on it.
+Entries = Iterator[tuple[str, Mapping[str, str]]]
+
+
+def entries(section: str, store: Store) -> Entries:
+    """Return a section's headings, and below each what there is with a word on it.
+
+    Args:
+        section: One of ``benchmark.cli.list.SECTIONS``.
+        store: Where the section ``stored`` looks.
+    """
+    return _stored(store) if section == "stored" else _SECTIONS[section]()
+
+
+def _tables() -> Entries:
+    short = {name: f" (--table {table.number})" for name, table in all_tables().items() if table.number}
+    yield "tables", {name: table.title + short.get(name, "") for name, table in sorted(all_tables().items())}
+
+
+def _trained() -> list[Table]:
+    return [table for table in all_tables().values() if isinstance(table, Table)]
+
+
+def _figures() -> Entries:
+    drawn = {n: f"{f.title} (from {f.table})" for n, f in sorted(all_figures().items()) if isinstance(f, Figure)}
+    yield "figures", drawn | {"movie": "The training of any stored model that kept samples along it (--cell ID)"}
+
+
+def _demonstrations() -> Entries:
+    found = sorted(all_figures().items())
+    yield "demonstrations (--figure)", {k: f.claim for k, f in found if not isinstance(f, Figure)}
+
+
+def _methods() -> Entries:
+    yield "methods", {name: _summary(method) for name, method in sorted(registry.methods().items())}
+    yield from _installed("methods")
+
+
+def _networks() -> Entries:
+    yield "networks", {name: f"{family.source}: {_layers(family)}" for name, family in families().items()}
+
+
+def _datasets() -> Entries:
+    yield "data sets", {name: target.source for name, target in sorted(registry.datasets().items())}
+    yield from _installed("datasets")
+
+
+def _measures() -> Entries:
+    printed = {c.measure: c.printed_title for table in reversed(_trained()) for c in table.columns}
+    yield "measures", {name: f"beside {title}" if title else "" for name, title in printed.items()}
+    yield from _installed("measures")
+
+
+def _engines() -> Entries:
+    yield "engines (--engine)", ENGINES
+
+
+def _loggers() -> Entries:
+    yield "loggers (--logger)", {name: what for name, (what, _) in LOGGERS.items()}
+
+
+def _every_protocol() -> Entries:
+    for table in _trained():
+        yield from _protocols(table)
+    for other in all_tables().values():
+        if isinstance(other, ClaimTable):
+            yield f"rows of {other.id} (--methods)", {claim.id: claim.sentence for claim in other.claims}
+
+
+def _stored(store: Store) -> Entries:
+    tables = sorted(_trained(), key=lambda table: table.id)
+    yield (
+        f"models in {store.folder}, of those that a profile and a reading ask for",
+        {table.id: ", ".join(_counts(table, store)) or NOTHING for table in tables},
+    )
+    figures = sorted(all_figures())
+    yield (
+        f"figures in {store.folder}",
+        {name: ", ".join(_versions(name, store, figures)) or NOTHING for name in figures},
+    )
+
+
+_SECTIONS: dict[str, Callable[[], Entries]] = {
+    "tables": _tables,
+    "figures": _figures,
+    "demonstrations": _demonstrations,
+    "methods": _methods,
+    "networks": _networks,
+    "datasets": _datasets,
+    "measures": _measures,
+    "engines": _engines,
+    "loggers": _loggers,
+    "protocols": _every_protocol,
+}
 
 
 def _counts(table: Table, store: Store) -> Iterator[str]:

@@ -30,6 +30,7 @@ from benchmark.errors import Stopped, UserError
 from benchmark.records import Record, Store, write_atomically
 from benchmark.runner import POLL_SECONDS, Result, settle, still_left, waiting_for
 from benchmark.training import Progress, Watch, target_of, write_failures
+from benchmark.user_code import FILES_VARIABLE
 from benchmark.versions import versions_of
 from datamodules.images import DATA_VARIABLE, ImageSet, MissingData
 from evaluators.features import WEIGHTS_VARIABLE, MissingWeights
@@ -261,7 +262,8 @@ def _steps(board: Any) -> list[Progress]:
 
 def _variables() -> dict[str, str]:
     found = {name: os.environ.get(name) for name in (DATA_VARIABLE, WEIGHTS_VARIABLE)}
-    return {name: str(Path(value).resolve()) for name, value in found.items() if value}
+    files = {FILES_VARIABLE: text} if (text := os.environ.get(FILES_VARIABLE)) else {}
+    return files | {name: str(Path(value).resolve()) for name, value in found.items() if value}
 
 
 @contextlib.contextmanager

@@ -6,11 +6,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
-from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal, get_args
 
@@ -19,6 +17,7 @@ import numpy as np
 import datamodules
 import modules
 from benchmark.errors import UserError, unknown
+from benchmark.user_code import load, short_name
 from datamodules.images import ImageSet, read_images
 from datamodules.mixture import GaussianMixture
 from modules.base import AdversarialModule
@@ -30,6 +29,8 @@ Target = GaussianMixture | ImageSet
 Measure = Callable[[np.ndarray, Any], float]
 #: Sets of photographs of people: their images, real or made, are not ours to show, and in no repository.
 PEOPLE = frozenset({"celeba"})
+#: What the name of a data set begins with that is any folder of images.
+FOLDER = "folder:"
 #: What can come from elsewhere.
 Kind = Literal["methods", "datasets", "measures"]
 _KINDS: dict[Kind, str] = {"methods": "method", "datasets": "data set", "measures": "measure"}
@@ -67,9 +68,16 @@ def installed(kind: Kind) -> dict[str, str]:
 
 
 def full_name(kind: Kind, name: str) -> str:
-    """What an installed name stands for, so that one model has one id however it was asked for; other names as they
-    are."""
-    return name if ":" in name or name in _house(kind) else installed(kind).get(name, name)
+    """What an installed name stands for, and ``file.py:NAME`` for a file, so that one model has one id however it was
+    asked for; other names as they are."""
+    if ":" in name:
+        return name if name.startswith(FOLDER) else short_name(name)
+    return name if name in _house(kind) else installed(kind).get(name, name)
+
+
+def is_from_outside(kind: Kind, name: str) -> bool:
+    """Whether a name is one of ``package.module:NAME``, ``path/to/file.py:NAME`` and of installed packages."""
+    return ":" in name or (name not in _house(kind) and name in installed(kind))
 
 
 def method(name: str) -> type[AdversarialModule]:
@@ -88,21 +96,6 @@ def measure(name: str) -> Measure:
     return value
 
 
-def load(what: str, name: str) -> Any:
-    """The object ``package.module:NAME``, also from the working directory; ``what`` says in errors who asked."""
-    path, _, attribute = name.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        module = importlib.import_module(path)
-    except Exception as error:
-        said = " ".join(str(error).split())
-        raise UserError(f"cannot load {what} {name}: {type(error).__name__}: {said}") from error
-    if not hasattr(module, attribute):
-        raise unknown(f"name in {path}", attribute, (known for known in vars(module) if not known.startswith("_")))
-    return getattr(module, attribute)
-
-
 def _house(kind: Kind) -> Mapping[str, Any]:
     """What this repository has of a kind; its own measures belong to its data sets."""
     return {} if kind == "measures" else methods() if kind == "methods" else datasets()
@@ -119,7 +112,9 @@ def _find(kind: Kind, name: str) -> Any:
             raise UserError(f"unknown measure '{name}'; name a function of yours as package.module:function")
         near = unknown(_KINDS[kind], name, [*house, *others])
         raise UserError(f"{near}; one of yours is package.module:NAME")
-    return load(f"--{_KINDS[kind].replace(' ', '')}", others.get(name, name))
+    name = others.get(name, name)
+    trusted = ":" in name and name in installed(kind).values()
+    return load(f"--{_KINDS[kind].replace(' ', '')}", name, trusted)
 
 
 def mixture(name: str) -> GaussianMixture:
@@ -134,7 +129,7 @@ def mixture(name: str) -> GaussianMixture:
 def dataset(name: str) -> Target:
     """The data set of that name, in the house or installed, a user's ``package.module:NAME``, or any folder of images
     as ``folder:PATH``."""
-    if name.startswith("folder:"):
+    if name.startswith(FOLDER):
         channels, height, width = read_images(name, "train")[0].shape[1:]
         return ImageSet(name, name, (channels, height, width), "a folder of images", "images")
     value = _find("datasets", name)

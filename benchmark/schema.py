@@ -14,6 +14,7 @@ from benchmark import registry, tables
 from benchmark.cells import Cell, Protocol, Setting
 from benchmark.errors import UserError, unknown
 from benchmark.settings import Settings, method_fields
+from benchmark.user_code import load, short_name
 from datamodules.images import ImageSet
 from evaluators.distances import USUAL_COUNT
 from evaluators.features import load_extractor
@@ -486,8 +487,19 @@ def all_tables() -> dict[str, AnyTable]:
 
 
 def find_table(name: str) -> AnyTable:
-    """The table of that id or, for GAAN's, number."""
+    """The table of that id or, for GAAN's, number; or a user's ``package.module:NAME`` or ``path/to/file.py:NAME``.
+
+    Raises:
+        UserError: If there is none, or a user's has the id of another one, whose files it would overwrite.
+    """
     known = all_tables()
+    if ":" in name:
+        value = load("--table", short_name(name))
+        if not isinstance(value, AnyTable):
+            raise UserError(f"--table {name} is no table: it must be a benchmark.schema.Table")
+        if value is not known.get(value.id, value):
+            raise UserError(f"--table {name} has the id {value.id}, as another table has; give yours one of its own")
+        return value
     by_number = {table.number: table for table in known.values() if table.number}
     table = known.get(name) or by_number.get(name)
     if table is None:

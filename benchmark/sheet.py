@@ -29,6 +29,7 @@ from benchmark.statistics import (
     verdicts,
 )
 from benchmark.training import as_trained, make_module
+from benchmark.user_code import path_name
 from benchmark.versions import version_of, versions_of
 from datamodules.images import ImageSet
 from datamodules.mixture import GaussianMixture
@@ -195,14 +196,15 @@ def run_command(what: str, selection: Selection, store: Store, usual: Selection 
         words += ["--reading", selection.reading]
     of_table = {row.id for row in selection.table.rows}
     named = [row.id for row in selection.rows if row.id in of_table]
-    if named and named != [row.id for row in usual.rows]:
-        words += ["--methods", ",".join(named)]
-    for row in selection.rows:
-        words += ["--method", row.id] if row.id not in of_table else []
+    others = [path_name(row.id) for row in selection.rows if row.id not in of_table]
+    if named == [row.id for row in usual.rows]:
+        words += [word for name in others for word in ("--method", name)]
+    else:
+        words += ["--methods", ",".join([*named, *others])]
     for name in selection.measures:
-        words += ["--measure", name]
+        words += ["--measure", path_name(name)]
     if selection.datasets != usual.datasets:
-        words += ["--datasets", ",".join(selection.datasets)]
+        words += ["--datasets", ",".join(map(path_name, selection.datasets))]
     if selection.seeds != usual.seeds:
         text = seeds_text(selection.seeds)
         # One number alone is a count of seeds on the command line.

@@ -8,7 +8,7 @@ from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["benchmark.cli", "benchmark.estimate", "benchmark.runner", "benchmark.progress"])
+CONTEXT.set_forkserver_preload(["benchmark.cli.train", "benchmark.estimate", "benchmark.runner", "benchmark.progress"])
 
 
 def start(target: Callable[..., Any], *arguments: Any) -> ForkServerProcess:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from benchmark import sheet as sheets
-from benchmark.records import Store, write_atomically
-from benchmark.render import render
+if TYPE_CHECKING:
+    from benchmark.records import Store
+    from benchmark.sheet import Sheet
 
 
 def write(text: str) -> None:
@@ -20,18 +18,22 @@ def write(text: str) -> None:
 
 def width() -> int | None:
     """Columns of the terminal; None where the output goes elsewhere."""
+    from rich.console import Console
+
     return Console().width if sys.stdout.isatty() else None
 
 
-def finish(sheet: sheets.Sheet, store: Store, args: argparse.Namespace, whole: sheets.Sheet | None = None) -> int:
+def finish(sheet: Sheet, store: Store, style: str, whole: Sheet | None = None) -> None:
     """Print the sheet, and write it, or the whole that it is a part of, as Markdown and CSV."""
-    write(render(sheet, args.format, width()))
+    from benchmark.records import write_atomically
+    from benchmark.render import render
+
+    write(render(sheet, style, width()))
     whole = whole or sheet
-    for style, suffix in (("markdown", "md"), ("csv", "csv")):
+    for kind, suffix in (("markdown", "md"), ("csv", "csv")):
         path = store.folder / "tables" / f"{whole.name}.{suffix}"
-        write_atomically(path, render(whole, style).encode())
+        write_atomically(path, render(whole, kind).encode())
         print(f"written: {path}", file=sys.stderr)
-    return 0
 
 
 def one_line(text: str) -> str:

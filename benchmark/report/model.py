@@ -21,6 +21,7 @@ from benchmark.records import Record, Store
 from benchmark.registry import shows_people
 from benchmark.sheet import is_stale
 from benchmark.training import frame_epochs
+from benchmark.user_code import path_name
 from datamodules.mixture import GaussianMixture
 
 Array = np.ndarray
@@ -35,6 +36,10 @@ _SIDE = 6
 _REACH = 1.35
 #: Levels of a coordinate; 0 stands for a point outside the picture. Twelve bits are finer than any screen.
 _LEVELS = 4_095
+
+
+#: The command that trains a model again.
+_VERIFY = ("python", "-m", "benchmark", "verify", "--cell")
 
 
 def moment_points(models: int) -> int:
@@ -65,9 +70,15 @@ def model(cell: Cell, record: Record, store: Store, points: int = _MOMENT_POINTS
         "cost": record.cost,
         "environment": record.environment,
         "cell": record.run,
-        "reproduce": shlex.join(["python", "-m", "benchmark", "reproduce", cell.id, *where]),
+        "reproduce": shlex.join([*_VERIFY, cell.id, *_from_outside(cell), *where]),
     }
     return kept | _pictures(cell, record, store, points)
+
+
+def _from_outside(cell: Cell) -> list[str]:
+    """What a command must name for a record's class and data of the user's to be loaded."""
+    named = (("--method", cell.method), ("--datasets", cell.dataset))
+    return [word for option, name in named if ":" in name for word in (option, path_name(name))]
 
 
 def _short(value: float | None, digits: int = 4) -> float | None:

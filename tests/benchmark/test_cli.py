@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 
 from benchmark import registry
+from benchmark.cells import Protocol
 from benchmark.cli import main
-from benchmark.cli.parser import SECTIONS, parse_seeds
+from benchmark.cli import options as shared
+from benchmark.cli.figure import FigureCommandOptions
+from benchmark.cli.list import SECTIONS
+from benchmark.cli.main import COMMANDS
+from benchmark.cli.parse import default_of, flags, make_parser, parse
+from benchmark.cli.plan import PlanOptions
+from benchmark.cli.run import RunOptions
+from benchmark.cli.select import parse_seeds
+from benchmark.cli.verify import sample
 from benchmark.errors import UserError
+from benchmark.loggers import LOGGERS
 from benchmark.records import Store
+from benchmark.render import FORMATS
+from benchmark.runner import ENGINES
 from benchmark.schema import Table, all_tables, find_table, select
 from datamodules.images import DATA_VARIABLE, MissingData
+from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE
 from modules.convolutions import find_family
 
+from .command import call, refused
 from .made import fill_store
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    status = main(words)
-    out, err = capsys.readouterr()
-    return status, out, err
-
-
-def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """The one line that a user gets."""
-    status, out, err = run(capsys, *words)
-    assert (status, out) == (2, "")
-    assert "Traceback" not in err
-    assert len(err.strip().splitlines()) == 1, err
-    return err
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def short(tmp_path: Path) -> Path:
         ("run --figure gaan-fig55", "did you mean 'gaan-fig5'?"),
         ("figure gaan-fig5 --profile smoke --results nowhere", "python -m benchmark run --figure gaan-fig5"),
         ("show --table 2 --results nowhere", "first: python -m benchmark run --table gaan-2 --results nowhere"),
-        ("show --table 2 --format yaml", "invalid choice"),
+        ("show --table 2 --format yaml", "unknown value for --format 'yaml'; did you mean 'html'?"),
         ("evaluate --dataset grid-25-gaan --samples x.npy", "did you mean 'grid25-gaan'?"),
         ("evaluate --dataset grid25-gaan", "--samples"),
         ("throughput --table 1", "throughput --table gaan-2"),
@@ -100,6 +101,32 @@ def short(tmp_path: Path) -> Path:
         ("run --table 2 --set method.lambda_p=.inf", "'.inf' is no float"),
         ("run --table 2 --set method.discriminator_updates=0", "must be at least 1"),
         ("run --table 2 --set protocol.mode_min_points=-3", "must be greater than 0"),
+        ("run --table", "--table: it wants a value; see python -m benchmark run --help"),
+        ("run --table 2 more", "unknown option for run: more; see python -m benchmark run --help"),
+        ("run --table 2 --redo-stale=3", "--redo-stale: ignored explicit argument '3'"),
+        ("run --table 2 --precision half", "unknown value for --precision 'half'; there are: 32-true, bf16-mixed"),
+        ("run --table 2 --results=--", "-- is no value; write ./-- for a file of that name"),
+        ("run --table 2 --results a\udcffb", "a\\udcffb is no text"),
+        ("run --table 2 --methods gan,nowhere.py:MyGAN", "there is no file nowhere.py, for nowhere.py:MyGAN"),
+        ("run --table nowhere:TABLE", "cannot load --table nowhere:TABLE: ModuleNotFoundError"),
+        ("run --table benchmark.cells:Cell", "is no table: it must be a benchmark.schema.Table"),
+        ("run --config nowhere.yaml", "nowhere.yaml'"),
+        ("plan --table 2 --workers 1,0", "--workers: 1,0: write counts from 1 on"),
+        ("plan --table 2 --overhead 1", "--overhead is what a worker loses with a block"),
+        ("verify", "verify what? for example --table 2"),
+        ("verify --table 2 --cell 0123", "give --cell or --table, not both"),
+        ("verify --cell 0123 --epochs 2", "--cell trains a model to its end; leave --epochs out"),
+        ("verify --table claims", "verify means nothing to claims"),
+        ("verify --table 1", "table gaan-1 stores nothing to verify"),
+        ("verify --table 2 --sample 2 --results nowhere", "there is nothing to verify"),
+        ("reproduce 0123", "the command reproduce is now python -m benchmark verify --cell ID"),
+        ("show --table claims --curves", "--curves means nothing to claims"),
+        ("figure", "figure what? for example figure gaan-fig5"),
+        ("check", "check which method?"),
+        ("data", "which image set?"),
+        ("data mnits", "did you mean 'mnist'?"),
+        ("evaluate --samples x.npy", "evaluate for which data set?"),
+        ("--print_completion fish-and-chips", "--print_completion"),
         ("run --table 2 --method :Foo", "cannot load --method :Foo"),
         ("run --table 2 --method ..a:Foo", "cannot load --method ..a:Foo"),
     ],
@@ -123,7 +150,7 @@ def test_a_damaged_record_is_named_and_kept(short: Path, capsys: pytest.CaptureF
 
 
 def test_a_closed_pipe_is_no_interrupt() -> None:
-    command = "import sys; from benchmark.cli import main; sys.exit(main(['list']))"
+    command = "import sys; from benchmark.cli import main; sys.exit(main(['list', 'all']))"
     with subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout and process.stderr
         process.stdout.close()
@@ -132,7 +159,7 @@ def test_a_closed_pipe_is_no_interrupt() -> None:
 
 
 def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = run(capsys, "list")
+    status, out, _ = call(capsys, "list", "all")
     assert status == 0
     names = "gaan-1 gaan-2 gaan-fig5 gaan-fig6 gaan-fig7 gan dan-2s vae-gan ali wgan-gp gaan_1 gaan_2 grid25-gaan "
     names += "registered_modes cv tv_true paper short smoke corrected printed released"
@@ -148,7 +175,7 @@ def test_list_counts_what_is_stored(capsys: pytest.CaptureFixture[str], tmp_path
     (tmp_path / "figures").mkdir()
     for name in ("gaan-fig1-short-corrected-abcdef", "gaan-fig10-paper-corrected", "gan-ae-mnist-short-corrected"):
         (tmp_path / "figures" / f"{name}.png").touch()
-    found = dict(line.split(maxsplit=1) for line in run(capsys, "list", "stored", *where)[1].splitlines())
+    found = dict(line.split(maxsplit=1) for line in call(capsys, "list", "stored", *where)[1].splitlines())
     assert found["gaan-2"] == "short corrected 2 of 21"
     assert found["veegan-1"] == found["gaan-fig2"] == found["theory-noise"] == "nothing"
     assert found["gaan-fig1"] == "short-corrected-abcdef"
@@ -159,14 +186,29 @@ def test_list_counts_what_is_stored(capsys: pytest.CaptureFixture[str], tmp_path
 def test_list_names_one_section(capsys: pytest.CaptureFixture[str]) -> None:
     parts = {}
     for name in SECTIONS:
-        status, parts[name], _ = run(capsys, "list", name)
+        status, parts[name], _ = call(capsys, "list", name)
         assert status == 0
         assert len(parts[name].splitlines()) > 2
-    assert "".join(parts.values()) == run(capsys, "list")[1]
+    assert "".join(parts.values()) == call(capsys, "list", "all")[1]
     k4 = next(line for line in parts["networks"].splitlines() if line.startswith("  metz-k4 "))
     assert "generator channels " + "-".join(map(str, find_family("metz-k4").generator_channels)) in k4
     assert "metz-k4" in parts["networks"] and "metz-k4" not in parts["methods"]
     assert "did you mean 'networks'?" in refused(capsys, "list", "netwroks")
+
+
+def test_list_alone_fits_a_screen_and_says_how_to_see_more(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = call(capsys, "list")
+    assert status == 0
+    lines = out.splitlines()
+    assert len(lines) < 24 and max(map(len, lines)) <= 100
+    assert [line.split()[0] for line in lines[: len(SECTIONS)]] == list(SECTIONS)
+    assert lines[0].split()[:3] == ["tables", str(len(all_tables())), "aeis-1,"]
+    assert "python -m benchmark list SECTION" in lines[-1]
+
+
+def test_a_file_is_no_results_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert "is no folder of results" in refused(capsys, "list", "stored", "--results", str(tmp_path / "file"))
 
 
 def test_every_method_in_the_house_stands_in_a_table() -> None:
@@ -177,10 +219,10 @@ def test_every_method_in_the_house_stands_in_a_table() -> None:
 def test_show_and_figure_draw_on_stored_records(short: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--profile", "short", "--results", str(short))
     for words in ("--table 2", "--table gaan-2", "--figure gaan-fig7"):
-        status, out, _ = run(capsys, "show", *words.split(), *options, "--format", "csv")
+        status, out, _ = call(capsys, "show", *words.split(), *options, "--format", "csv")
         assert status == 0
         assert out.startswith("table,row,column")
-    status, out, _ = run(capsys, "figure", "gaan-fig7", *options)
+    status, out, _ = call(capsys, "figure", "gaan-fig7", *options)
     assert status == 0
     assert {Path(line).suffix for line in out.split()} == {".png", ".svg"}
     assert all(Path(line).is_file() for line in out.split())
@@ -190,7 +232,7 @@ def test_a_finished_table_is_shown_and_written_without_training(
     short: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ("--table", "2", "--profile", "short", "--methods", "gan", "--results", str(short))
-    status, out, err = run(capsys, "run", *options)
+    status, out, err = call(capsys, "run", *options)
     assert status == 0
     assert "everything was done already" in err
     assert "GAN" in out and "ALI" not in out
@@ -200,14 +242,14 @@ def test_a_finished_table_is_shown_and_written_without_training(
 
 def test_plan_counts_cells(short: Path, capsys: pytest.CaptureFixture[str]) -> None:
     next(short.glob("records/grid25-gaan/gan/*.json")).unlink()
-    status, out, _ = run(capsys, "plan", "--table", "2", "--profile", "short", "--results", str(short))
+    status, out, _ = call(capsys, "plan", "--table", "2", "--profile", "short", "--results", str(short))
     assert status == 0
     assert "2 done, 1 to do" in out
     assert "1 cell to do in 1 block" in out
 
 
 def test_table_1_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = run(capsys, "run", "--table", "1", "--results", str(tmp_path), "--format", "csv")
+    status, out, _ = call(capsys, "run", "--table", "1", "--results", str(tmp_path), "--format", "csv")
     assert status == 0
     assert out.count("equivalent") == 12
     assert (tmp_path / "tables" / "gaan-1.csv").read_text() == out
@@ -217,7 +259,7 @@ def test_evaluate_prints_what_the_exact_sampler_gets(tmp_path: Path, capsys: pyt
     points = registry.dataset("grid25-gaan").real(4_000, np.random.default_rng(0))
     np.save(tmp_path / "mine.npy", points)
     words = ("evaluate", "--dataset", "grid25-gaan", "--samples", str(tmp_path / "mine.npy"), "--format", "json")
-    status, out, _ = run(capsys, *words)
+    status, out, _ = call(capsys, *words)
     found = json.loads(out)
     assert status == 0
     assert list(found) == [
@@ -239,7 +281,7 @@ def test_evaluate_prints_what_the_exact_sampler_gets(tmp_path: Path, capsys: pyt
 def test_evaluate_with_nothing_registered_has_no_ratios(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "far.npy", np.full((2_000, 2), 9.0))
     words = ("evaluate", "--dataset", "grid25-gaan", "--samples", str(tmp_path / "far.npy"), "--format", "json")
-    found = json.loads(run(capsys, *words)[1])
+    found = json.loads(call(capsys, *words)[1])
     assert (found["registered_points"], found["max_deficit"], found["cv"]) == (0, 1.0, None)
 
 
@@ -249,7 +291,7 @@ def test_the_threshold_scales_with_the_samples(tmp_path: Path, capsys: pytest.Ca
         points[:20] = 2.0
         np.save(tmp_path / "a.npy", points)
         words = ("evaluate", "--dataset", "grid25-gaan", "--samples", str(tmp_path / "a.npy"), "--format", "json")
-        assert json.loads(run(capsys, *words)[1])["registered_modes"] == expected
+        assert json.loads(call(capsys, *words)[1])["registered_modes"] == expected
 
 
 def test_a_users_own_class_trains_beside_the_others(
@@ -273,17 +315,33 @@ def test_a_users_own_class_trains_beside_the_others(
     options = ["--table", "2", "--profile", "smoke", "--methods", "gan", "--method", "my_package.my_module:MyGAN"]
     options += ["--results", "mine", "--seeds", "2", "--set", "protocol.batch_size=2000", "--format", "csv"]
     try:
-        status, out, _ = run(capsys, "run", *options)
+        status, out, _ = call(capsys, "run", *options)
         assert status == 0
         rows = {line.split(",")[1]: line for line in out.splitlines() if ",registered_points," in line}
         own = rows["my_package.my_module:MyGAN"].split(",")
         assert own[9] == rows["gan"].split(",")[9], "the same losses from the same streams give the same numbers"
-        status, out, err = run(capsys, "run", *options, "--set", "method.bad=true")
+        status, out, err = call(capsys, "run", *options, "--set", "method.bad=true")
         assert status == 1
         assert "my own mistake" in err
         assert ",0,0,2," in out
     finally:
         sys.path.remove(str(tmp_path))
+
+
+def test_evaluate_prints_a_table_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "far.npy", np.full((2_000, 2), 9.0))
+    status, out, _ = call(capsys, "evaluate", "--dataset", "grid25-gaan", "--samples", str(tmp_path / "far.npy"))
+    assert status == 0
+    first, *table = out.splitlines()
+    assert first == "2,000 samples for grid25-gaan"
+    rows = {line.split()[0]: line.split()[1:] for line in table}
+    assert rows["measure"] == ["value", "of", "data", "collapsed", "(12", "modes)"]
+    assert rows["registered_modes"] == ["0", "25", "25", "12"]
+    value, of, real, collapsed = rows["registered_points"]
+    assert (value, of) == ("0", "2,000")
+    assert 1_900 < int(real) < 2_000 and 1_900 < int(collapsed) < 2_000
+    assert rows["cv"][:2] == ["no", "value"]
+    assert len({len(line) for line in table if line.split()[-1].isdigit()}) == 1, "numbers stand below one another"
 
 
 @pytest.mark.parametrize(
@@ -312,10 +370,158 @@ def test_what_was_downloaded_and_is_damaged_is_fetched_again(
         there.append((tmp_path / "MNIST").exists())
         raise MissingData("no network")
 
-    monkeypatch.setattr("benchmark.cli.aside.download", download)
+    monkeypatch.setattr("datamodules.images.download", download)
     assert main(["data", "mnist"]) == 2
     said = capsys.readouterr().err
     assert there == [False], "torchvision fetches nothing that is there"
     assert "moved aside" in said and "no network" in said
     kept = tmp_path / "MNIST.damaged-1" / "raw" / "train-images-idx3-ubyte"
     assert kept.read_bytes() == b"cut short", "nothing is lost"
+
+
+# Options ------------------------------------------------------------------------------------------------------------
+
+
+def test_words_beat_a_file_and_fields_are_merged(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "table: 2\nmethods: [gan, ali]\nseeds: 8\nset: {protocol.lr: 1.0e-4, method.x: true}\n"
+        "redo_stale: true\nthreads: 3\nmeasure: a:b\n"
+    )
+    found = parse(RunOptions, ["--set", "protocol.lr=3", "--threads", "5", "--config", str(path)])
+    assert isinstance(found, RunOptions)
+    assert (found.table, found.methods, found.seeds, found.redo_stale) == ("2", "gan,ali", "8", True)
+    assert (found.threads, found.set, found.measure) == (5, ["method.x=true", "protocol.lr=3"], ["a:b"])
+    found = parse(RunOptions, [f"--config={path}", "--measure", "c:d", "--measure", "e:f"])
+    assert isinstance(found, RunOptions) and found.measure == ["c:d", "e:f"]
+
+
+def test_a_word_without_a_name_can_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text("figure: gaan-fig5\n")
+    for words, figure in (([], "gaan-fig5"), (["movie"], "movie")):
+        found = parse(FigureCommandOptions, [*words, "--config", str(tmp_path / "f.yaml")])
+        assert isinstance(found, FigureCommandOptions) and found.figure == figure
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_what_print_config_writes_gives_the_same_options(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = {
+        "run": "--table 2 --profile smoke --methods gan --seeds 2 --set method.lambda_p=1 --set protocol.lr=1e-4",
+        "plan": "--table 2 --workers 1,8 --overhead 0.5",
+        "figure": "gaan-fig5 --seeds 1,5",
+        "check": "gan",
+        "data": "mnist",
+        "list": "tables",
+    }.get(command, "").split()
+    assert main([command, *words, "--print_config"]) == 0
+    path = tmp_path / "options.yaml"
+    path.write_text(capsys.readouterr().out)
+    made, _, _ = COMMANDS[command].load(command)
+    assert parse(made, ["--config", str(path)]) == parse(made, words)
+
+
+def test_a_run_from_a_file_does_the_same(short: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--table", "2", "--profile", "short", "--methods", "gan", "--results", str(short), "--format", "csv"]
+    assert main(["run", *words, "--print_config"]) == 0
+    path = tmp_path / "run.yaml"
+    path.write_text(capsys.readouterr().out)
+    shown = call(capsys, "run", *words)[:2]
+    assert shown[0] == 0 and call(capsys, "run", "--config", str(path))[:2] == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("tabel: 2", "unknown key for run in --config 'tabel'; did you mean 'table'?"),
+        ("threads: x", "--threads: x is no count of at least 1"),
+        ("- 1", "--config: the file is no YAML of options"),
+        ("a: [", "--config: the file is no YAML of options"),
+        ("", "--config: the file is no YAML of options, as table: 2: it is empty"),
+        ("accelerator: tpu", "unknown value for --accelerator 'tpu'; did you mean 'gpu'?"),
+        ("redo_stale: maybe", "--redo-stale: maybe is neither true nor false"),
+        ("table: [1]", "--table: [1] is no word"),
+        ("method: {a: 1}", "is no word"),
+        ("!!python/object/apply:os.system ['ls']", "could not determine a constructor"),
+        ("seeds: true", "--seeds: True is no word"),
+    ],
+)
+def test_a_bad_file_of_options_is_one_line(
+    text: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run.yaml").write_text(text)
+    assert line in refused(capsys, "run", "--config", str(tmp_path / "run.yaml"))
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_and_option_says_what_it_is(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    said = capsys.readouterr().out
+    made, _, _ = COMMANDS[command].load(command)
+    assert all(flag in said for flag in flags(made))
+    assert all(field.metadata["help"] for field in dataclasses.fields(made))
+    assert made.verb == command
+    assert (made.__doc__ or "").split(".")[0].split("?")[0] in said.replace("\n", " ")
+
+
+def test_help_begins_with_what_a_newcomer_does_and_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "show --table 2" in "\n".join(lines[:8])
+    assert len(lines) < 45 and max(map(len, lines)) <= 120
+    assert set(COMMANDS) <= {line.split()[0] for line in lines if line.startswith("  ")}
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == "modecov 0.1.0\n"
+
+
+def test_what_help_writes_out_is_what_there_is() -> None:
+    assert get_args(shared.Format) == FORMATS
+    assert set(get_args(shared.Engine)) == set(ENGINES)
+    assert set(get_args(shared.Features)) == {*EXTRACTORS, "none"}
+    fields = get_type_hints(Protocol)
+    assert fields["features"] == shared.Features and fields["precision"] == shared.Precision
+    named = {field.name: field.metadata["help"] for field in dataclasses.fields(RunOptions)}
+    assert DATA_VARIABLE in named["data"] and WEIGHTS_VARIABLE in named["fid_weights"]
+    assert all(name in named["logger"] for name in LOGGERS)
+    assert default_of(next(f for f in dataclasses.fields(PlanOptions) if f.name == "results")) == "results"
+    assert make_parser(RunOptions).prog == "python -m benchmark run"
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "run --help", "shwo", "run --tabel 2", "run --threads x", ""])
+def test_help_and_slips_load_nothing_heavy(words: str) -> None:
+    code = (
+        "import sys, time, benchmark.__main__ as m\n"
+        f"sys.argv = ['benchmark', *{words.split()!r}]\n"
+        "m.main()\n"
+        "heavy = {'torch', 'pytorch_lightning', 'torchvision', 'torchmetrics', 'pandas', 'scipy', 'numpy'}\n"
+        "found = heavy & set(sys.modules)\n"
+        "sys.exit(9 if found or time.process_time() > 0.5 else 0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended
+
+
+def test_a_sample_of_models_is_the_same_every_time_and_grows(short: Path) -> None:
+    table = find_table("2")
+    assert isinstance(table, Table)
+    chosen, store = select(table, profile="short"), Store(short)
+    cells = [cell for row in chosen.rows for cell in chosen.cells(row)]
+    two = sample(cells, store, 2)
+    assert len(set(two)) == 2 and sample(cells[::-1], store, 2) == two
+    assert sample(cells, store, 3)[:2] == two
+    store.path(two[0]).unlink()
+    assert two[0] not in sample(cells, store, len(cells))
+
+
+def test_a_table_of_the_users(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "import dataclasses\nfrom benchmark.schema import find_table\n"
+        "TABLE = dataclasses.replace(find_table('2'), id='mine-2', number=None)\n"
+        "TAKEN = dataclasses.replace(TABLE, id='gaan-2')\n"
+    )
+    options = ("--profile", "smoke", "--methods", "gan", "--accelerator", "cpu")
+    status, out, _ = call(capsys, "plan", "--table", f"{mine}:TABLE", *options, "--results", str(tmp_path / "r"))
+    assert status == 0 and "2 to do" in out
+    assert "has the id gaan-2" in refused(capsys, "plan", "--table", f"{mine}:TAKEN", *options)

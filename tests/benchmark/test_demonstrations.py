@@ -211,7 +211,7 @@ def test_bad_input_is_one_line(words: str, line: str, capsys: pytest.CaptureFixt
 
 
 def test_list_shows_the_claims(capsys: pytest.CaptureFixture[str]) -> None:
-    out = run(capsys, "list")[1]
+    out = run(capsys, "list", "demonstrations")[1]
     assert all(name in out and found.claim in out for name, found in ALL.items())
 
 

@@ -21,8 +21,9 @@ from PIL import Image
 
 from benchmark import cli, registry
 from benchmark.cells import Cell, Protocol
-from benchmark.cli.choice import chosen_table
-from benchmark.cli.parser import make_parser
+from benchmark.cli import select as cli_select
+from benchmark.cli.parse import parse
+from benchmark.cli.show import ShowOptions
 from benchmark.demonstration import choose, perform
 from benchmark.errors import UserError
 from benchmark.evidence import fill as fill_claims
@@ -131,7 +132,7 @@ def test_an_entry_has_its_seeds(report: Report, store: Store, html: str) -> None
         kept, record = unpacked(html, f"model-{cell.id}"), store.read(cell)
         assert record is not None
         assert kept["measures"] == pytest.approx(record.measures)
-        assert kept["reproduce"] == f"python -m benchmark reproduce {cell.id} --results {store.folder}"
+        assert kept["reproduce"] == f"python -m benchmark verify --cell {cell.id} --results {store.folder}"
         assert kept["cost"] == record.cost
         assert kept["cell"] == cell.identity()
     assert {box.id for box in boxes(report) if box.models} == set(index["entries"])
@@ -272,9 +273,9 @@ def test_models_of_other_seeds_and_settings_stand_in_tables_of_their_own(tmp_pat
     }
     given = set()
     for command in commands:
-        again = chosen_table(make_parser().parse_args(["show", *command.split(), "--results", str(tmp_path)]))
-        assert isinstance(again, Selection)
-        given |= {cell.id for row in again.rows for cell in again.cells(row)}
+        again = cli_select.choose(parse(ShowOptions, [*command.split(), "--results", str(tmp_path)]))
+        assert isinstance(again, cli_select.TableChoice)
+        given |= {cell.id for row in again.selection.rows for cell in again.selection.cells(row)}
     assert set(found.models) == {cell.id for s in asked for row in s.rows for cell in s.cells(row)} <= given
     assert [line.split()[0] for line in found.left_out] == ["1"]
 

@@ -99,7 +99,7 @@ def test_an_entry_opens_its_seeds(page: Page) -> None:
     points.nth(1).locator(".point").nth(900).wait_for(state="attached")
     dialog.locator("select").select_option("cv")
     command = dialog.locator(".command code").first
-    expect(command).to_contain_text("python -m benchmark reproduce ")
+    expect(command).to_contain_text("python -m benchmark verify --cell ")
     before = command.text_content()
     dialog.locator("button", has_text="Show").nth(2).click()
     expect(command).not_to_have_text(before)

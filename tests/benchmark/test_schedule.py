@@ -87,7 +87,7 @@ def test_plan_says_how_long_several_workers_take(tmp_path: Path, capsys: pytest.
         "2 workers like this machine: 5 min 20 s, 69 % busy",
         "64 workers like this machine: 5 min 20 s, 2 % busy",
     ]
-    for words, complaint in [(["--workers", "1,0"], "--workers 1,0"), (["--overhead", "3"], "say how many --workers")]:
+    for words, complaint in [(["--workers", "1,0"], "--workers: 1,0"), (["--overhead", "3"], "say how many --workers")]:
         assert main([*PLAN, *words]) == 2
         assert complaint in capsys.readouterr().err
 

@@ -14,7 +14,7 @@ from benchmark import claims, runner, training
 from benchmark.cells import Block, Cell, Protocol, Shard, lay_out
 from benchmark.claims import claimed, holder, is_claimed
 from benchmark.cli import main
-from benchmark.cli.parser import parse_shard
+from benchmark.cli.select import parse_shard
 from benchmark.errors import UserError
 from benchmark.records import Store
 from benchmark.runner import Inline, Result, run_blocks, settle, to_do

@@ -127,7 +127,7 @@ def test_a_cell_is_found_again_by_its_identity() -> None:
 
 def test_a_model_is_reproduced_to_its_end(store: Store, cells: list[Cell], capsys: pytest.CaptureFixture[str]) -> None:
     for cell in cells[1:3]:
-        assert main(["reproduce", cell.id[:10], "--results", str(store.folder), "--accelerator", "cpu"]) == 0
+        assert main(["verify", "--cell", cell.id[:10], "--results", str(store.folder), "--accelerator", "cpu"]) == 0
         assert "reproduced to the last bit" in capsys.readouterr().out
     assert [path.name for path in store.unfinished.iterdir()] == [".gitignore"]
 
@@ -166,5 +166,5 @@ def test_a_model_that_fails_today_is_not_reproduced(
 
 
 def test_only_what_is_stored_can_be_reproduced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["reproduce", "0123", "--results", str(tmp_path)]) == 2
+    assert main(["verify", "--cell", "0123", "--results", str(tmp_path)]) == 2
     assert "no cell" in capsys.readouterr().err

@@ -1,0 +1,53 @@
+"""``check``: whether a method keeps what every table relies on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmark.cli.options import DataOptions, assignments, option
+
+
+@dataclass(kw_only=True)
+class CheckOptions(DataOptions):
+    """Try a method, ours or yours, on tiny inputs: does it keep what every table relies on?
+
+    check gan
+    check ./hinge.py:Hinge
+    check pacgan.pacgan:PacGAN --set method.packing=3
+    """
+
+    verb = "check"
+
+    method: str | None = option(
+        "a method: a name, package.module:Class, or path/to/file.py:Class", metavar="METHOD", positional=True
+    )
+    dataset: str | None = option(
+        "what it is tried on, a name or one of yours; default: 80 points; for images digits or digits-1k",
+        metavar="NAME",
+        also="datasets",
+    )
+    set: list[str] = option(
+        "a field of the method or of the protocol, as method.lambda_p=0.2; repeatable",
+        [],
+        metavar="FIELD=VALUE",
+        read=assignments,
+    )
+
+
+def run(options: CheckOptions) -> int:
+    """Print which promises a method keeps; 1 if it breaks any."""
+    from benchmark.cli.select import name, prepare
+    from benchmark.conformance import CHECKS, DATASET, Case, examine
+    from benchmark.errors import UserError
+
+    if not options.method:
+        raise UserError("check which method? for example check gan, or check ./hinge.py:Hinge")
+    prepare(options)
+    method, dataset = name("methods", options.method), name("datasets", options.dataset or DATASET)
+    found = 0
+    for check, wrong in examine(Case.of(method, options.set, dataset)):
+        said = " ".join((check.__doc__ or "").split()).rstrip(".")
+        print(f"{'failed' if wrong else 'ok':<8}{said}" + (f": {wrong}" if wrong else ""), flush=True)
+        found += bool(wrong)
+    print(f"{options.method} keeps {len(CHECKS) - found} of {len(CHECKS)} promises")
+    return 1 if found else 0

@@ -1,0 +1,31 @@
+"""``doctor``: what is wrong here, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmark.cli.options import DataOptions, NamedOptions, ResultsOptions
+
+
+@dataclass(kw_only=True)
+class DoctorOptions(DataOptions, ResultsOptions, NamedOptions):
+    """Check a results folder, the data, the devices and the libraries, and say what to do. Nothing is changed.
+
+    Classes that records name from outside are not loaded unless --method names them.
+    """
+
+    verb = "doctor"
+
+
+def run(options: DoctorOptions) -> int:
+    """Print what is wrong and what to do; 1 if anything is."""
+    from benchmark.cli.select import prepare
+    from benchmark.doctor import examine
+
+    prepare(options)
+    wrong = 0
+    for finding in examine(options.store()):
+        print(f"{finding.level:<6} {finding.said}", flush=True)
+        wrong += finding.level == "wrong"
+    print({0: "nothing is wrong", 1: "one thing is wrong"}.get(wrong, f"{wrong} things are wrong"))
+    return 1 if wrong else 0

@@ -1,0 +1,71 @@
+"""``figure``: draw a figure from stored results, or the film of one training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmark.cli.options import (
+    DataOptions,
+    FeatureOptions,
+    FigureOptions,
+    PrecisionOptions,
+    ResultsOptions,
+    SeedOptions,
+    SelectionOptions,
+    option,
+)
+
+
+@dataclass(kw_only=True)
+class FigureCommandOptions(
+    DataOptions, ResultsOptions, FeatureOptions, PrecisionOptions, SeedOptions, SelectionOptions, FigureOptions
+):
+    """Draw a figure or a demonstration from stored results, as PNG and SVG, or the film of one training.
+
+    figure gaan-fig5
+    figure movie --cell ID
+    """
+
+    verb = "figure"
+
+    figure: str | None = option(
+        "gaan-fig5, or movie (all: python -m benchmark list figures)", metavar="FIGURE", positional=True
+    )
+    cell: str | None = option("of a movie: the name of a file under records/, or its beginning", metavar="ID")
+
+
+def run(options: FigureCommandOptions) -> int:
+    """Draw it and print where."""
+    from benchmark import demonstration
+    from benchmark.cli.select import TableChoice, choose
+    from benchmark.demonstration import Experiment
+    from benchmark.errors import UserError
+    from benchmark.figure import draw
+
+    if options.figure == "movie":
+        return _movie(options)
+    if options.cell:
+        raise UserError("--cell belongs to figure movie; a figure of a table has --methods and --seeds")
+    chosen = choose(options)
+    if isinstance(chosen, Experiment):
+        paths = demonstration.draw(chosen, options.store())
+    else:
+        assert isinstance(chosen, TableChoice) and chosen.figure, "other tables have no figures"
+        paths = draw(chosen.figure, chosen.selection, options.store())
+    for path in paths:
+        print(path)
+    return 0
+
+
+def _movie(options: FigureCommandOptions) -> int:
+    from benchmark.cli.select import name, prepare, words_of
+    from benchmark.errors import UserError
+    from benchmark.movie import make_movie
+
+    if not options.cell:
+        raise UserError("movie of which model? figure movie --cell ID, the name of a file under records/")
+    prepare(options)
+    for word in words_of("datasets", options.datasets):
+        name("datasets", word)
+    print(make_movie(options.store(), options.cell))
+    return 0

@@ -1,0 +1,249 @@
+"""``plan``: what is done, what is to do, and what it will cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cli.options import (
+    AcceleratorOptions,
+    DataOptions,
+    FeatureOptions,
+    FigureOptions,
+    PrecisionOptions,
+    ResultsOptions,
+    SeedOptions,
+    SelectionOptions,
+    StaleOptions,
+    TableOptions,
+    ThreadOptions,
+    option,
+    seconds,
+    words,
+)
+
+if TYPE_CHECKING:
+    from benchmark.cells import Block, Cell
+    from benchmark.cli.select import Choice, TableChoice
+    from benchmark.demonstration import Experiment
+    from benchmark.estimate import Device, Estimate
+    from benchmark.records import Store
+
+    Estimates = Mapping[Device, Mapping[str, Estimate]]
+
+
+def worker_counts(value: Any) -> list[int]:
+    """Return counts of machines: ``1,8,64``, in a file of options a list or one number."""
+    parts = words(value).split(",")
+    if not all(re.fullmatch(r"[1-9][0-9]{0,5}", part) for part in parts):
+        raise ValueError(f"{value}: write counts from 1 on with commas between, as in 1,8,64")
+    return [int(part) for part in parts]
+
+
+@dataclass(kw_only=True)
+class PlanOptions(
+    DataOptions,
+    ResultsOptions,
+    ThreadOptions,
+    AcceleratorOptions,
+    StaleOptions,
+    FeatureOptions,
+    PrecisionOptions,
+    SeedOptions,
+    SelectionOptions,
+    FigureOptions,
+    TableOptions,
+):
+    """Say what run would train, what is done, and how long the rest takes on this machine, by GPU and processor.
+
+    plan --table 2
+    plan --table gaan-4 --profile short --workers 1,8,64      on so many machines like this one
+    """
+
+    verb = "plan"
+
+    workers: list[int] | None = option(
+        "how long so many machines like this one would take, as 1,8,64", metavar="N,M", read=worker_counts
+    )
+    overhead: float | None = option(
+        "with --workers: what a worker loses with every block; default: 0", metavar="SECONDS", read=seconds
+    )
+
+
+@dataclass(frozen=True)
+class Work:
+    """What was chosen.
+
+    Attributes:
+        header: Says what it is.
+        lines: Models by a name to print.
+        paper: Models that the paper's budget asks of the same choice, where that is another one.
+        experiments: Demonstrations that belong to it.
+    """
+
+    header: str
+    lines: Mapping[str, Sequence[Cell]]
+    paper: Sequence[Cell] = ()
+    experiments: Sequence[Experiment] = ()
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every model."""
+        return [cell for line in self.lines.values() for cell in line]
+
+
+def run(options: PlanOptions) -> int:
+    """Print what is done, what is to do, and what that costs."""
+    from benchmark.cli.select import TableChoice, blocks_of, choose, set_threads
+    from benchmark.demonstration import Experiment
+    from benchmark.errors import UserError
+    from benchmark.estimate import crowd, devices, estimate
+    from benchmark.power import seeds_lines
+    from benchmark.schema import NetworkTable
+
+    workers = options.workers or []
+    if options.overhead is not None and not workers:
+        raise UserError("--overhead is what a worker loses with a block: say how many --workers there are, too")
+    chosen = choose(options)
+    if isinstance(chosen, Experiment):
+        print(_state_of(chosen, options))
+        return 0
+    if isinstance(chosen, NetworkTable):
+        print(f"table {chosen.id}: nothing to train")
+        return 0
+    work = _work(chosen, options)
+    set_threads(options.threads)
+    store = options.store()
+    blocks, blocks_of_paper = blocks_of(work.cells, store, options), blocks_of(work.paper, store, options)
+    timed, crowded = [*blocks, *blocks_of_paper], crowd()
+    estimates = {device: estimate(timed, store, device.accelerator) for device in devices(options.accelerator)}
+    print(work.header + (f", part {options.shard}" if options.shard else ""))
+    for line in _rows(work, blocks, estimates, store, options):
+        print(line)
+    for experiment in work.experiments:
+        print(_state_of(experiment, options))
+    print(_total("", blocks, estimates))
+    if blocks_of_paper:
+        print(_total("at profile paper: ", blocks_of_paper, estimates))
+    for line in _remarks(estimates, crowded, options) if timed else ():
+        print(line)
+    for line in _shared(workers, blocks, estimates, options.overhead or 0.0):
+        print(line)
+    if isinstance(chosen, TableChoice):
+        for line in seeds_lines(chosen.selection, store):
+            print(line)
+    return 0
+
+
+def _work(chosen: Choice, options: PlanOptions) -> Work:
+    from benchmark import sheet as sheets
+    from benchmark.cli.select import TableChoice
+    from benchmark.evidence import Inquiry
+
+    if isinstance(chosen, Inquiry):
+        return Work(chosen.header, chosen.trained, experiments=chosen.all_experiments)
+    assert isinstance(chosen, TableChoice)
+    rows = {row.id: chosen.selection.cells(row) for row in chosen.selection.rows}
+    return Work(sheets.header(chosen.selection), rows, _at_paper(chosen, options))
+
+
+def _rows(
+    work: Work, blocks: Sequence[Block], estimates: Estimates, store: Store, options: PlanOptions
+) -> Iterator[str]:
+    """A line for each row, and what of it will fail."""
+    from benchmark.cells import lay_out
+    from benchmark.cli.select import shard_of
+    from benchmark.progress import many
+
+    part = {cell for block in shard_of(options).of(lay_out(work.cells)) for cell in block.cells}
+    for name, line in work.lines.items():
+        cells = [cell for cell in line if cell in part]
+        mine = [block for block in blocks if block.pending[0] in cells]
+        said = f"  {name:<12} {', '.join(_counts(cells, mine, store)):<24}"
+        yield f"{said} {many(len(mine), 'block')}, {_cost(estimates, mine)}" if mine else said.rstrip()
+        problems = dict.fromkeys(found[block.id].problem for found in estimates.values() for block in mine)
+        yield from (f"    will fail: {problem}" for problem in problems if problem)
+
+
+def _counts(cells: Sequence[Cell], blocks: Sequence[Block], store: Store) -> Iterator[str]:
+    """How many models of a row are done, to do, diverged, failed and stale, where there are any."""
+    from benchmark.runner import read_records
+    from benchmark.sheet import is_stale
+
+    if not cells:
+        yield "in other parts"
+    records = read_records(store, cells)
+    left = sum(len(block.pending) for block in blocks)
+    status = [record.status for record in records.values()]
+    counts = {"done": len(cells) - left, "to do": left}
+    counts |= {word: status.count(word) for word in ("diverged", "failed")}
+    counts["stale"] = sum(is_stale(cell, records[cell.id]) for cell in cells if cell.id in records)
+    yield from (f"{count} {word}" for word, count in counts.items() if count)
+
+
+def _total(where: str, blocks: Sequence[Block], estimates: Estimates) -> str:
+    from benchmark.progress import many
+
+    size = many(sum(len(block.pending) for block in blocks), "cell")
+    return f"{where}{size} to do in {many(len(blocks), 'block')}, {_cost(estimates, blocks, in_full=True)}"
+
+
+def _remarks(estimates: Estimates, crowded: str, options: PlanOptions) -> Iterator[str]:
+    if options.accelerator == "auto" and len(estimates) == 1:
+        yield "no GPU is found here: that is the processor's time; where PyTorch finds one, this command says both"
+    if crowded:
+        yield f"this machine was busy before blocks were timed ({crowded}): idle, it takes less than that"
+
+
+def _shared(workers: Sequence[int], blocks: Sequence[Block], estimates: Estimates, overhead: float) -> Iterator[str]:
+    """How long so many machines take."""
+    from benchmark.progress import duration, many
+    from benchmark.schedule import make_span
+
+    usual = next(iter(estimates.values()))
+    costs = [usual[block.id].seconds_left + overhead for block in blocks]
+    for count in workers:
+        span = make_span(costs, count)
+        busy = f", {100 * sum(costs) / (count * span):.0f} % busy" if span else ""
+        yield f"{many(count, 'worker')} like this machine: {duration(span)}{busy}"
+
+
+def _state_of(experiment: Experiment, options: PlanOptions) -> str:
+    """Whether a demonstration is done."""
+    from benchmark.demonstration import is_stale
+
+    record = options.store().read(experiment)
+    stale = record is not None and is_stale(experiment, record)
+    done = record is not None and not (stale and options.redo_stale)
+    said = ("done" if done else "to do") + (", stale" if stale else "")
+    return f"{experiment.demonstration.id}: {said} ({experiment.header})"
+
+
+def _cost(estimates: Estimates, blocks: Sequence[Block], *, in_full: bool = False) -> str:
+    """What blocks take on each device, under its full name or its kind, one that is alone under none."""
+    from benchmark.progress import duration
+
+    words = []
+    for device, found in estimates.items():
+        name = device.name if in_full else device.accelerator if len(estimates) > 1 else ""
+        taken = duration(sum(found[block.id].seconds_left for block in blocks))
+        words.append(f"about {taken}" + (f" on {name}" if name else ""))
+    return ", ".join(words)
+
+
+def _at_paper(chosen: TableChoice, options: PlanOptions) -> list[Cell]:
+    """What the paper's budget asks of a table of images that is chosen at another: mostly too much for one machine, so
+    that whoever plans a part wants to know. The seeds are the paper's, too, unless they are named."""
+    from benchmark.schema import select
+    from datamodules.images import ImageSet
+
+    selection = chosen.selection
+    images = any(isinstance(selection.table.target(name), ImageSet) for name in selection.datasets)
+    if selection.profile == "paper" or not images:
+        return []
+    seeds = selection.seeds if options.seeds is not None else select(selection.table).seeds
+    paper = dataclasses.replace(selection, profile="paper", seeds=seeds)
+    return [cell for row in paper.rows for cell in paper.cells(row)]

@@ -1,0 +1,36 @@
+"""``report``: one page to look at all that is stored."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.cli.options import DataOptions, NamedOptions, ResultsOptions, option
+
+
+@dataclass(kw_only=True)
+class ReportOptions(DataOptions, ResultsOptions, NamedOptions):
+    """Write one HTML file to look at all that is stored: tables, models, demonstrations, figures.
+
+    Classes that records name from outside are not loaded, and their models left out, unless --method names them.
+    """
+
+    verb = "report"
+
+    output: str | None = option("default: report/index.html of the results", metavar="FILE")
+
+
+def run(options: ReportOptions) -> int:
+    """Write it and print where."""
+    from benchmark.cli.select import prepare
+    from benchmark.report.write import write_report
+
+    prepare(options)
+    store = options.store()
+    path = Path(options.output) if options.output else store.folder / "report" / "index.html"
+    found = write_report(store, path)
+    for line in found.left_out:
+        print(f"not shown: {line}", file=sys.stderr)
+    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return 0

@@ -1,0 +1,181 @@
+"""``run``: train what is missing, then show it."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from benchmark.cli.options import (
+    DataOptions,
+    FeatureOptions,
+    FigureOptions,
+    Format,
+    MeasureOptions,
+    PrecisionOptions,
+    ResultsOptions,
+    SeedOptions,
+    SelectionOptions,
+    StaleOptions,
+    TableOptions,
+    TrainOptions,
+    option,
+)
+
+if TYPE_CHECKING:
+    from benchmark.cli.select import TableChoice
+    from benchmark.demonstration import Experiment
+    from benchmark.evidence import Inquiry
+    from benchmark.records import Store
+    from benchmark.schema import NetworkTable
+
+
+@dataclass(kw_only=True)
+class RunOptions(
+    DataOptions,
+    ResultsOptions,
+    TrainOptions,
+    StaleOptions,
+    FeatureOptions,
+    PrecisionOptions,
+    MeasureOptions,
+    SeedOptions,
+    SelectionOptions,
+    FigureOptions,
+    TableOptions,
+):
+    """Train what a table, a figure or claims need and is not stored yet, then show it.
+
+    It can be stopped and started again at any time, and any number of processes may share a results folder.
+
+      run --table 2 --profile smoke                             a look, in seconds
+      run --table 2 --profile short --methods gan,gaan_2        two rows, a fifth of the paper's training
+      run --table 2 --methods gan,./hinge.py:Hinge              a class of yours beside a row
+      run --table 2 --print_config > run.yaml                   all options in a file, for run --config run.yaml
+    """
+
+    verb = "run"
+
+    strategy: Literal["ddp"] | None = option("--devices share the batches of each block instead of the blocks")
+    format: Format = option("of what is printed; default: text", "text")
+
+
+def run(options: RunOptions) -> int:
+    """Train and show; 1 if a method failed."""
+    from benchmark.cli.select import TableChoice, choose, shard_of
+    from benchmark.cli.train import with_engine
+    from benchmark.demonstration import Experiment
+    from benchmark.evidence import Inquiry
+
+    options = _with_shared_batches(options)
+    chosen = choose(options)
+    if isinstance(chosen, Experiment):
+        return _run_experiment(chosen, options)
+    options = with_engine(options)
+    shard_of(options)
+    # One for the whole run, as it knows the folder that it made: another one in its place is not written to.
+    store = options.store()
+    store.prepare()
+    if isinstance(chosen, Inquiry):
+        return _run_claims(chosen, store, options)
+    if isinstance(chosen, TableChoice):
+        return _run_table(chosen, store, options)
+    return _run_networks(chosen, store, options)
+
+
+def _run_networks(table: NetworkTable, store: Store, options: RunOptions) -> int:
+    from benchmark.cli.output import finish
+    from benchmark.sheet import read_networks
+
+    finish(read_networks(table), store, options.format)
+    return 0
+
+
+def _run_table(chosen: TableChoice, store: Store, options: RunOptions) -> int:
+    from rich.console import Console
+
+    from benchmark import sheet as sheets
+    from benchmark.cli.output import finish
+    from benchmark.cli.select import blocks_of
+    from benchmark.cli.train import train
+    from benchmark.figure import draw
+
+    selection, console = chosen.selection, Console(stderr=True)
+    cells = [cell for row in selection.rows for cell in selection.cells(row)]
+    failed, report = train(blocks_of(cells, store, options), store, options, console)
+    store.check()
+    if options.shard and not any(store.stamp(cell) for cell in cells):
+        console.print(f"part {options.shard} of this table has no blocks", highlight=False)
+        return 0
+    whole = sheets.fill(sheets.whole(selection), store)
+    finish(sheets.fill(selection, store), store, options.format, whole)
+    for path in draw(chosen.figure, selection, store) if chosen.figure else ():
+        console.print(f"drawn: {path}", highlight=False)
+    for line in report:
+        console.print(line, highlight=False)
+    return 1 if failed else 0
+
+
+def _run_experiment(experiment: Experiment, options: RunOptions) -> int:
+    """Measure, unless that is done; then show claim, numbers and verdict, and draw."""
+    from benchmark import demonstration
+    from benchmark.cli.output import write
+    from benchmark.cli.select import set_threads
+    from benchmark.progress import duration
+
+    store = options.store()
+    store.prepare()
+    record = store.read(experiment)
+    if record is None or (options.redo_stale and demonstration.is_stale(experiment, record)):
+        set_threads(options.threads)
+        record = demonstration.perform(experiment, store)
+        print(f"measured for {duration(record.cost['seconds'])}: {store.path(experiment)}", file=sys.stderr)
+    else:
+        print("everything was done already", file=sys.stderr)
+    write("\n".join(demonstration.report(experiment, record)) + "\n")
+    for path in demonstration.draw(experiment, store):
+        print(f"drawn: {path}", file=sys.stderr)
+    return 0
+
+
+def _run_claims(inquiry: Inquiry, store: Store, options: RunOptions) -> int:
+    """Train the models that claims look at and no other table has trained, measure their demonstrations, and judge."""
+    from rich.console import Console
+
+    from benchmark import demonstration, evidence
+    from benchmark.cli.output import finish
+    from benchmark.cli.select import blocks_of, shard_of
+    from benchmark.cli.train import train
+
+    console = Console(stderr=True)
+    cells = list(dict.fromkeys(cell for line in inquiry.trained.values() for cell in line))
+    failed, report = train(blocks_of(cells, store, options), store, options, console)
+    for experiment in inquiry.all_experiments if shard_of(options).index == 1 else ():
+        record = store.read(experiment)
+        if record is None or (options.redo_stale and demonstration.is_stale(experiment, record)):
+            demonstration.perform(experiment, store)
+    finish(evidence.fill(inquiry, store), store, options.format, evidence.fill(inquiry.whole, store))
+    for line in report:
+        console.print(line, highlight=False)
+    return 1 if failed else 0
+
+
+def _with_shared_batches(options: RunOptions) -> RunOptions:
+    """``--devices N --strategy ddp`` is a protocol of its own; on processors the devices share the cores."""
+    import torch
+
+    from benchmark.cli.train import ONE_DEVICE
+    from benchmark.errors import UserError
+
+    if not options.strategy:
+        return options
+    if options.engine == "ray":
+        raise UserError(ONE_DEVICE)
+    if not options.devices:
+        raise UserError("--strategy ddp on how many devices? add --devices N")
+    threads = options.threads
+    if options.accelerator == "cpu" or not torch.cuda.is_available():
+        threads = threads or max(1, torch.get_num_threads() // options.devices)
+    fields = [*options.set, f"protocol.world_size={options.devices}"]
+    return dataclasses.replace(options, set=fields, threads=threads, devices=None)

@@ -1,0 +1,298 @@
+"""From the options of a command to what they choose. Names are looked up here, once; commands get objects."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark import registry, user_code
+from benchmark import sheet as sheets
+from benchmark.cells import Block, Cell, Shard
+from benchmark.cli.options import (
+    AcceleratorOptions,
+    DataOptions,
+    EngineOptions,
+    FeatureOptions,
+    FigureOptions,
+    MeasureOptions,
+    NamedOptions,
+    Options,
+    PrecisionOptions,
+    ResultsOptions,
+    SeedOptions,
+    SelectionOptions,
+    StaleOptions,
+    TableOptions,
+)
+from benchmark.cli.parse import default_of
+from benchmark.demonstration import USUAL_PROFILE, Demonstration, Experiment
+from benchmark.demonstration import choose as choose_experiment
+from benchmark.environment import gpu
+from benchmark.errors import UserError, unknown
+from benchmark.evidence import Inquiry, inquire
+from benchmark.figure import Figure, find_figure
+from benchmark.records import Store
+from benchmark.runner import read_records, to_do
+from benchmark.schema import AnyTable, ClaimTable, NetworkTable, Selection, Table, find_table, select
+from datamodules.images import DATA_VARIABLE, ImageSet
+from evaluators.features import WEIGHTS_VARIABLE
+
+#: Options that say something to a demonstration.
+_OF_EXPERIMENTS = {"table", "figure", "profile", "seeds", "results", "redo_stale", "threads"}
+#: Options that say nothing to a table of claims, as every table that it looks at has its own.
+_NOT_OF_CLAIMS = ("strategy", "reading", "datasets", "method", "set", "precision", "features", "measure", "logger")
+#: Commands that take a table of claims.
+_CLAIM_VERBS = ("plan", "run", "show")
+#: Commands that train, so that images must be here before they begin.
+_TRAIN = ("plan", "run", "verify", "throughput")
+#: Commands that measure samples of what they train.
+_JUDGE = ("run", "verify")
+
+
+@dataclass(frozen=True)
+class TableChoice:
+    """A selection of a table, and the figure of it that was asked for, if one was."""
+
+    selection: Selection
+    figure: Figure | None = None
+
+
+Choice = TableChoice | NetworkTable | Inquiry | Experiment
+
+
+def choose(options: SelectionOptions) -> Choice:
+    """Return what ``--table`` or ``--figure`` and the options beside them choose.
+
+    Raises:
+        UserError: If a name is unknown, or options do not belong together.
+        datamodules.images.MissingData: If the command trains on images that are not here.
+        evaluators.features.MissingWeights: If it measures images by a network whose weights are not here.
+    """
+    prepare(options)
+    word = options.table if isinstance(options, TableOptions) else None
+    name = options.figure if isinstance(options, FigureOptions) else None
+    _check_what(options, word, name)
+    figure = find_figure(name) if name else None
+    if isinstance(figure, Demonstration):
+        return _experiment(figure, options)
+    table = find_table(figure.table if figure else user_code.trust(user_code.short_name(word or "")))
+    if isinstance(table, ClaimTable):
+        return _claims(table, options)
+    _trust(table)
+    if isinstance(table, NetworkTable):
+        return _networks(table, options)
+    return TableChoice(_selection(table, figure, options), figure)
+
+
+def choose_rows(options: SelectionOptions) -> TableChoice | NetworkTable:
+    """Return what ``choose`` returns, for commands that say nothing of claims and demonstrations."""
+    found = choose(options)
+    assert not isinstance(found, (Experiment, Inquiry)), "only --figure chooses the one, and the other is refused"
+    return found
+
+
+def prepare(options: Options) -> None:
+    """Let every part of the project find data, weights and the user's own code where the options say."""
+    if isinstance(options, DataOptions) and options.data:
+        os.environ[DATA_VARIABLE] = options.data
+    if isinstance(options, FeatureOptions) and options.fid_weights:
+        os.environ[WEIGHTS_VARIABLE] = options.fid_weights
+    if isinstance(options, ResultsOptions):
+        user_code.protect(Path(options.results))
+    if isinstance(options, NamedOptions):
+        for kind, words in (("methods", options.method), ("datasets", options.dataset)):
+            for word in (part for text in words for part in text.split(",")):
+                name(kind, word)  # type: ignore[arg-type]
+
+
+def name(kind: registry.Kind, word: str) -> str:
+    """Return the name that records have for a method, a data set or a measure of the command line, which may be loaded
+    from now on."""
+    return user_code.trust(registry.full_name(kind, word))
+
+
+def _check_what(options: Options, table: str | None, figure: str | None) -> None:
+    if table and figure:
+        raise UserError("give --table or --figure, not both")
+    if not table and not figure:
+        if options.verb == "figure":
+            raise UserError("figure what? for example figure gaan-fig5; all names: python -m benchmark list figures")
+        example = "--table 2" + (" or --figure gaan-fig5" if isinstance(options, FigureOptions) else "")
+        raise UserError(f"{options.verb} what? for example {example}; all names: python -m benchmark list")
+
+
+def _experiment(figure: Demonstration, options: SelectionOptions) -> Experiment:
+    for own in dataclasses.fields(options):
+        if own.name not in _OF_EXPERIMENTS and getattr(options, own.name) != default_of(own):
+            word = f"--{own.name.replace('_', '-')}"
+            raise UserError(f"{word} means nothing to {figure.id}, which is no table; it takes --profile and --seeds")
+    return choose_experiment(figure, USUAL_PROFILE if options.profile is None else options.profile, seeds_of(options))
+
+
+def _claims(table: ClaimTable, options: SelectionOptions) -> Inquiry:
+    if options.verb not in _CLAIM_VERBS:
+        why = "whose models are other tables': give one of those"
+        raise UserError(f"{options.verb} means nothing to {table.id}, {why}")
+    for field in _NOT_OF_CLAIMS:
+        if getattr(options, field, None):
+            raise UserError(f"--{field} means nothing to {table.id}, which takes --profile, --methods and --seeds")
+    methods = words_of("methods", options.methods)
+    inquiry = inquire(table, "paper" if options.profile is None else options.profile, methods, seeds_of(options))
+    check_accelerator(options)
+    # What is stored can be judged without the data.
+    trains = [cell for claim in inquiry.claims for cell in inquiry.cells(claim)] if options.verb in _TRAIN else []
+    for target in {registry.dataset(cell.dataset) for cell in trains}:
+        if isinstance(target, ImageSet):
+            target.check()
+    return inquiry
+
+
+def _networks(table: NetworkTable, options: SelectionOptions) -> NetworkTable:
+    of_training = (options.methods, options.datasets, options.method, options.set, _seeds_text(options))
+    if any(of_training) or (isinstance(options, MeasureOptions) and options.measure):
+        raise UserError(f"table {table.id} trains nothing: --methods, --method, --set and the like do not apply")
+    select(table.of, profile="paper" if options.profile is None else options.profile, reading=options.reading)
+    return table
+
+
+def _trust(table: AnyTable) -> None:
+    """A table of the user's names methods and data sets of theirs."""
+    if isinstance(table, Table):
+        for word in (*(row.method for row in table.rows), *table.datasets, *table.data.values()):
+            user_code.trust(word)
+
+
+def _selection(table: Table, figure: Figure | None, options: SelectionOptions) -> Selection:
+    rows, own = _methods(table, words_of("methods", options.methods))
+    datasets = [name("datasets", word) for word in words_of("datasets", options.datasets)]
+    if figure or options.verb == "throughput":
+        for other in (word for word in datasets if word not in table.datasets):
+            raise unknown(f"data set of {table.id}", other, table.datasets)
+    every = not rows and not own
+    if figure:
+        # Before anything is trained for it.
+        figure.check(datasets)
+        rows, datasets = rows or (list(figure.rows) if every else []), datasets or list(figure.datasets)
+    chosen = select(
+        table,
+        profile="paper" if options.profile is None else options.profile,
+        reading=options.reading,
+        methods=rows,
+        own=[*own, *(name("methods", word) for word in options.method)],
+        seeds=seeds_of(options),
+        datasets=datasets,
+        assignments=[*options.set, *_switches(options)],
+        measures=[name("measures", word) for word in _measures(options)],
+        all_rows=every,
+    )
+    check_accelerator(options)
+    if options.verb in _TRAIN:
+        chosen.check_data(judged=options.verb in _JUDGE)
+    return chosen
+
+
+def _methods(table: Table, words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Rows of the table, and other methods."""
+    rows = {row.id for row in table.rows}
+    others = [w for w in words if w not in rows and (registry.is_from_outside("methods", w) or w in registry.methods())]
+    return [w for w in words if w not in others], [name("methods", w) for w in others]
+
+
+def _measures(options: Options) -> Sequence[str]:
+    return options.measure if isinstance(options, MeasureOptions) else ()
+
+
+def _switches(options: Options) -> list[str]:
+    """Fields of the protocol that have an option of their own, as ``--set`` takes them."""
+    features = options.features if isinstance(options, FeatureOptions) else None
+    precision = options.precision if isinstance(options, PrecisionOptions) else None
+    named = {"features": features, "precision": precision}
+    return [f"protocol.{field}={value}" for field, value in named.items() if value]
+
+
+def words_of(option: str, value: str | None) -> list[str]:
+    """Return the words of ``--methods A,B``; none where it is not given.
+
+    Raises:
+        UserError: If it is given without a word.
+    """
+    words = [word.strip() for word in (value or "").split(",") if word.strip()]
+    if value is not None and not words:
+        raise UserError(f"--{option} is empty; leave it out for all {option} of the table")
+    return words
+
+
+def _seeds_text(options: Options) -> str | None:
+    return options.seeds if isinstance(options, SeedOptions) else None
+
+
+def seeds_of(options: Options) -> tuple[int, ...] | None:
+    """Return the seeds that ``--seeds`` names, None where it is not given."""
+    text = _seeds_text(options)
+    return None if text is None else parse_seeds(text)
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds of a text: ``8`` is 0 to 7; ``0-3``, ``1,5`` and ``0-3,7`` are what they say.
+
+    Raises:
+        UserError: If it is none of these, or names a seed twice.
+    """
+    if any(len(number) > 6 for number in re.findall(r"[0-9]+", text)):
+        raise UserError(f"--seeds {text}: seeds end at 999999")
+    if re.fullmatch(r"[0-9]+", text) and int(text) > 0:
+        return tuple(range(int(text)))
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part.strip())
+        if not match or (match[2] and int(match[2]) < int(match[1])) or ("," not in text and not match[2]):
+            raise UserError(f"--seeds {text}: write a count (8), a range (0-3) or a list (1,5)")
+        seeds += range(int(match[1]), int(match[2] or match[1]) + 1)
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds {text} names a seed twice")
+    return tuple(seeds)
+
+
+def parse_shard(text: str) -> Shard:
+    """Return the part that a text names: ``2/8`` is the second of eight.
+
+    Raises:
+        UserError: If it is no such text.
+    """
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise UserError(f"--shard {text}: write I/N with I from 1 to N, as 2/8 for the second of eight parts")
+    return Shard(int(match[1]), int(match[2]))
+
+
+def shard_of(options: StaleOptions) -> Shard:
+    """Return the part of the blocks that ``--shard`` names, or all of them."""
+    return parse_shard(options.shard) if options.shard is not None else Shard()
+
+
+def blocks_of(cells: Sequence[Cell], store: Store, options: StaleOptions) -> list[Block]:
+    """Return the blocks of these models that are to do, those that ``--redo-stale`` asks for included."""
+    stale = []
+    if options.redo_stale:
+        records = read_records(store, cells)
+        stale = [c.id for c in cells if c.id in records and sheets.is_stale(c, records[c.id])]
+    return to_do(store, cells, stale, shard_of(options))
+
+
+def set_threads(count: int | None) -> None:
+    """Give this process so many threads, if a number is given."""
+    import torch
+
+    if count:
+        torch.set_num_threads(count)
+
+
+def check_accelerator(options: Options) -> None:
+    """Raise ``UserError`` for a GPU that is not here. A cluster may have what this machine has not."""
+    elsewhere = isinstance(options, EngineOptions) and options.address
+    if isinstance(options, AcceleratorOptions) and options.accelerator == "gpu" and not elsewhere and not gpu():
+        raise UserError("--accelerator gpu: this machine shows no GPU to PyTorch; leave it out or say cpu")

@@ -1,0 +1,106 @@
+"""What ``run`` and ``tune`` share: train blocks by the engine that the options choose, under a progress display."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from rich.console import Console
+
+from benchmark import sheet as sheets
+from benchmark.cells import Block
+from benchmark.cli.options import TrainOptions
+from benchmark.cli.select import set_threads, words_of
+from benchmark.devices import check_devices
+from benchmark.errors import UserError
+from benchmark.estimate import estimate
+from benchmark.loggers import check_loggers
+from benchmark.progress import duration, many, watching
+from benchmark.records import Store
+from benchmark.runner import Inline, run_blocks
+
+if TYPE_CHECKING:
+    from benchmark.runner import Engine
+
+ONE_DEVICE = "Ray trains a block on one device; leave --engine ray or --strategy ddp out"
+
+
+T = TypeVar("T", bound=TrainOptions)
+
+
+def with_engine(options: T) -> T:
+    """Return the options with an engine; with Ray, a block has one thread where none are asked for.
+
+    Raises:
+        UserError: If options do not belong together, or what they need is not installed.
+    """
+    if loggers := words_of("logger", options.logger):
+        check_loggers(loggers)
+    if options.engine == "ray" or (options.engine is None and options.devices is not None):
+        if loggers:
+            raise UserError("--logger writes from this process; leave out --engine ray and --devices")
+        importlib.import_module("benchmark.ray_engine")
+        if options.devices and options.address:
+            raise UserError("--devices counts those of this machine, --address names a cluster; give one of them")
+        return dataclasses.replace(options, engine="ray", threads=options.threads or 1)
+    if options.devices or options.address is not None or options.gpus_per_block is not None:
+        raise UserError("--devices, --address and --gpus-per-block are for --engine ray; add it or leave them out")
+    return options
+
+
+def train(blocks: Sequence[Block], store: Store, options: TrainOptions, console: Console) -> tuple[bool, list[str]]:
+    """Train blocks under a progress display.
+
+    Returns:
+        Whether any failed, and lines that say what took how long.
+    """
+    if not blocks:
+        return False, ["everything was done already"]
+    for block in blocks:
+        check_devices(block.first, options.accelerator)
+        if options.engine == "ray" and block.first.protocol.world_size > 1:
+            raise UserError(ONE_DEVICE)
+    set_threads(options.threads)
+    began = time.monotonic()
+    cells = sum(len(block.pending) for block in blocks)
+    with _engine(options, console) as engine:
+        estimates = estimate(blocks, store, options.accelerator)
+        left = sum(e.seconds_left for e in estimates.values()) / min(len(blocks), engine.workers)
+        line = f"{many(cells, 'cell')} to train, about {duration(left)} {engine.where}"
+        alone = options.engine != "ray" and all(block.first.protocol.world_size == 1 for block in blocks)
+        if alone and len(blocks) > 1 and (os.cpu_count() or 1) > 1:
+            line += ", one block after another; --engine ray trains one on each core or GPU"
+        console.print(line, highlight=False, soft_wrap=True)
+        if engine.workers > 1:
+            # What takes longest ends last if it begins late.
+            blocks = sorted(blocks, key=lambda block: -estimates[block.id].seconds_left)
+        with watching(blocks, estimates, console, engine.workers) as watcher:
+            outcome = run_blocks(blocks, store, watcher, options.accelerator, engine, watcher.settled)
+    for block, reason in outcome.failed:
+        seeds = sheets.seeds_text([cell.seed for cell in block.pending])
+        console.print(f"failed: {block.label}, seeds {seeds}: {reason}", highlight=False, markup=False, soft_wrap=True)
+    spent = [f"  {method}: {duration(taken)}" for method, taken in outcome.seconds.items() if taken]
+    spent += [f"  {outcome.elsewhere} blocks were trained by other processes"] if outcome.elsewhere else []
+    return bool(outcome.failed), [*spent, f"trained for {duration(time.monotonic() - began)}"]
+
+
+@contextlib.contextmanager
+def _engine(options: TrainOptions, console: Console) -> Iterator[Engine]:
+    """The engine that ``--engine`` and the options beside it choose."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    if options.engine == "ray":
+        from benchmark.ray_engine import ray_engine
+
+        one = options
+        with ray_engine(one.address, one.devices, one.threads or 1, one.gpus_per_block, one.accelerator, say) as engine:
+            yield engine
+    else:
+        yield Inline(say, tuple(words_of("logger", options.logger)))

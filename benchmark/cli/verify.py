@@ -1,0 +1,177 @@
+"""``verify``: train stored models again and compare every number."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmark.cli.options import (
+    AcceleratorOptions,
+    DataOptions,
+    FeatureOptions,
+    PrecisionOptions,
+    ResultsOptions,
+    SeedOptions,
+    SelectionOptions,
+    TableOptions,
+    ThreadOptions,
+    count,
+    option,
+)
+
+if TYPE_CHECKING:
+    from benchmark.cells import Cell
+    from benchmark.records import Store
+
+
+@dataclass(kw_only=True)
+class VerifyOptions(
+    DataOptions,
+    ResultsOptions,
+    ThreadOptions,
+    AcceleratorOptions,
+    FeatureOptions,
+    PrecisionOptions,
+    SeedOptions,
+    SelectionOptions,
+    TableOptions,
+):
+    """Train stored models again and compare every number to the last bit; nothing that is stored changes.
+
+    Bits can only be equal on the same kind of processor or GPU; what is different here is said.
+
+      verify --table 2 --epochs 1       the first epochs of all its models
+      verify --table 2 --sample 2       two of its models, to their end; the same two every time
+      verify --cell ID                  one model, to its end
+    """
+
+    verb = "verify"
+
+    cell: str | None = option("one model: the name of a file under records/, or its beginning", metavar="ID")
+    sample: int | None = option(
+        "so many of the table's finished models, chosen by their ids; each to its end unless --epochs is given",
+        metavar="N",
+        read=count,
+    )
+    epochs: int | None = option("how many epochs are trained again; default: 1", metavar="N", read=count)
+
+
+def run(options: VerifyOptions) -> int:
+    """Train again and compare; 1 if any number differs."""
+    from benchmark.cli.select import TableChoice, choose_rows
+    from benchmark.errors import UserError
+
+    if options.cell:
+        return _one(options)
+    chosen = choose_rows(options)
+    if not isinstance(chosen, TableChoice):
+        raise UserError(f"table {chosen.id} stores nothing to verify")
+    store = options.store()
+    cells = [cell for row in chosen.selection.rows for cell in chosen.selection.cells(row)]
+    if options.sample:
+        cells = sample(cells, store, options.sample)
+        if options.epochs is None:
+            # One that differs must not hide the next.
+            return max([_to_its_end(cell, store, options) for cell in cells])
+    return _first_epochs(cells, store, options)
+
+
+def sample(cells: Sequence[Cell], store: Store, size: int) -> list[Cell]:
+    """Return so many of the finished models, drawn by a hash of their ids: the same ones whenever the same are stored,
+    and mostly the same when more are.
+
+    Args:
+        cells: What to choose from.
+        store: Where they are stored.
+        size: How many; all if there are fewer.
+    """
+    from benchmark.cells import digest
+    from benchmark.errors import UserError
+
+    done = [cell for cell in cells if (record := store.read(cell)) and record.status == "done"]
+    if not done:
+        raise UserError(_nothing_said(store))
+    return sorted(done, key=lambda cell: digest(["sample", cell.id]))[:size]
+
+
+def _nothing_said(store: Store) -> str:
+    return f"nothing is stored for this in {store.folder}; there is nothing to verify"
+
+
+def _first_epochs(cells: Sequence[Cell], store: Store, options: VerifyOptions) -> int:
+    from benchmark import verification
+    from benchmark.cells import Block
+    from benchmark.errors import UserError
+
+    epochs = options.epochs or 1
+    findings = verification.verify(
+        cells,
+        store,
+        epochs,
+        accelerator=options.accelerator,
+        report=lambda line: print(line, file=sys.stderr),
+    )
+    if not findings:
+        raise UserError(_nothing_said(store))
+    for finding in (f for f in findings if f.difference):
+        where = " (made on another processor)" if finding.elsewhere else ""
+        name = f"{Block((finding.cell,)).label} on {finding.cell.dataset}, seed {finding.cell.seed}"
+        print(f"{name}: {finding.difference}{where}")
+    same = [finding for finding in findings if not finding.difference]
+    stale = sum(finding.stale for finding in same)
+    note = f", {stale} of them stale" if stale else ""
+    print(f"{len(same)} of {len(findings)} models reproduced to the last bit, epochs 1 to {epochs}{note}")
+    return 0 if len(same) == len(findings) else 1
+
+
+def _one(options: VerifyOptions) -> int:
+    """``--cell``: what a record names from outside must be on the command line, as looking at records runs no code."""
+    from benchmark.cli.select import name, prepare, words_of
+    from benchmark.errors import UserError
+
+    if options.table or options.sample:
+        raise UserError("give --cell or --table, not both")
+    if options.epochs is not None:
+        raise UserError("--cell trains a model to its end; leave --epochs out")
+    prepare(options)
+    for word in (*words_of("methods", options.methods), *options.method):
+        name("methods", word)
+    for word in words_of("datasets", options.datasets):
+        name("datasets", word)
+    store = options.store()
+    return _to_its_end(store.find(options.cell or ""), store, options)
+
+
+def _to_its_end(cell: Cell, store: Store, options: VerifyOptions) -> int:
+    import torch
+    from rich.console import Console
+
+    from benchmark import registry
+    from benchmark.cells import Block
+    from benchmark.cli.select import check_accelerator
+    from benchmark.estimate import estimate
+    from benchmark.progress import watching
+    from benchmark.training import target_of
+    from benchmark.verification import reproduce, scratch
+    from datamodules.images import ImageSet
+
+    check_accelerator(options)
+    registry.method(cell.method)
+    record = store.read(cell)
+    if isinstance(target := target_of(cell), ImageSet):
+        target.check()
+    torch.set_num_threads(options.threads or (record.environment.get("threads") if record else 0) or 1)
+    block = Block((cell,), (cell,))
+    estimates = estimate([block], scratch(cell, store), options.accelerator)
+    with watching([block], estimates, Console(stderr=True)) as watch:
+        found = reproduce(cell, store, watch, options.accelerator)
+    name = f"{block.label} on {cell.dataset}, seed {cell.seed}"
+    for difference in found.differences:
+        print(f"{name}: {difference}")
+    if not found.differences:
+        print(f"{name}: reproduced to the last bit")
+    for fact in found.elsewhere:
+        print(fact)
+    return 1 if found.differences else 0

@@ -1,0 +1,218 @@
+"""Code from outside: ``package.module:NAME`` and ``path/to/file.py:NAME``, and when it may be loaded.
+
+A class in a file is called ``file.py:NAME`` in records and tables, without its folder: the id of a run holds no path,
+and the folder can move. Two files of one name cannot take part in one command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from benchmark.errors import UserError, unknown
+
+#: Environment variable that tells processes which this one starts where the named files are.
+FILES_VARIABLE = "MODECOV_FILES"
+_SUFFIX = ".py"
+
+
+@dataclass
+class Guard:
+    """What a command may load from outside.
+
+    Attributes:
+        results: Folders of results; nothing in them is ever imported.
+        named: What the user named on the command line, by the name that a record would have.
+    """
+
+    results: list[Path] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
+
+
+_guard: Guard | None = None
+_loaded: dict[Path, ModuleType] = {}
+
+
+@contextlib.contextmanager
+def only_what_is_named() -> Iterator[Guard]:
+    """Load nothing from outside but what ``trust`` was called for, as long as the ``with`` block lasts.
+
+    A record names the class that it was made with. Records come from other people, so looking at them must not import
+    what they name.
+    """
+    global _guard
+    forget_files()
+    before, _guard = _guard, Guard()
+    try:
+        yield _guard
+    finally:
+        _guard = before
+
+
+def trust(known: str) -> str:
+    """Let something that the user named be loaded, by the name that records have for it, and return this name."""
+    if _guard is not None:
+        _guard.named.add(known)
+    return known
+
+
+def forget_files() -> None:
+    """Forget which files were named, where a command or a call begins: a bare ``file.py:NAME`` is looked for in the
+    working directory again. Within a command nothing is forgotten."""
+    if _guard is None:
+        os.environ.pop(FILES_VARIABLE, None)
+
+
+def protect(results: Path) -> None:
+    """Refuse to import anything in a folder of results."""
+    if _guard is not None:
+        _guard.results.append(results.resolve())
+
+
+def is_file(word: str) -> bool:
+    """Tell whether a word is ``path/to/file.py:NAME``."""
+    return word.rpartition(":")[0].endswith(_SUFFIX)
+
+
+def short_name(word: str) -> str:
+    """Return ``file.py:NAME`` for ``path/to/file.py:NAME`` and remember the path; other words come back unchanged.
+
+    A bare ``file.py:NAME`` is a file that was named before in the same command or call, else one of the working
+    directory.
+
+    Raises:
+        UserError: If there is no such file, or another one of this name was named before.
+    """
+    if not is_file(word):
+        return word
+    text, _, attribute = word.rpartition(":")
+    path, files = Path(text).expanduser(), _files()
+    if text == path.name and text in files:
+        return word
+    if not path.is_file():
+        raise UserError(f"there is no file {text}, for {word}")
+    path = path.resolve()
+    if files.get(path.name, path) != path:
+        raise UserError(f"{path} and {files[path.name]} have one name, which stands in records: rename one of them")
+    os.environ[FILES_VARIABLE] = os.pathsep.join(map(str, {**files, path.name: path}.values()))
+    return f"{path.name}:{attribute}"
+
+
+def path_name(known: str) -> str:
+    """Return what a user types for a name that a record has: with the path of its file, as seen from here."""
+    text, _, attribute = known.rpartition(":")
+    path = _files().get(text) if is_file(known) else None
+    if path is None:
+        return known
+    near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"{near}:{attribute}"
+
+
+def _files() -> dict[str, Path]:
+    """Files that were named, by their names. One that is gone is forgotten."""
+    paths = [Path(text) for text in os.environ.get(FILES_VARIABLE, "").split(os.pathsep) if text]
+    return {path.name: path for path in paths if path.is_file()}
+
+
+def load(what: str, known: str, trusted: bool = False) -> Any:
+    """Import the object ``package.module:NAME`` or ``file.py:NAME``, also from the working directory.
+
+    Args:
+        what: The option that asks for it, for errors.
+        known: The name as ``short_name`` returns it.
+        trusted: Whether an installed package offers it, so that it may be loaded though nobody named it.
+
+    Raises:
+        UserError: If it is not there, cannot be imported, or may not be loaded.
+    """
+    if _guard is not None and not trusted and known not in _guard.named:
+        raise UserError(
+            f"{known} is named by what is stored, which runs no code here; if you trust it, add {what} {known}"
+        )
+    path, _, attribute = known.rpartition(":") if is_file(known) else known.partition(":")
+    try:
+        module = _import_file(path, what, known) if is_file(known) else _import_module(path, known)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        said = " ".join(str(error).split())
+        raise UserError(f"cannot load {what} {known}: {_place(error)}{type(error).__name__}: {said}") from error
+    if not hasattr(module, attribute):
+        raise unknown(f"name in {path}", attribute, (known for known in vars(module) if not known.startswith("_")))
+    return getattr(module, attribute)
+
+
+def _import_module(path: str, known: str) -> ModuleType:
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    importlib.invalidate_caches()
+    search: list[str] | None = None
+    for part in path.split("."):
+        # Found without importing: the folder above would run otherwise.
+        spec = PathFinder.find_spec(part, search) if part else None
+        if spec is None:
+            break
+        search = list(spec.submodule_search_locations or [])
+        for place in filter(None, [spec.origin, *search]):
+            _refuse_results(Path(place), known)
+        if not search:
+            break
+    return importlib.import_module(path)
+
+
+def _import_file(text: str, what: str, known: str) -> ModuleType:
+    path = _files().get(text) or Path(text)
+    if not path.is_file():
+        raise UserError(f"there is no file {text} here, for {known}; name it with its path: {what} PATH/{known}")
+    path = path.resolve()
+    _refuse_results(path, known)
+    if path not in _loaded:
+        spec = importlib.util.spec_from_file_location(f"modecov_file_{path.stem}", path)
+        assert spec and spec.loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        if str(path.parent) not in sys.path:
+            # For what lies beside it.
+            sys.path.append(str(path.parent))
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[spec.name]
+            raise
+        _loaded[path] = module
+    return _loaded[path]
+
+
+def _refuse_results(path: Path, known: str) -> None:
+    for folder in _guard.results if _guard else ():
+        if path.resolve().is_relative_to(folder):
+            raise UserError(
+                f"{known} lies in the results folder {folder}, whose content is never run; copy it elsewhere"
+            )
+
+
+def _place(error: BaseException) -> str:
+    """The user's own file and line where an import failed, empty where no line of theirs took part."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}: "
+    libraries = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+    ours = [
+        Path(__file__).resolve().parents[1] / name for name in ("benchmark", "modules", "datamodules", "evaluators")
+    ]
+    places = [*(Path(folder).resolve() for folder in libraries if folder), *ours]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_file() and not any(path.resolve().is_relative_to(place) for place in places):
+            return f"{path}, line {frame.lineno}: "
+    return ""
