@@ -95,7 +95,8 @@ def load(what: str, name: str) -> Any:
         sys.path.append(str(Path.cwd()))
     try:
         module = importlib.import_module(path)
-    except Exception as error:
+    # A script without a guard ends the process when it is imported.
+    except (Exception, SystemExit) as error:
         said = " ".join(str(error).split())
         raise UserError(f"cannot load {what} {name}: {type(error).__name__}: {said}") from error
     if not hasattr(module, attribute):

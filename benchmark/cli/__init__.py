@@ -10,12 +10,11 @@ import sys
 from collections.abc import Callable, Sequence
 
 from benchmark.cli.aside import check, classifier, data, evaluate, list_all, throughput
-from benchmark.cli.output import one_line
 from benchmark.cli.parser import VERBS, make_parser
 from benchmark.cli.planning import plan
 from benchmark.cli.stored import doctor, figure, report, reproduce, show, verify
 from benchmark.cli.training import run, tune
-from benchmark.errors import Stopped, UserError, unknown
+from benchmark.errors import Stopped, UserError, one_line, unknown
 from datamodules.images import MissingData
 from evaluators.features import MissingWeights
 

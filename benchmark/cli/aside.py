@@ -15,7 +15,7 @@ from benchmark import registry
 from benchmark.cli.choice import chosen_table, set_data, set_threads
 from benchmark.cli.output import write
 from benchmark.cli.parser import SECTIONS
-from benchmark.errors import UserError, unknown
+from benchmark.errors import UserError, one_line, unknown
 from benchmark.schema import NetworkTable
 from datamodules.image_sets import MNIST
 from datamodules.images import READERS, MissingData, download, read_images, set_aside
@@ -33,7 +33,7 @@ def list_all(args: argparse.Namespace) -> int:
         for title, lines in entries(name, Store(args.results)):
             console.print(title, style="bold", highlight=False, markup=False, soft_wrap=True)
             for word, text in lines.items():
-                console.print(f"  {word:<31}{text}".rstrip(), highlight=False, markup=False, soft_wrap=True)
+                console.print(one_line(f"  {word:<31}{text}".rstrip()), highlight=False, markup=False, soft_wrap=True)
     return 0
 
 

@@ -8,6 +8,7 @@ import sys
 from rich.console import Console
 
 from benchmark import sheet as sheets
+from benchmark.errors import one_line
 from benchmark.records import Store, write_atomically
 from benchmark.render import render
 
@@ -29,11 +30,6 @@ def finish(sheet: sheets.Sheet, store: Store, args: argparse.Namespace, whole: s
     whole = whole or sheet
     for style, suffix in (("markdown", "md"), ("csv", "csv")):
         path = store.folder / "tables" / f"{whole.name}.{suffix}"
-        write_atomically(path, render(whole, style).encode())
-        print(f"written: {path}", file=sys.stderr)
+        write_atomically(store.writable(path), render(whole, style).encode())
+        print(f"written: {one_line(str(path))}", file=sys.stderr)
     return 0
-
-
-def one_line(text: str) -> str:
-    """What a user typed may hold line breaks and worse."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -11,11 +11,16 @@ from benchmark import sheet as sheets
 from benchmark.cells import Block
 from benchmark.cli.choice import check_accelerator, chosen_claims, chosen_experiment, chosen_table, set_data
 from benchmark.cli.output import width, write
-from benchmark.errors import UserError
+from benchmark.errors import UserError, one_line
 from benchmark.records import Store
 from benchmark.render import render
 from benchmark.schema import NetworkTable, Selection
 from datamodules.images import ImageSet
+
+
+def _looked_at(args: argparse.Namespace) -> Store:
+    """The results folder, for commands that only look: damaged records are named and left out."""
+    return Store(args.results, lambda line: print(f"left out: {one_line(line)}", file=sys.stderr))
 
 
 def show(args: argparse.Namespace) -> int:
@@ -23,7 +28,7 @@ def show(args: argparse.Namespace) -> int:
     if experiment := chosen_experiment(args):
         from benchmark import demonstration
 
-        record = demonstration.read(experiment, Store(args.results))
+        record = demonstration.read(experiment, _looked_at(args))
         write("\n".join(demonstration.report(experiment, record)) + "\n")
         return 0
     if args.curves:
@@ -31,14 +36,13 @@ def show(args: argparse.Namespace) -> int:
     if inquiry := chosen_claims(args):
         from benchmark import evidence
 
-        write(render(evidence.fill(inquiry, Store(args.results)), args.format, width()))
+        write(render(evidence.fill(inquiry, _looked_at(args)), args.format, width()))
         return 0
     chosen = chosen_table(args)
     if isinstance(chosen, NetworkTable):
-        sheet = sheets.read_networks(chosen)
+        write(render(sheets.read_networks(chosen), args.format, width()))
     else:
-        sheet = sheets.fill(chosen, Store(args.results))
-    write(render(sheet, args.format, width()))
+        write(render(sheets.fill(chosen, _looked_at(args)), args.format, width()))
     return 0
 
 
@@ -47,7 +51,7 @@ def _show_curves(args: argparse.Namespace) -> int:
 
     if args.format not in ("text", "csv"):
         raise UserError(f"--curves gives CSV; leave --format {args.format} out")
-    write(read_curves(chosen_table(args), Store(args.results)).to_csv(index=False, lineterminator="\n"))
+    write(read_curves(chosen_table(args), _looked_at(args)).to_csv(index=False, lineterminator="\n"))
     return 0
 
 
@@ -61,18 +65,18 @@ def figure(args: argparse.Namespace) -> int:
 
         if not args.cell:
             raise UserError("movie of which model? figure movie --cell ID, the name of a file under records/")
-        print(make_movie(Store(args.results), args.cell))
+        print(one_line(str(make_movie(_looked_at(args), args.cell))))
         return 0
     if args.cell:
         raise UserError("--cell belongs to figure movie; a figure of a table has --methods and --seeds")
     if experiment := chosen_experiment(args):
-        paths = demonstration.draw(experiment, Store(args.results))
+        paths = demonstration.draw(experiment, _looked_at(args))
     else:
         chosen, figure = chosen_table(args), find_figure(args.figure)
         assert isinstance(chosen, Selection) and isinstance(figure, Figure)
-        paths = draw(figure, chosen, Store(args.results))
+        paths = draw(figure, chosen, _looked_at(args))
     for path in paths:
-        print(path)
+        print(one_line(str(path)))
     return 0
 
 
@@ -82,10 +86,10 @@ def report(args: argparse.Namespace) -> int:
 
     set_data(args)
     path = args.output or args.results / "report" / "index.html"
-    found = write_report(Store(args.results), path)
+    found = write_report(_looked_at(args), path)
     for line in found.left_out:
-        print(f"not shown: {line}", file=sys.stderr)
-    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        print(f"not shown: {one_line(line)}", file=sys.stderr)
+    print(f"{one_line(str(path))} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0
 
 
@@ -142,7 +146,7 @@ def reproduce(args: argparse.Namespace) -> int:
     if not found.differences:
         print(f"{name}: reproduced to the last bit")
     for fact in found.elsewhere:
-        print(fact)
+        print(one_line(fact))
     return 1 if found.differences else 0
 
 
@@ -153,7 +157,7 @@ def doctor(args: argparse.Namespace) -> int:
     set_data(args)
     wrong = 0
     for finding in examine(Store(args.results)):
-        print(f"{finding.level:<6} {finding.said}", flush=True)
+        print(f"{finding.level:<6} {one_line(finding.said)}", flush=True)
         wrong += finding.level == "wrong"
     print({0: "nothing is wrong", 1: "one thing is wrong"}.get(wrong, f"{wrong} things are wrong"))
     return 1 if wrong else 0

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: By the scheduler or launcher that sets them; of the second of four processes each.
 VARIABLES = {
-    # Lightning-AI/pytorch-lightning 18438: SLURM_NTASKS in an interactive job.
+    # Lightning-AI/pytorch-lightning 6206: SLURM_NTASKS must be the number of devices.
     "slurm": {
         "SLURM_NTASKS": "4",
         "SLURM_JOB_ID": "77",
@@ -117,7 +117,7 @@ def test_no_mixture_of_their_variables_does(
 def test_a_foreign_checkpoint_of_slurm_is_not_loaded(
     tasks: str, expected: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lightning resumes from any ``hpc_ckpt_*.ckpt`` of its root folder, by default the working directory."""
+    """Lightning-AI/pytorch-lightning 12369: a job goes on from the checkpoint of another one in the same folder."""
     for name, value in (VARIABLES["slurm"] | {"SLURM_NTASKS": tasks, "SLURM_PROCID": "0"}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
@@ -191,7 +191,7 @@ def test_a_hostile_folder_and_environment_change_no_record(tmp_path: Path) -> No
 
 
 def test_sigusr1_requeues_nothing_and_writes_nothing_of_lightnings(tmp_path: Path) -> None:
-    """Slurm warns by SIGUSR1, and Lightning answered it with ``hpc_ckpt_1.ckpt`` in the working directory."""
+    """Lightning-AI/pytorch-lightning 2397: SIGUSR1 leaves a checkpoint here and requeues."""
     folder = tmp_path / "here"
     folder.mkdir()
     variables = VARIABLES["slurm"] | {"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}
