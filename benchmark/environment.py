@@ -53,7 +53,7 @@ def _commit() -> dict[str, Any]:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     def git(*words: str) -> str:
-        command = ["git", "-C", here, *words]
+        command = ["git", "-C", str(here), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True, env=variables).stdout.strip()
 
     try:

@@ -50,7 +50,7 @@ class IsolatedTrainer(Trainer):
     def __init__(self, *, strategy: Any = None, **arguments: Any) -> None:
         if strategy is None:
             # Lightning takes it from RANK and its like when it is imported, and loggers of other ranks write nothing.
-            rank_zero_only.rank = 0
+            rank_zero_only.rank = 0  # type: ignore[attr-defined]
             arguments["plugins"] = [SingleProcess()]
         super().__init__(
             strategy="auto" if strategy is None else strategy,

@@ -64,6 +64,9 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see {self.prog} --help")
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
+        # Argparse takes the two dashes for the end of the options and gives an empty list.
+        if empty := [word for word in argv if re.fullmatch(r"--[a-z-]+=--", word)]:
+            raise UserError(f"{empty[0]} gives no value; a folder of that name is ./--")
         args, rest = self.parse_known_args(argv)
         if rest and args.verb:
             flags = re.findall(r"--[a-z-]+", self.verbs[args.verb].format_help())
