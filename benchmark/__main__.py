@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from pathlib import Path
 
 #: Seconds after which an interrupt that was lost comes again: by then what swallowed it has ended.
 _AGAIN = 0.1
@@ -13,6 +14,7 @@ _AGAIN = 0.1
 def main() -> int:
     """Run the command that the process was started with."""
     sys.unraisablehook = raise_again
+    let_nobody_shadow()
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:
         # Nothing has begun while PyTorch loads, whose imports make other errors of an interrupt.
@@ -22,6 +24,12 @@ def main() -> int:
     if usual:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     return command()
+
+
+def let_nobody_shadow() -> None:
+    """Look into the working directory last: ``python -m`` puts it first, with whatever packages lie there."""
+    if sys.path and Path(sys.path[0] or ".").resolve() == Path.cwd() != Path(__file__).resolve().parents[1]:
+        sys.path.append(sys.path.pop(0))
 
 
 def raise_again(lost: sys.UnraisableHookArgs) -> None:

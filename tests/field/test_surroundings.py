@@ -173,6 +173,9 @@ def test_a_hostile_folder_and_environment_change_no_record(tmp_path: Path) -> No
     (hostile / "matplotlibrc").write_text("backend: nonsense\nfont.size: 77\nlines.linewidth: 30\n")
     (hostile / ".netrc").write_text("machine example.org login me password secret\n")
     (hostile / "hpc_ckpt_1.ckpt").write_bytes(b"of somebody else")
+    for name in ("modules", "evaluators"):
+        (hostile / name).mkdir()
+        (hostile / name / "__init__.py").write_text("raise SystemExit('shadowed')\n")
     every = {name: value for group in VARIABLES.values() for name, value in group.items()}
     every |= {"GIT_DIR": str(hostile), "HOME": str(hostile), "MPLBACKEND": "agg"}
     before = sorted(hostile.iterdir())
