@@ -16,6 +16,7 @@ def main() -> int:
     """Run the command that the process was started with."""
     be_this_package()
     sys.unraisablehook = raise_again
+    let_nobody_shadow()
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:
         # Nothing has begun while this loads.
@@ -37,6 +38,12 @@ def be_this_package() -> None:
         assert spec and spec.loader
         sys.modules["benchmark"] = package = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(package)
+
+
+def let_nobody_shadow() -> None:
+    """Look into the working directory last: ``python -m`` puts it first, with whatever packages lie there."""
+    if sys.path and Path(sys.path[0] or ".").resolve() == Path.cwd() != Path(__file__).resolve().parents[1]:
+        sys.path.append(sys.path.pop(0))
 
 
 def raise_again(lost: sys.UnraisableHookArgs) -> None:

@@ -6,13 +6,16 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 import torch
 
 from modules.base import Training
+from modules.convolutions import families
 
 Setting = bool | int | float | str
 #: What tells one version of a record's file from the next: nanoseconds and inode.
@@ -120,10 +123,40 @@ class Cell:
 
     @staticmethod
     def of(identity: Mapping[str, Any]) -> Cell:
-        """The cell of that ``identity()``."""
-        overrides = tuple(sorted(identity["overrides"].items()))
+        """The cell of that ``identity()``, which may come from anybody's file.
+
+        Raises:
+            ValueError: A field is missing, unknown, of another type or out of bounds.
+        """
+        # For its errors alone: the values stay as they are written, as 1 and 1.0 have different ids.
+        msgspec.convert(identity, _Identity)
+        if any(math.isinf(value) for value in identity["overrides"].values() if isinstance(value, float)):
+            raise ValueError("a field of the method is infinite")
         protocol = Protocol(**identity["protocol"])
+        for name in ("epochs", "width", "batch_size", "samples", "latent_dim", "world_size", "evaluate_every"):
+            if getattr(protocol, name) < 1:
+                raise ValueError(f"protocol.{name} is below 1")
+        if protocol.networks not in families():
+            raise ValueError(f"there are no networks {protocol.networks[:40]!r} in this version")
+        if not re.fullmatch(r"([0-9]{1,9}(,[0-9]{1,9})*)?", protocol.frames):
+            raise ValueError("protocol.frames names no epochs")
+        overrides = tuple(sorted(identity["overrides"].items()))
         return Cell(identity["dataset"], identity["method"], protocol, identity["seed"], overrides)
+
+
+#: A name that can be printed on one line.
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,1000}$")]
+
+
+class _Identity(msgspec.Struct, forbid_unknown_fields=True):
+    """The types that ``Cell.identity()`` has."""
+
+    dataset: _Name
+    method: _Name
+    overrides: dict[_Name, bool | int | float | _Name]
+    protocol: Protocol
+    # As many as the command line takes.
+    seed: Annotated[int, msgspec.Meta(ge=0, le=999_999)]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pytorch_lightning import Trainer
 
 from benchmark.errors import UserError
 from benchmark.records import writing
+from datamodules.files import is_ordinary, replacing
 
 FORMAT = 4
 #: Under which a checkpoint holds what its block's evaluation keeps.
@@ -27,14 +28,9 @@ _SEALED, _UNSEALED = _LENGTH.to_bytes(2, "little"), bytes(2)
 
 def write(trainer: Trainer, path: Path) -> None:
     """Write and seal a checkpoint, which appears whole or not at all. Raises ``UserError`` where that fails."""
-    part = path.with_suffix(f".part{os.getpid()}")
-    with writing(path):
-        try:
-            trainer.save_checkpoint(part)
-            seal(part)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+    with writing(path), replacing(path) as part:
+        trainer.save_checkpoint(part)
+        seal(part)
 
 
 def seal(path: Path) -> None:
@@ -56,6 +52,8 @@ def is_sealed(path: Path) -> bool:
 
 def read(path: Path) -> dict[str, Any]:
     """What the evaluation keeps in a checkpoint. Raises ``FileNotFoundError``, and ``UserError`` for a damaged one."""
+    if path.exists() and not is_ordinary(path):
+        raise UserError(f"{path} is no ordinary file; {way_out(path)}")
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)["callbacks"][STATE]
         version = state["format"]
@@ -77,6 +75,8 @@ def way_out(path: Path) -> str:
 
 def finished_iterations(path: Path) -> int:
     """Iterations that a checkpoint holds; 0 without one, or with one that ``read`` will refuse."""
+    if not is_ordinary(path):
+        return 0
     try:
         return max(0, int(torch.load(path, map_location="cpu", weights_only=True)["iteration"]))
     except Exception:

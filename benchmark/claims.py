@@ -1,21 +1,26 @@
 """Claims: who trains a block, where several processes share a results folder.
 
-A claim is a lock of the operating system on a file. The kernel ends it with the process that holds it, however that
-ends, and a network file system with the machine, so that no claim outlives its holder and none needs a clock.
+A claim is a ``filelock`` on a file: a lock of the operating system, which ends with the process that holds it, however
+that ends, and on a network file system with the machine. No claim outlives its holder, and none needs a clock. The
+library opens the file without following a symbolic link and without truncating it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 #: What a file system without locks answers.
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+#: Longer than any name of a host.
+_MOST_BYTES = 512
 
 
 class NoLocks(Exception):
@@ -24,62 +29,82 @@ class NoLocks(Exception):
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[bool]:
-    """Whether this process, and no other, holds the claim ``path``, until the end of the ``with`` block.
+    """Hold the claim ``path`` until the end of the ``with`` block.
 
-    The file says who holds it, and is gone afterwards. Raises ``NoLocks``, or ``OSError`` where it cannot be made.
+    The file says who holds it, and is removed afterwards.
+
+    Yields:
+        Whether this process, and no other, holds the claim.
+
+    Raises:
+        NoLocks: The file system has no locks.
+        OSError: The file cannot be made, or is a symbolic link or no file at all.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    lock = _lock(path)
     try:
-        # Whoever held it may have removed the file after it was opened here: that lock would bind nobody.
-        if not (_lock(handle) and _is_file(handle, path)):
-            yield False
-            return
-        os.truncate(handle, 0)
-        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
-        try:
-            yield True
-        finally:
-            with contextlib.suppress(OSError):
-                path.unlink()
+        _acquire(lock)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
     finally:
-        os.close(handle)
+        # Before the release: whoever waits for a removed file is told by the library that its lock binds nobody.
+        with contextlib.suppress(OSError):
+            path.unlink()
+        lock.release()
 
 
 def is_claimed(path: Path) -> bool:
-    """Whether a living process holds the claim."""
-    try:
-        handle = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
+    """Whether a living process holds the claim. A link or a special file is nobody's claim.
+
+    Raises:
+        NoLocks: The file system has no locks.
+        OSError: The file cannot be opened.
+    """
+    if not _is_file(path):
         return False
+    lock = FileLock(path, blocking=False, fallback_to_soft=False)
     try:
-        return not _lock(handle)
-    finally:
-        os.close(handle)
+        _acquire(lock)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 def holder(path: Path) -> str:
     """Who holds the claim, for people."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        return path.read_text(encoding="utf-8") or "another process"
+        if _is_file(path):
+            with path.open("rb") as file:
+                return file.read(_MOST_BYTES).decode() or "another process"
     return "another process"
 
 
-def _lock(handle: int) -> bool:
+def _lock(path: Path) -> FileLock:
+    def say_who(handle: int) -> None:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file")
+        os.truncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+
+    return FileLock(path, blocking=False, fallback_to_soft=False, mode=0o644, on_acquired=say_who)
+
+
+def _acquire(lock: FileLock) -> None:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        lock.acquire()
     except OSError as error:
-        if error.errno == errno.EACCES:
-            return False
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a symbolic link, which is not followed", lock.lock_file) from error
         if error.errno in _NO_LOCKS:
             raise NoLocks from error
         raise
-    return True
 
 
-def _is_file(handle: int, path: Path) -> bool:
+def _is_file(path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(handle), path.stat())
+        return stat.S_ISREG(path.lstat().st_mode)
     except FileNotFoundError:
         return False

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning import LightningDataModule, LightningModule
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmark.records import write_atomically
+from benchmark.surroundings import IsolatedTrainer
 from benchmark.training import quiet
 from datamodules.images import ImageSet
 from evaluators.digits import DigitClassifier
@@ -44,15 +45,7 @@ def train_classifier(
     data = DigitData(digits, seed)
     module = DigitTraining(DigitClassifier(), epochs * data.batches, report)
     with quiet():
-        Trainer(
-            max_epochs=epochs,
-            accelerator="auto",
-            devices=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        ).fit(module, data)
+        IsolatedTrainer(max_epochs=epochs, accelerator="auto", devices=1).fit(module, data)
     classifier = DigitClassifier()
     classifier.load_state_dict(module.best)
     accuracy = Accuracy(module.best_accuracy, share_right(classifier.eval(), *data.test))

@@ -19,7 +19,7 @@ import numpy as np
 from benchmark import demonstrations, registry
 from benchmark.cells import digest
 from benchmark.environment import environment
-from benchmark.errors import UserError, unknown
+from benchmark.errors import Damaged, UserError, unknown
 from benchmark.page import finish, own_style, save
 from benchmark.records import Record, Store
 from benchmark.sheet import seeds_text
@@ -171,6 +171,9 @@ def read(experiment: Experiment, store: Store) -> Record:
     if record is None:
         name = experiment.demonstration.id
         raise UserError(f"figure {name} has no record of this in {store.folder}; first: {experiment.command(store)}")
+    if missing := experiment.demonstration.numbers.keys() - record.measures.keys():
+        said = f"is damaged (without {', '.join(sorted(missing))})"
+        raise Damaged(f"{store.path(experiment)} {said}; delete it and give again: {experiment.command(store)}")
     return record
 
 
@@ -213,7 +216,12 @@ def small_print(experiment: Experiment, record: Record) -> list[str]:
 def compose(experiment: Experiment, store: Store) -> matplotlib.figure.Figure:
     """The drawing with its title and small print; to be called within ``page.own_style``."""
     record = read(experiment, store)
-    picture = experiment.demonstration.draw(findings(record))
+    try:
+        picture = experiment.demonstration.draw(findings(record))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        said = f"is damaged (its curves are not what is drawn, {type(error).__name__}: {error})"
+        path, command = store.path(experiment), experiment.command(store)
+        raise Damaged(f"{path} {said}; delete it and give again: {command}") from error
     finish(picture, experiment.demonstration.title, small_print(experiment, record))
     return picture
 
@@ -221,7 +229,8 @@ def compose(experiment: Experiment, store: Store) -> matplotlib.figure.Figure:
 def draw(experiment: Experiment, store: Store) -> list[Path]:
     """Draw what is stored, as PNG and SVG. Raises ``UserError`` where nothing is."""
     with own_style(experiment.demonstration.id):
-        return save(compose(experiment, store), store.pictures(), experiment.name)
+        folder = store.writable(store.pictures() / experiment.name).parent
+        return save(compose(experiment, store), folder, experiment.name)
 
 
 def verdict(holds: bool, fails: bool) -> Verdict:

@@ -160,6 +160,8 @@ def results(store: Store) -> Iterator[Finding]:
     for path in sorted(p for p in (store.folder / "records").rglob("*") if p.suffix == ".json" or p.is_file()):
         if path.is_dir():
             yield Finding("wrong", f"{path} is a folder where a record belongs; delete it")
+        elif not path.is_file():
+            yield Finding("wrong", f"{path} is no ordinary file, or a link to nothing; delete it")
         elif path.name.startswith("."):
             left.setdefault("left by writers that were killed", []).append(path)
         elif path.suffix == ".json":
@@ -177,9 +179,19 @@ def results(store: Store) -> Iterator[Finding]:
     yield from _records(records, store)
     yield from _experiments(experiments, store)
     yield from _unfinished(store, records, left)
+    for folder in ("figures", "tables", "report", "known"):
+        found = sorted(path for path in (store.folder / folder).rglob(".*") if _is_part(path))
+        left.setdefault("left by writers that were killed", []).extend(found)
     for what, paths in left.items():
+        if not paths:
+            continue
         names = ", ".join(str(path) for path in paths[:_NAMED]) + (" and more" if len(paths) > _NAMED else "")
         yield Finding("note", f"{len(paths)} files {what}, which can be deleted: {names}")
+
+
+def _is_part(path: Path) -> bool:
+    """Whether it is what ``replacing`` writes to before a file is whole: ``.NAME.RANDOM``."""
+    return re.fullmatch(r"\..+\.\w{8}", path.name) is not None and path.is_file()
 
 
 def _sound(cell: Cell, store: Store) -> Record:
@@ -247,14 +259,24 @@ def _records(records: dict[Cell, Record], store: Store) -> Iterator[Finding]:
 
 def _unfinished(store: Store, records: dict[Cell, Record], left: dict[str, list[Path]]) -> Iterator[Finding]:
     for path in sorted(store.unfinished.glob("*")) if store.unfinished.is_dir() else []:
-        if path.suffix == ".claim" and is_claimed(path):
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            yield Finding("wrong", f"{path} is a symbolic link or no ordinary file, which run refuses; delete it")
+        elif path.suffix == ".claim" and _held(path):
             yield Finding("note", f"a block is being trained by {holder(path)}")
         elif path.suffix == ".ckpt":
             yield from _checkpoint(path, store, records, left)
         elif path.is_dir():
             yield Finding("note", f"{path} is of an unfinished verify --cell; the same command goes on, or delete it")
-        elif path.suffix == ".claim" or re.fullmatch(r"\.part\d+|\.ray", path.suffix):
+        elif path.suffix == ".claim" or re.fullmatch(r"\.part\d+|\.ray", path.suffix) or _is_part(path):
             left.setdefault("left by processes that were killed", []).append(path)
+
+
+def _held(path: Path) -> bool:
+    """Whether somebody holds the claim; nobody can be seen to where there are no locks."""
+    try:
+        return is_claimed(path)
+    except (NoLocks, OSError):
+        return False
 
 
 def _checkpoint(
@@ -270,7 +292,7 @@ def _checkpoint(
         check_checkpoint(block, store)
     except UserError as error:
         yield Finding("wrong", str(error))
-    except KeyError:
+    except (KeyError, TypeError, ValueError, AttributeError):
         yield Finding("note", f"{path} does not say what it is of; a run that it fits goes on from it")
     else:
         name = f"{block.label} on {cells[0].dataset}, seeds {seeds_text([cell.seed for cell in cells])}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from functools import cache
@@ -48,8 +49,12 @@ def _commit() -> dict[str, Any]:
     """Commit of the checkout that this code runs from; None for an installed package."""
     here = Path(__file__).resolve().parent
 
+    # A hook of git, say, names another repository by GIT_DIR.
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
     def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()
+        command = ["git", "-C", str(here), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=variables).stdout.strip()
 
     try:
         # Results are written while others run: they do not make the code another one.

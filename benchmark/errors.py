@@ -14,6 +14,16 @@ class UserError(Exception):
     """A message for the user: one line that names the thing and the way out."""
 
 
+class Damaged(UserError):
+    """A file of a results folder that is not what it should be: what is wrong with it, and the way out."""
+
+
+def one_line(text: str) -> str:
+    """Text for a terminal: what cannot be printed is written out, line breaks and escape sequences among it, which
+    names of files and records of others may hold."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def first_line(error: BaseException) -> str:
     """Of what an error says."""
     return (str(error).strip().splitlines() or ["no message"])[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -39,11 +40,13 @@ def measure(target: Target, protocol: Protocol, samples: Array) -> dict[str, Arr
 
 
 def measure_own(name: str, target: Target, samples: Array) -> float:
-    """A user's measure ``package.module:function`` of samples ``[n, ...]``; NaN where it has no value. ``UserError``
-    where it raises or gives no number. It gets a copy, so that what it changes is no other measure's."""
+    """A user's measure ``package.module:function`` of samples ``[n, ...]``; NaN where it has no value, or an infinite
+    one. It gets a copy, so that one that changes its argument changes no other measure. ``UserError`` where it raises,
+    ends the process or gives no number."""
     function = registry.measure(name)
     try:
-        return float(function(samples.copy(), target))
+        value = float(function(samples.copy(), target))
+        return value if math.isfinite(value) else math.nan
     except (Exception, SystemExit) as error:
         said = " ".join(str(error).split())
         raise UserError(f"--measure {name} on {target.name}: {type(error).__name__}: {said}") from error

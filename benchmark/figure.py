@@ -74,7 +74,8 @@ def draw(figure: Figure, selection: Selection, store: Store) -> list[Path]:
     with own_style(figure.id):
         picture = compose(figure, selection, store)
         people = any(registry.shows_people(selection.table.target(name)) for name in selection.datasets)
-        return save(picture, store.pictures(people), file_name(selection, figure.id, figure.usual(selection)))
+        name = file_name(selection, figure.id, figure.usual(selection))
+        return save(picture, store.writable(store.pictures(people) / name).parent, name)
 
 
 def compose(figure: Figure, selection: Selection, store: Store) -> matplotlib.figure.Figure:
@@ -83,7 +84,11 @@ def compose(figure: Figure, selection: Selection, store: Store) -> matplotlib.fi
     done = with_status(records, "done")
     if not done:
         raise _nothing(figure, selection, store, records)
-    picture = figure.draw(selection, done, store)
+    try:
+        picture = figure.draw(selection, done, store)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        said = f"a record in {store.folder} has not what it shows ({type(error).__name__}: {error})"
+        raise UserError(f"figure {figure.id} cannot be drawn: {said}; run again with --redo-stale") from error
     finish(picture, figure.title, small_print(figure, selection, records))
     return picture
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
 import matplotlib
 import matplotlib.figure
 import numpy as np
-from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 from scipy.spatial.distance import cdist
 
 from benchmark import registry
@@ -18,7 +19,7 @@ from benchmark.cells import Block
 from benchmark.errors import UserError
 from benchmark.figures.mosaic import show
 from benchmark.figures.synthetic import scatter, updates
-from benchmark.records import Store, writing
+from benchmark.records import Store, write_atomically
 from benchmark.registry import Target
 from benchmark.training import FRAME_DIM, frame_epochs
 from datamodules.mixture import GaussianMixture
@@ -47,24 +48,27 @@ def make_movie(store: Store, name: str) -> Path:
     path = store.pictures(registry.shows_people(target)) / f"movie-{cell.id}.gif"
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        picture = matplotlib.figure.Figure(figsize=(_INCHES, _INCHES), layout="constrained")
-        FigureCanvasAgg(picture)
+        picture = matplotlib.figure.Figure(figsize=(_INCHES, _INCHES), dpi=_DPI, layout="constrained")
+        canvas = FigureCanvasAgg(picture)
         ax = picture.subplots()
 
-        def show(index: int) -> list[object]:
+        moments = []
+        for frame, epoch in zip(frames, epochs, strict=True):
             ax.clear()
-            _draw(ax, frames[index], target)
+            _draw(ax, frame, target)
             label = Block((cell,)).label
             ax.set_title(
-                f"{label} on {cell.dataset}, seed {cell.seed}\n{updates(cell, epochs[index]):,} updates", size=7
+                f"{label} on {cell.dataset}, seed {cell.seed}\n{updates(cell, epoch):,} updates",
+                size=7,
+                parse_math=False,
             )
-            return []
-
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            FuncAnimation(picture, show, frames=len(frames)).save(  # type: ignore[arg-type]
-                path, writer=PillowWriter(fps=_FRAMES_PER_SECOND), dpi=_DPI
-            )
+            canvas.draw()
+            moments.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+    buffer = io.BytesIO()
+    moments[0].save(
+        buffer, "GIF", save_all=True, append_images=moments[1:], duration=1000 // _FRAMES_PER_SECOND, loop=0
+    )
+    write_atomically(store.writable(path), buffer.getvalue())
     return path
 
 

@@ -240,7 +240,7 @@ def _seen_from_here(errand: Errand, block: Block) -> Iterator[tuple[Store, bool]
 
 
 def _sign(store: Store, token: str) -> Path:
-    return store.unfinished / f"{token}.ray"
+    return store.writable(store.unfinished / f"{token}.ray")
 
 
 def _kept(store: Store, block: Block) -> Iterator[Kept]:

@@ -7,28 +7,32 @@ import errno
 import hashlib
 import io
 import json
-import os
+import math
+import stat
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args
+from typing import Protocol as Structure
 
+import msgspec
 import numpy as np
 import safetensors.torch
 import torch
 
-from benchmark.cells import Block, Cell, Stamp, digest
+from benchmark import registry
+from benchmark.cells import Block, Cell, Protocol, Stamp, digest
 from benchmark.claims import NoLocks, claimed
-from benchmark.errors import UserError
+from benchmark.errors import Damaged, UserError, one_line
+from datamodules.files import read_array_header, replacing
 
 FORMAT = 2
 Status = Literal["done", "diverged", "failed"]
 
 
-class Subject(Protocol):
+class Subject(Structure):
     """What a record is of: a cell of a table, or the experiment of a demonstration."""
 
     @property
@@ -81,23 +85,66 @@ class Record:
     weights: str | None = None
 
 
-_TYPES = get_type_hints(Record)
+#: Largest record, and largest file beside one, in bytes: a hundred times what they are.
+_MOST_RECORD, _MOST_BESIDE = 64 * 2**20, 4 * 2**30
+#: Samples of so many epochs are kept, unless the protocol names its own (``training.FRAMES``), of up to so many
+#: coordinates.
+_FRAMES, _FRAME_DIM = 20, 3
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value that was read from JSON is of an annotated type."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return isinstance(value, str) and value in inner
-    if origin is dict:
-        return isinstance(value, dict) and all(_fits(part, inner[1]) for part in value.values())
-    if origin is list:
-        return isinstance(value, list) and all(_fits(part, inner[0]) for part in value)
-    if inner:
-        return any(_fits(value, choice) for choice in inner)
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return hint is Any or type(value) is hint
+def _check_fields(content: dict[str, Any]) -> None:
+    """Raises ``ValueError`` for fields of a record that are unknown or of another type, and for ragged curves."""
+    # For its errors alone: the values stay as they are written.
+    msgspec.convert(content, Record)
+    for name in (*content["measures"], *content["curves"], *content["cost"]):
+        if one_line(name) != name:
+            raise ValueError(f"a name that cannot be printed, {name!r}")
+    for number in (*content["measures"].values(), *content["cost"].values()):
+        if number is not None and not math.isfinite(number):
+            raise ValueError("a number that is not finite")
+    if "dataset" not in content["run"]:
+        for name, values in content["curves"].items():
+            _shape(name, values)
+        return
+    epochs = content["run"]["protocol"].get("epochs", Protocol.epochs)
+    for name, values in content["curves"].items():
+        if len(_shape(name, values)) > 1:
+            raise ValueError(f"curve {name} is nested")
+        if not name.startswith(("loss.", "trace.")) and len(values) != epochs:
+            raise ValueError(f"curve {name} has {len(values)} entries, not one of each of {epochs} epochs")
+
+
+def _shape(name: str, values: Any) -> tuple[int, ...]:
+    """Shape of nested lists of numbers and None. Raises ``ValueError`` where they are ragged, or hold anything else."""
+    if not isinstance(values, list):
+        if values is None or (isinstance(values, (int, float)) and not isinstance(values, bool)):
+            # A Python integer may be too large for any float.
+            if values is not None and not math.isfinite(float(values)):
+                raise ValueError(f"curve {name} is not finite")
+            return ()
+        raise ValueError(f"curve {name} holds a {type(values).__name__}")
+    shapes = {_shape(name, part) for part in values}
+    if len(shapes) > 1:
+        raise ValueError(f"curve {name} is ragged")
+    return (len(values), *(shapes.pop() if shapes else ()))
+
+
+def _printable(value: Any) -> Any:
+    """The same without anything that a terminal would act on."""
+    if isinstance(value, str):
+        return one_line(value)
+    if isinstance(value, dict):
+        return {_printable(name): _printable(part) for name, part in value.items()}
+    return [_printable(part) for part in value] if isinstance(value, list) else value
+
+
+def _data_shape(name: str) -> tuple[int, ...] | None:
+    """Shape of one sample of a data set; None where it is not known without importing what a record names."""
+    if found := registry.datasets().get(name):
+        return found.data_shape
+    module, _, attribute = name.partition(":")
+    found = getattr(sys.modules.get(module), attribute or "-", None)
+    return found.data_shape if isinstance(found, get_args(registry.Target)) else None
 
 
 class Store:
@@ -105,10 +152,18 @@ class Store:
     training ``ID.frames.npy`` and its weights ``ID.safetensors``; ``records/DEMONSTRATION/ID.json``; ``unfinished/``
     holds checkpoints and claims.
 
-    Any number of processes may share one: every file appears whole or not at all, and who trains a block claims it."""
+    Any number of processes may share one: every file appears whole or not at all, and who trains a block claims it.
+    What lies in it may come from anybody: it is checked when it is read, and nothing is written through a link.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        folder: The results folder.
+        damaged: Hears of every damaged record, which counts as none; by default it is an error. For those who only
+            look: whoever trains must not take a damaged record for one that is to be made.
+    """
+
+    def __init__(self, folder: Path, damaged: Callable[[str], None] | None = None) -> None:
+        self.folder, self._damaged = folder, damaged
+        self._named: set[str] = set()
         self._made: tuple[int, int] | None = None
 
     def path(self, subject: Subject) -> Path:
@@ -124,39 +179,82 @@ class Store:
             found = self.path(subject).stat()
         except FileNotFoundError:
             return None
+        except NotADirectoryError as error:
+            raise self._no_folder() from error
+        except OSError as error:
+            raise UserError(f"cannot look at {self.path(subject)}: {error.strerror or error}") from error
         return found.st_mtime_ns, found.st_ino
 
+    def _no_folder(self) -> UserError:
+        return UserError(f"{self.folder} is no folder of results; choose another --results DIR")
+
     def read(self, subject: Subject) -> Record | None:
-        """The subject's record, or None. Raises ``UserError`` for one that was cut short or edited."""
-        path = self.path(subject)
+        """The subject's record, or None. Raises ``UserError`` for one that was cut short or edited, or holds what no
+        record of the subject does."""
         try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+            return self._read(subject)
+        except Damaged as error:
+            self._leave_out(error)
             return None
-        except NotADirectoryError as error:
-            raise UserError(f"{self.folder} is no folder of results; choose another --results DIR") from error
-        except OSError as error:
-            raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-        except UnicodeDecodeError as error:
-            raise _damaged(path, "no text") from error
+
+    def _leave_out(self, error: Damaged) -> None:
+        """Tell once of a damaged file, or raise the error where nobody hears."""
+        if self._damaged is None:
+            raise error
+        if str(error) not in self._named:
+            self._named.add(str(error))
+            self._damaged(str(error))
+
+    def _read(self, subject: Subject) -> Record | None:
+        path = self.path(subject)
+        content = self._load(path)
+        if content is None:
+            return None
         try:
-            content = json.loads(text)
             checksum = content.pop("checksum")
             version = content.pop("format")
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
+        except (KeyError, AttributeError, TypeError) as error:
             raise _damaged(path, "cut short or no record") from error
         if version != FORMAT:
             raise UserError(f"{path} has record format {version}, this version reads {FORMAT}; use another --results")
         try:
             unchanged = checksum == digest(content) and content["id"] == subject.id == digest(content["run"])
             record = Record(**content)
-            if not all(_fits(value, _TYPES[name]) for name, value in content.items()):
-                raise TypeError("a field of another type")
-        except (ValueError, KeyError, TypeError) as error:
+            _check_fields(asdict(record))
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError, AttributeError) as error:
             raise _damaged(path, "no record of this version") from error
         if not unchanged:
             raise _damaged(path, "edited after it was written")
-        return record
+        reason = None if record.reason is None else one_line(record.reason)
+        return replace(record, reason=reason, environment=_printable(record.environment))
+
+    def _load(self, path: Path) -> dict[str, Any] | None:
+        """The JSON of a file, or None where there is none."""
+        try:
+            raw = _bytes_of(path, _MOST_RECORD)
+        except FileNotFoundError:
+            return None
+        except NotADirectoryError as error:
+            raise self._no_folder() from error
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+        try:
+            content = msgspec.json.decode(raw)
+        except UnicodeDecodeError as error:
+            raise _damaged(path, "no text") from error
+        except (ValueError, RecursionError) as error:
+            raise _damaged(path, "cut short or no record") from error
+        if not isinstance(content, dict):
+            raise _damaged(path, "no record")
+        return content
+
+    def cells(self) -> Iterator[Cell]:
+        """The cells of all records, in the order of their files' names; of damaged ones as ``read`` does."""
+        for path in sorted(self.folder.glob("records/*/*/*.json")):
+            try:
+                yield self.cell_at(path)
+            except Damaged as error:
+                self._leave_out(error)
 
     def find(self, name: str) -> Cell:
         """The stored cell whose id begins so. Raises ``UserError`` where none or several do."""
@@ -173,10 +271,14 @@ class Store:
     def subject_at(self, path: Path, of: Callable[[Mapping[str, Any]], S]) -> S:
         """What the record in that file is of, as ``of`` makes it from its identity."""
         try:
-            subject = of(json.loads(path.read_text(encoding="utf-8"))["run"])
+            content = self._load(path)
+            if content is None:
+                raise UserError(f"there is no file {path}")
+            subject = of(content["run"])
             belongs = self.path(subject)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _damaged(path, "cut short or no record") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            said = " ".join(str(error).split())[:100] if isinstance(error, ValueError) else "cut short or no record"
+            raise _damaged(path, said) from error
         if belongs != path:
             raise _damaged(path, "not where its cell belongs")
         return subject
@@ -187,27 +289,59 @@ class Store:
 
     def samples(self, cell: Cell, record: Record) -> np.ndarray:
         """The final samples, ``[n, d]`` float32 in original units; ``UserError`` if they are not the record's."""
-        return np.load(self._content(cell, ".npy", record.samples), allow_pickle=False)
+        types = {2: (np.float32,), 4: (np.uint8,)}
+        found = self._array(cell, ".npy", record.samples, types, "samples")
+        if len(found) > cell.protocol.samples or not np.isfinite(found).all():
+            path = self.path(cell)
+            raise _damaged(path.with_suffix(".npy"), "too many samples, or some not finite", path)
+        return found
 
     def frames(self, cell: Cell, record: Record) -> np.ndarray | None:
         """Samples along the training, ``[frames, n, d]`` float32 or images ``[frames, n, C, H, W]`` uint8; None where
         the record has none."""
         if record.frames is None:
             return None
-        found = np.load(self._content(cell, ".frames.npy", record.frames), allow_pickle=False)
+        types = {3: (np.float16, np.float32), 5: (np.uint8,)}
+        found = self._array(cell, ".frames.npy", record.frames, types, "samples along the training")
+        named = cell.protocol.frames or math.prod(found.shape[2:]) > _FRAME_DIM
+        if len(found) > (len(cell.protocol.named_frames) if named else min(_FRAMES, cell.protocol.epochs)):
+            path = self.path(cell)
+            raise _damaged(path.with_suffix(".frames.npy"), "more moments than the training kept", path)
         return found if found.dtype == np.uint8 else found.astype(np.float32)
+
+    def _array(
+        self, cell: Cell, suffix: str, sha256: str | None, types: Mapping[int, tuple[type, ...]], what: str
+    ) -> np.ndarray:
+        """An array beside a record, if it is the record's and has one of these types for its number of axes, and
+        samples of the data set's shape."""
+        path, content = self.path(cell), self._content(cell, suffix, sha256, what)
+        try:
+            shape, dtype = read_array_header(content, content.getbuffer().nbytes)
+        except (ValueError, SyntaxError, OverflowError) as error:
+            raise _damaged(path.with_suffix(suffix), f"no array of {what}", path) from error
+        expected = _data_shape(cell.dataset)
+        sample = shape[1:] if len(shape) in (2, 4) else shape[2:]
+        if dtype not in types.get(len(shape), ()) or 0 in shape or (expected and sample != expected):
+            said = f"an array {list(shape)} of {dtype}, which are no {what} of {cell.dataset}"
+            raise _damaged(path.with_suffix(suffix), said, path)
+        content.seek(0)
+        return np.load(content, allow_pickle=False)
 
     def weights(self, cell: Cell, record: Record) -> dict[str, torch.Tensor]:
         """Weights by name, float32; ``UserError`` where none are kept here, as weights are in no repository."""
         if record.weights is None:
             raise _gone(self.path(cell).with_suffix(".safetensors"), "weights")
-        kept = safetensors.torch.load(self._content(cell, ".safetensors", record.weights, "weights").getvalue())
+        path, content = self.path(cell), self._content(cell, ".safetensors", record.weights, "weights")
+        try:
+            kept = safetensors.torch.load(content.getvalue())
+        except Exception as error:
+            raise _damaged(path.with_suffix(".safetensors"), "no weights", path) from error
         return {name: value.float() for name, value in kept.items()}
 
     def _content(self, cell: Cell, suffix: str, sha256: str | None, what: str = "samples") -> io.BytesIO:
         path = self.path(cell).with_suffix(suffix)
         try:
-            content = path.read_bytes()
+            content = _bytes_of(path, _MOST_BESIDE)
         except OSError as error:
             raise _gone(path, what) from error
         if hashlib.sha256(content).hexdigest() != sha256:
@@ -228,7 +362,7 @@ class Store:
         record, which is trained again, and never one with samples that are not its own.
         """
         self.check()
-        path = self.path(subject)
+        path = self.writable(self.path(subject))
         content = asdict(record)
         if samples is not None and samples.dtype != np.uint8:
             samples = samples.astype(np.float32)
@@ -260,19 +394,19 @@ class Store:
 
     def _write_json(self, path: Path, content: dict[str, Any]) -> None:
         text = json.dumps({"format": FORMAT, "checksum": digest(content)} | content, indent=1, allow_nan=False)
-        write_atomically(path, (_one_line_per_list(text) + "\n").encode())
+        write_atomically(self.writable(path), (_one_line_per_list(text) + "\n").encode())
 
     def remember(self, kind: str, key: list[Any], make: Callable[[], Any]) -> Any:
         """What ``make`` gives, as JSON has it, kept in the file ``KIND/ID.json`` for when ``key`` is asked for again.
         A file that cannot be read is made anew."""
         path = self.folder / kind / f"{digest(key)}.json"
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["key"] == key:
+        with contextlib.suppress(UserError, KeyError, TypeError):
+            content = self._load(path)
+            if content and content["key"] == key:
                 return content["value"]
         value = make()
         text = json.dumps({"key": key, "value": value}, indent=1, allow_nan=False)
-        write_atomically(path, (_one_line_per_list(text) + "\n").encode())
+        write_atomically(self.writable(path), (_one_line_per_list(text) + "\n").encode())
         return value
 
     @property
@@ -291,7 +425,7 @@ class Store:
     def claimed(self, block: Block) -> Iterator[bool]:
         """Whether the block is this process's to train, until the end of the ``with`` block."""
         self.check()
-        path = self.claim(block)
+        path = self.writable(self.claim(block))
         with contextlib.ExitStack() as stack:
             with writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -305,7 +439,7 @@ class Store:
     def sweep(self, block: Block) -> None:
         """Remove what processes that were killed while they wrote have left of a block that is claimed."""
         checkpoint = self.checkpoint(block.id)
-        left = list(checkpoint.parent.glob(f"{checkpoint.stem}.part*"))
+        left = list(checkpoint.parent.glob(f".{checkpoint.name}.*"))
         for cell in block.pending:
             path = self.path(cell)
             left += path.parent.glob(f".{path.stem}.*")
@@ -316,9 +450,24 @@ class Store:
     def prepare(self) -> None:
         """Make the folder, and find out now rather than after an hour whether it can be written."""
         with writing(self.unfinished):
-            self.unfinished.mkdir(parents=True, exist_ok=True)
+            self.writable(self.unfinished / ".gitignore").parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self.unfinished / ".gitignore", b"*\n")
             self._made = _which(self.unfinished)
+
+    def writable(self, path: Path) -> Path:
+        """The same path, if no folder on the way to it from the results folder is a link.
+
+        Somebody else's results folder may hold links, and what is written through one lands anywhere.
+
+        Raises:
+            UserError: A folder is a link.
+        """
+        with contextlib.suppress(ValueError):
+            for part in path.relative_to(self.folder).parents:
+                if (link := self.folder / part) != self.folder and link.is_symlink():
+                    said = "is a symbolic link, and nothing is written through one"
+                    raise UserError(f"{link} {said}; put the folder itself there, or choose another --results DIR")
+        return path
 
     def check(self) -> None:
         """Raises ``UserError`` if the folder was removed since ``prepare``: made anew, it would lack what it had."""
@@ -347,21 +496,9 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, flush it to disk and rename it."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+    """Write a file whole or not at all (``datamodules.files.replacing``). Raises ``UserError`` where that fails."""
+    with writing(path), replacing(path) as part:
+        part.write_bytes(content)
 
 
 def _gone(path: Path, what: str) -> UserError:
@@ -387,8 +524,18 @@ def _content_of(path: Path) -> bytes | None:
         return None
 
 
-def _damaged(path: Path, what: str, delete: Path | None = None) -> UserError:
-    return UserError(f"{path} is damaged ({what}); delete {delete or path} and run again to make it anew")
+def _bytes_of(path: Path, most: int) -> bytes:
+    """Content of a file of at most so many bytes. Raises ``OSError``, and ``Damaged`` for what has no end."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise _damaged(path, "no ordinary file")
+    if found.st_size > most:
+        raise _damaged(path, f"{found.st_size:,} bytes, where {most:,} are plenty")
+    return path.read_bytes()
+
+
+def _damaged(path: Path, what: str, delete: Path | None = None) -> Damaged:
+    return Damaged(f"{path} is damaged ({what}); delete {delete or path} and run again to make it anew")
 
 
 def _one_line_per_list(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
@@ -24,6 +24,7 @@ from benchmark.cells import Cell
 from benchmark.environment import processor
 from benchmark.estimate import PRETRAINING, Stopwatch, skip_pretraining
 from benchmark.schema import Row, Selection
+from benchmark.surroundings import IsolatedTrainer
 from benchmark.training import make_data, make_module, make_trainer, quiet
 from modules.base import AdversarialModule, Update
 from modules.networks import SeedLinear
@@ -130,16 +131,7 @@ def time_plain_loop(cell: Cell, iterations: int) -> float:
     loader = DataLoader(TensorDataset(points), batch_size=cell.protocol.batch_size, shuffle=True)
     stopwatch = Stopwatch(iterations)
     with quiet():
-        trainer = Trainer(
-            max_epochs=-1,
-            accelerator="cpu",
-            callbacks=[stopwatch],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(module, loader)
+        IsolatedTrainer(max_epochs=-1, accelerator="cpu", devices=1, callbacks=[stopwatch]).fit(module, loader)
     return stopwatch.milliseconds
 
 

@@ -31,6 +31,7 @@ from benchmark.evaluation import draw_samples, measure, measure_generator
 from benchmark.graphs import Graphs
 from benchmark.records import Record, Store
 from benchmark.registry import Target
+from benchmark.surroundings import IsolatedTrainer
 from benchmark.versions import differing, versions_of
 from datamodules.images import ImageDataModule, ImageSet
 from datamodules.mixture import GaussianMixture, MixtureDataModule
@@ -116,17 +117,14 @@ def make_trainer(
     cell: Cell, callbacks: list[Callback], accelerator: str, strategy: SharedBatches | None = None, **limits: Any
 ) -> Trainer:
     """Lightning's trainer without what a block does for itself: logging, checkpoints, a progress bar. Without a
-    strategy it trains whole batches in this process, whatever the protocol's world size is."""
-    return Trainer(
+    strategy it trains whole batches in this process, whatever the protocol's world size is, and whatever scheduler
+    started the process."""
+    return IsolatedTrainer(
         accelerator=accelerator,
         devices=cell.protocol.world_size if strategy else 1,
-        strategy=strategy or "auto",
+        strategy=strategy,
         precision=cell.protocol.precision,
         callbacks=[Graphs(), *callbacks],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
         use_distributed_sampler=False,
         reload_dataloaders_every_n_epochs=1,
         **limits,

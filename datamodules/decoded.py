@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+
+from datamodules.files import replacing
 
 Array = np.ndarray
 
@@ -23,10 +24,16 @@ def state_of(files: Iterable[Path], folder: Path) -> str:
     return found.hexdigest()[:12]
 
 
-def places(folder: Path) -> tuple[Path, Path]:
-    """Where arrays of a data folder may be kept: in it, or, where it cannot be written, in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return folder / ".modecov", cache / "modecov" / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+def places(folder: Path) -> tuple[Path, ...]:
+    """Where arrays of a data folder may be kept: in it, or, where it cannot be written, in the user's cache. In a
+    container a process may have neither ``HOME`` nor an entry in the password file, and no cache then."""
+    inside, cache = folder / ".modecov", os.environ.get("XDG_CACHE_HOME")
+    if not cache:
+        try:
+            cache = str(Path.home() / ".cache")
+        except RuntimeError:
+            return (inside,)
+    return inside, Path(cache) / "modecov" / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
 
 
 def find(folder: Path, name: str) -> Path | None:
@@ -49,15 +56,8 @@ def keep(folder: Path, arrays: Mapping[str, Array]) -> None:
 def _write(place: Path, arrays: Mapping[str, Array]) -> None:
     place.mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
-        handle, part = tempfile.mkstemp(dir=place, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.save(file, array)
-            # For whoever shares the data.
-            Path(part).chmod(0o644)
-            Path(part).replace(place / f"{name}.npy")
-        finally:
-            Path(part).unlink(missing_ok=True)
+        with replacing(place / f"{name}.npy") as part, part.open("wb") as file:
+            np.save(file, array)
         start, _, _ = name.rpartition("-")
         for old in place.glob(f"{start}-*.npy"):
             if old.stem.rpartition("-")[0] == start and old.stem != name:

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -21,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from datamodules import decoded
+from datamodules.files import files_below, is_ordinary
 
 Array = np.ndarray
 Part = Literal["train", "test"]
@@ -220,9 +222,9 @@ _SOURCES = {
 def _state(base: str, folder: Path) -> str:
     """Of the files that a set is read from."""
     if base.startswith("folder:"):
-        return decoded.state_of(image_files(folder), folder)
-    files = (file for name in _SOURCES[base] for file in (folder / name).rglob("*") if file.is_file())
-    return decoded.state_of(files, folder)
+        return decoded.state_of(filter(is_ordinary, image_files(folder)), folder)
+    files = (file for name in _SOURCES[base] for file in files_below(folder / name))
+    return decoded.state_of(filter(is_ordinary, files), folder)
 
 
 def _arrays(base: str, part: Part, folder: Path) -> tuple[str, str]:
@@ -273,6 +275,20 @@ def missing(base: str, *places: Path) -> MissingData:
     return MissingData(f"data set {base} is not there, looked for {looked}; {_way_out(base)}")
 
 
+#: Size in bytes and MD5 of MNIST's four files as published, unpacked. Copies of another size are somebody's own choice.
+_MNIST_FILES = {
+    "train-images-idx3-ubyte": (47_040_016, "6bbc9ace898e44ae57da46a324031adb"),
+    "train-labels-idx1-ubyte": (60_008, "a25bea736e30d166cdddb491f175f624"),
+    "t10k-images-idx3-ubyte": (7_840_016, "2646ac647ad5339dbf082846283269ea"),
+    "t10k-labels-idx1-ubyte": (10_008, "27ae3e4e09519cfbb04c329615203637"),
+}
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def read_mnist(folder: Path, part: Part) -> tuple[Array, Array]:
     """The four original files, as torchvision keeps them (``MNIST/raw``)."""
     from torchvision.datasets import MNIST
@@ -280,6 +296,10 @@ def read_mnist(folder: Path, part: Part) -> tuple[Array, Array]:
     raw = folder / "MNIST" / "raw"
     if not all((raw / name.removesuffix(".gz")).exists() for name, _ in MNIST.resources):
         raise missing("mnist", raw)
+    for name, (size, md5) in _MNIST_FILES.items():
+        if (raw / name).stat().st_size == size and _md5(raw / name) != md5:
+            said = "has the size of the published file and another checksum, so it is damaged"
+            raise MissingData(f"{raw / name} {said}; {_way_out('mnist')}")
     found = MNIST(str(folder), train=part == "train", download=False)
     return found.data.numpy()[:, None], found.targets.numpy()
 
@@ -320,14 +340,14 @@ def read_celeba(folder: Path, part: Part) -> tuple[Array, Array]:
     """Aligned faces in ``celeba/img_align_celeba``, the middle cropped and resized to 64 x 64; smaller copies of them
     are cropped in proportion. No labels."""
     place = folder / "celeba" / "img_align_celeba"
-    files = sorted(path for path in place.glob("*.jpg")) if place.is_dir() else []
+    files = sorted(path for path in place.glob("[!.]*.jpg")) if place.is_dir() else []
     if not files:
         raise missing("celeba", place)
     border = _FACES_FOR_TRAINING if len(files) == _ALL_FACES else len(files) * 8 // 10
     chosen = files[:border] if part == "train" else files[border:]
     images = np.empty((len(chosen), 3, _FACE_SIZE, _FACE_SIZE), np.uint8)
     for index, path in enumerate(chosen):
-        with Image.open(path) as image:
+        with _opened(path) as image:
             half = image.width * _FACE_CROP / _FACE_WIDTH / 2
             middle = (image.width / 2, image.height / 2)
             box = (middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half)
@@ -352,29 +372,69 @@ def read_folder(folder: Path, part: Part) -> tuple[Array, Array]:
 
 
 def decode(files: Sequence[Path]) -> Array:
-    """Image files of one size, uint8 ``[n, C, H, W]``, three channels unless they are grey. Raises ``MissingData``."""
+    """Decode image files of one size.
+
+    Args:
+        files: Paths of the files, in the order of the result.
+
+    Returns:
+        Images uint8 ``[n, C, H, W]``, with three channels unless all files are grey.
+
+    Raises:
+        MissingData: A file cannot be read, or has another size than the first, or all pixels are 0 or 1 of 255.
+    """
     images: Array | None = None
     for index, path in enumerate(files):
-        try:
-            with Image.open(path) as image:
-                if image.mode.startswith(("I", "F")):
-                    raise MissingData(f"{path} has more than 8 bits a colour; save it with 8")
-                pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
-        except OSError as error:
-            raise MissingData(f"{path} cannot be read as an image; replace it or take it away") from error
-        pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        pixels = _decode_one(path)
         if images is None:
             images = np.empty((len(files), *pixels.shape), np.uint8)
         if pixels.shape != images.shape[1:]:
             raise MissingData(f"{path} has shape {list(pixels.shape)}, other images {list(images.shape[1:])}")
         images[index] = pixels
     assert images is not None
+    if images.max() == 1:
+        raise MissingData(f"the images in {files[0].parent} hold 0 and 1 only, which is black; save them as 0 to 255")
     return images
 
 
+def _decode_one(path: Path) -> Array:
+    """Pixels uint8 ``[C, H, W]`` of a file. Raises ``MissingData``."""
+    with _opened(path) as image:
+        if image.mode.startswith(("I", "F")):
+            raise MissingData(f"{path} has more than 8 bits a colour; save it with 8")
+        pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image file; whatever Pillow raises while it is read becomes ``MissingData`` that names the file."""
+    if not is_ordinary(path):
+        raise MissingData(f"{path} is no ordinary file (a pipe, a device, or a link to nothing); take it away")
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of images that are suspiciously large, and then decodes them.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                yield image
+    except MissingData:
+        raise
+    # Decoders raise nearly anything: ValueError for a large text chunk, SyntaxError, struct.error.
+    except Exception as error:
+        said = "" if isinstance(error, OSError) else f" ({' '.join(str(error).split())})"
+        raise MissingData(f"{path} cannot be read as an image{said}; replace it or take it away") from error
+
+
 def image_files(folder: Path) -> list[Path]:
-    """All images in a folder and those inside it, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES) if folder.is_dir() else []
+    """All images in a folder and those inside it, sorted; symbolic links are followed, hidden files left out.
+
+    Raises:
+        MissingData: A folder cannot be read.
+    """
+    try:
+        return [path for path in files_below(folder) if path.suffix.lower() in _SUFFIXES]
+    except OSError as error:
+        raise MissingData(f"cannot look through {folder}: {error.strerror or error}; mend or name another") from error
 
 
 READERS: dict[str, Callable[[Path, Part], tuple[Array, Array]]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmark.cli.options import DataOptions, NamedOptions, ResultsOptions
+from benchmark.errors import one_line
 
 
 @dataclass(kw_only=True)
@@ -25,7 +26,7 @@ def run(options: DoctorOptions) -> int:
     prepare(options)
     wrong = 0
     for finding in examine(options.store()):
-        print(f"{finding.level:<6} {finding.said}", flush=True)
+        print(f"{finding.level:<6} {one_line(finding.said)}", flush=True)
         wrong += finding.level == "wrong"
     print({0: "nothing is wrong", 1: "one thing is wrong"}.get(wrong, f"{wrong} things are wrong"))
     return 1 if wrong else 0

@@ -14,6 +14,7 @@ from benchmark.cli.options import (
     SelectionOptions,
     option,
 )
+from benchmark.errors import one_line
 
 
 @dataclass(kw_only=True)
@@ -48,12 +49,12 @@ def run(options: FigureCommandOptions) -> int:
         raise UserError("--cell belongs to figure movie; a figure of a table has --methods and --seeds")
     chosen = choose(options)
     if isinstance(chosen, Experiment):
-        paths = demonstration.draw(chosen, options.store())
+        paths = demonstration.draw(chosen, options.store_to_look_at())
     else:
         assert isinstance(chosen, TableChoice) and chosen.figure, "other tables have no figures"
-        paths = draw(chosen.figure, chosen.selection, options.store())
+        paths = draw(chosen.figure, chosen.selection, options.store_to_look_at())
     for path in paths:
-        print(path)
+        print(one_line(str(path)))
     return 0
 
 
@@ -67,5 +68,5 @@ def _movie(options: FigureCommandOptions) -> int:
     prepare(options)
     for word in words_of("datasets", options.datasets):
         name("datasets", word)
-    print(make_movie(options.store(), options.cell))
+    print(one_line(str(make_movie(options.store_to_look_at(), options.cell))))
     return 0

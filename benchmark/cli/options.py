@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -285,6 +286,13 @@ class ResultsOptions(Options):
         from benchmark.records import Store
 
         return Store(Path(self.results))
+
+    def store_to_look_at(self) -> Store:
+        """Return the results folder for a command that only looks: damaged records are named and left out."""
+        from benchmark.errors import one_line
+        from benchmark.records import Store
+
+        return Store(Path(self.results), lambda line: print(f"left out: {one_line(line)}", file=sys.stderr))
 
 
 @dataclass(kw_only=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from benchmark.errors import one_line
+
 if TYPE_CHECKING:
     from benchmark.records import Store
     from benchmark.sheet import Sheet
@@ -32,10 +34,5 @@ def finish(sheet: Sheet, store: Store, style: str, whole: Sheet | None = None) -
     whole = whole or sheet
     for kind, suffix in (("markdown", "md"), ("csv", "csv")):
         path = store.folder / "tables" / f"{whole.name}.{suffix}"
-        write_atomically(path, render(whole, kind).encode())
-        print(f"written: {path}", file=sys.stderr)
-
-
-def one_line(text: str) -> str:
-    """What a user typed may hold line breaks and worse."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        write_atomically(store.writable(path), render(whole, kind).encode())
+        print(f"written: {one_line(str(path))}", file=sys.stderr)

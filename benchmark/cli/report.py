@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.cli.options import DataOptions, NamedOptions, ResultsOptions, option
+from benchmark.errors import one_line
 
 
 @dataclass(kw_only=True)
@@ -27,10 +28,10 @@ def run(options: ReportOptions) -> int:
     from benchmark.report.write import write_report
 
     prepare(options)
-    store = options.store()
+    store = options.store_to_look_at()
     path = Path(options.output) if options.output else store.folder / "report" / "index.html"
     found = write_report(store, path)
     for line in found.left_out:
-        print(f"not shown: {line}", file=sys.stderr)
-    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        print(f"not shown: {one_line(line)}", file=sys.stderr)
+    print(f"{one_line(str(path))} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0

@@ -68,7 +68,7 @@ def run(options: ShowOptions) -> int:
     if (options.last or options.compare) and (options.curves or not isinstance(chosen, TableChoice)):
         raise UserError("--last and --compare are for tables of trained models, without --curves")
     if isinstance(chosen, Experiment):
-        write("\n".join(demonstration.report(chosen, demonstration.read(chosen, options.store()))) + "\n")
+        write("\n".join(demonstration.report(chosen, demonstration.read(chosen, options.store_to_look_at()))) + "\n")
     elif options.curves:
         write(_curves(chosen, options))
     else:
@@ -85,12 +85,12 @@ def _sheet(chosen: Choice, options: ShowOptions) -> Sheet:
 
     if isinstance(chosen, TableChoice):
         if options.compare:
-            return compare_rows(chosen.selection, options.store(), options.compare.split(","), options.last)
-        return sheets.fill(chosen.selection, options.store(), last=options.last)
+            return compare_rows(chosen.selection, options.store_to_look_at(), options.compare.split(","), options.last)
+        return sheets.fill(chosen.selection, options.store_to_look_at(), last=options.last)
     if isinstance(chosen, NetworkTable):
         return sheets.read_networks(chosen)
     assert isinstance(chosen, evidence.Inquiry)
-    return evidence.fill(chosen, options.store())
+    return evidence.fill(chosen, options.store_to_look_at())
 
 
 def _curves(chosen: Choice, options: ShowOptions) -> str:
@@ -106,4 +106,4 @@ def _curves(chosen: Choice, options: ShowOptions) -> str:
         )
     found = chosen.selection if isinstance(chosen, TableChoice) else chosen
     assert isinstance(found, (Selection, NetworkTable))
-    return str(read_curves(found, options.store()).to_csv(index=False, lineterminator="\n"))
+    return str(read_curves(found, options.store_to_look_at()).to_csv(index=False, lineterminator="\n"))

@@ -50,7 +50,7 @@ def run(options: TuneOptions) -> int:
     found = misfits(table, table.search, chosen, store)
     name = f"{table.id}-tune" + (f"-{'-'.join(chosen[0].datasets)}" if options.datasets else "")
     path = store.folder / "tables" / f"{name}.csv"
-    write_atomically(path, found.to_csv(index=False, lineterminator="\n").encode())
+    write_atomically(store.writable(path), found.to_csv(index=False, lineterminator="\n").encode())
     write(found.to_string(index=False, float_format="%.3f") + "\n")
     best = found["reading"][0]
     note = " (the table's default)" if best == table.reading else f" (the table's default is {table.reading})"

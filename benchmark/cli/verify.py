@@ -20,6 +20,7 @@ from benchmark.cli.options import (
     count,
     option,
 )
+from benchmark.errors import one_line
 
 if TYPE_CHECKING:
     from benchmark.cells import Cell
@@ -173,5 +174,5 @@ def _to_its_end(cell: Cell, store: Store, options: VerifyOptions) -> int:
     if not found.differences:
         print(f"{name}: reproduced to the last bit")
     for fact in found.elsewhere:
-        print(fact)
+        print(one_line(fact))
     return 1 if found.differences else 0

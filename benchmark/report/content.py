@@ -243,7 +243,7 @@ class Report:
 
 def gather(store: Store) -> Report:
     """All that is stored in a results folder. Raises ``UserError`` where nothing is."""
-    cells = [store.cell_at(path) for path in sorted(store.folder.glob("records/*/*/*.json"))]
+    cells = list(store.cells())
     tables: list[Filled] = []
     figures: list[Drawn] = []
     models: dict[str, tuple[Cell, Record]] = {}
@@ -431,9 +431,9 @@ def _demonstrations(store: Store) -> Iterator[Tested]:
         names = sorted(found.profiles, key=lambda name: name != experiments.USUAL_PROFILE)
         chosen = {choice.id: choice for name in reversed(names) for choice in [experiments.choose(found, name)]}
         for experiment in reversed(chosen.values()):
-            record = store.read(experiment)
-            if record is None:
+            if store.read(experiment) is None:
                 continue
+            record = experiments.read(experiment, store)
             numbers = experiments.findings(record).numbers
             yield Tested(
                 experiment=experiment,

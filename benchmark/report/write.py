@@ -43,7 +43,7 @@ def write_report(store: Store, path: Path) -> Report:
     if path.is_dir():
         raise UserError(f"{path} is a folder; --output names a file")
     found = gather(store)
-    write_atomically(path, page(found, store).encode())
+    write_atomically(store.writable(path), page(found, store).encode())
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_rest(store: Store, monkeypatch: 
 
     path = store.path(CELL)
     before = path.read_bytes()
-    monkeypatch.setattr(records.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match="No space left on device; free or choose another folder"):
         write_atomically(path, b"new")
     assert path.read_bytes() == before

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmark import claims, runner, training
+from benchmark import runner, training
 from benchmark.cells import Block, Cell, Protocol, Shard, lay_out
 from benchmark.claims import claimed, holder, is_claimed
 from benchmark.cli import main
@@ -99,15 +101,36 @@ def test_a_claim_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
 def test_a_claim_on_a_file_that_its_holder_removed_binds_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, lock = tmp_path / "x.claim", claims._lock
+    path, flock = tmp_path / "x.claim", fcntl.flock
 
-    def lock_late(handle: int) -> bool:
-        path.unlink()
-        return lock(handle)
+    def lock_late(handle: int, operation: int) -> None:
+        path.unlink(missing_ok=True)
+        flock(handle, operation)
 
-    monkeypatch.setattr(claims, "_lock", lock_late)
+    monkeypatch.setattr(fcntl, "flock", lock_late)
     with claimed(path) as ours:
         assert not ours
+
+
+def test_a_claim_that_is_a_link_is_refused_and_what_it_points_to_stays(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results")
+    store.prepare()
+    (block,) = to_do(store, CELLS[:2])
+    (tmp_path / "thesis.tex").write_text("four years")
+    store.claim(block).symlink_to(tmp_path / "thesis.tex")
+    with pytest.raises(UserError, match=r"\.claim: .*symbolic link"), store.claimed(block):
+        pass
+    assert (tmp_path / "thesis.tex").read_text() == "four years"
+    assert not is_claimed(store.claim(block))
+    assert holder(store.claim(block)) == "another process"
+
+
+def test_a_claim_that_is_a_pipe_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.claim")
+    with pytest.raises(OSError, match="no ordinary file"), claimed(tmp_path / "x.claim"):
+        pass
+    assert not is_claimed(tmp_path / "x.claim")
+    assert holder(tmp_path / "x.claim") == "another process"
 
 
 def test_seeds_of_one_block_are_one_claim() -> None:
@@ -121,9 +144,9 @@ def test_a_file_system_without_locks_is_named_and_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def none(*_: object) -> None:
-        raise OSError(claims.errno.ENOLCK, "No locks available")
+        raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(claims.fcntl, "flock", none)
+    monkeypatch.setattr(fcntl, "flock", none)
     assert train(Store(tmp_path), CELLS[:2]).seconds
     assert "--shard" in capsys.readouterr().err
 

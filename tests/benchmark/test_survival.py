@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from benchmark import records, runner, training
+from benchmark import runner, training
 from benchmark.cells import Cell, Protocol
 from benchmark.cli import main
 from benchmark.errors import UserError
@@ -75,10 +75,10 @@ def test_a_write_that_the_system_refuses_leaves_what_is_finished(
             raise OSError(number, os.strerror(number))
         flush(handle)
 
-    monkeypatch.setattr(records.os, "fsync", refuse_late)
+    monkeypatch.setattr(os, "fsync", refuse_late)
     with pytest.raises(UserError, match=f"{os.strerror(number)}; free or choose another folder"):
         train(store)
-    monkeypatch.setattr(records.os, "fsync", flush)
+    monkeypatch.setattr(os, "fsync", flush)
     before = [store.stamp(cell) for cell in CELLS]
     assert all(before[:2]) and not any(before[2:])
     train(store)
