@@ -18,7 +18,7 @@ import numpy as np
 
 import datamodules
 import modules
-from benchmark.errors import UserError, unknown
+from benchmark.errors import UserError, own_place, unknown
 from datamodules.images import ImageSet, read_images
 from datamodules.mixture import GaussianMixture
 from modules.base import AdversarialModule
@@ -95,9 +95,11 @@ def load(what: str, name: str) -> Any:
         sys.path.append(str(Path.cwd()))
     try:
         module = importlib.import_module(path)
-    except Exception as error:
-        said = " ".join(str(error).split())
-        raise UserError(f"cannot load {what} {name}: {type(error).__name__}: {said}") from error
+    # A script that is its own main program may end in sys.exit().
+    except (Exception, SystemExit) as error:
+        said = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+        place = f" ({where})" if (where := own_place(error)) else ""
+        raise UserError(f"cannot load {what} {name}: {type(error).__name__}: {said}{place}") from error
     if not hasattr(module, attribute):
         raise unknown(f"name in {path}", attribute, (known for known in vars(module) if not known.startswith("_")))
     return getattr(module, attribute)
