@@ -101,12 +101,12 @@ def inspect_method(make: Make) -> None:
         trio, pair = make(TRIO), make(PAIR)
     # First, as networks that all seeds share draw from global numbers, too.
     _has_seeds(trio, pair)
+    steps = _steps(trio)
+    _every_network_is_trained(trio, steps)
     _ask_unmoved(drawn, "making its networks", _OWN_WEIGHTS)
     _starts_by_its_seed(trio, pair)
-    steps = _steps(trio)
     # A loss may look at its optimizer.
     iterate_alone(trio, trio.configure_optimizers())
-    _every_network_is_trained(trio, steps)
     _makes_samples(trio)
     for update, parameters in trio.pretraining_steps:
         _losses_stay_apart(trio, update, parameters, -1)
@@ -180,7 +180,10 @@ def _every_network_is_trained(module: AdversarialModule, steps: list[tuple[Updat
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     for update, parameters in steps:
         if any(id(parameter) not in names for parameter in parameters):
-            raise Broken(f"{update.name} moves a network that is no attribute of the method: write self.NAME = ...")
+            raise Broken(
+                f"{update.name} moves a network that is no attribute of the method, as those in a list are not: write"
+                f" self.NAME = {_replicate('NAME')}"
+            )
     own = {name.partition(".")[0]: False for name, p in module.named_parameters() if p.requires_grad}
     for name, parameter in module.named_parameters():
         if id(parameter) in moved:
