@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, spectral_norm
 
+from modules import ranks
 from modules.base import AdversarialModule, Training, Update
+from modules.gan import GAN
 from modules.losses import gradient_penalty, per_seed, says_fake, says_real
+from modules.networks import MLP
 from modules.replicate import Replicated
 from tests.modules.steps import batches, run_iterations, same, state
 
@@ -436,3 +440,52 @@ def test_frozen_parameters_stay() -> None:
 def test_a_batch_norm_network_takes_batches_one_after_another() -> None:
     assert build().generator.mixes_batch and not build().discriminator.mixes_batch
     assert per_seed(build().generator(torch.rand(3, 4, 2))).shape == (3,)
+
+
+def test_devices_that_share_a_batch_refuse_dropout_and_take_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = replicated(lambda: mlp(nn.Dropout(0.5))).eval()(inputs(""))
+    monkeypatch.setattr(ranks, "_parts", 2)
+    with pytest.raises(ValueError, match=r"dropout.*leave --strategy ddp out"):
+        replicated(lambda: mlp(nn.Dropout(0.5)))(inputs(""))
+    torch.testing.assert_close(replicated(lambda: mlp(nn.Dropout(0.5))).eval()(inputs("")), expected)
+
+
+# Beside our own layers ------------------------------------------------------------------------------------------------
+
+
+class OfOurLayers(GAN):
+    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+        return says_real(self.discriminator(x)) + says_fake(self.discriminator(self.fake(z)))
+
+    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+        return says_real(self.discriminator(self.generator(z)))
+
+
+class OfOrdinaryLayers(OfOurLayers):
+    """The same networks with the same weights."""
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        ours: dict[str, MLP] = {"generator": self.generator, "discriminator": self.discriminator}
+        for role, network in ours.items():
+            end = nn.Sigmoid() if role == "generator" else nn.Identity()
+            copies = self.replicate(lambda end=end: self.plain(2, 2 if isinstance(end, nn.Sigmoid) else 1, end), role)
+            for number, layer in enumerate(network.layers):
+                linear = copies.network[2 * number]
+                linear.weight.data = layer.weight.data.transpose(1, 2).contiguous()
+                linear.bias.data = layer.bias.data[:, 0]
+            setattr(self, role, copies)
+
+    @staticmethod
+    def plain(inputs: int, outputs: int, end: nn.Module) -> nn.Sequential:
+        sizes = [inputs, 128, 128, 128]
+        hidden = [part for i, o in pairwise(sizes) for part in (nn.Linear(i, o), nn.ReLU())]
+        return nn.Sequential(*hidden, nn.Linear(128, outputs), end)
+
+
+def test_ordinary_layers_train_as_ours_do() -> None:
+    ours, ordinary = (kind(Training(batch_size=16), (2,), SEEDS) for kind in (OfOurLayers, OfOrdinaryLayers))
+    x = batches(25, seeds=3, size=16)
+    expected, found = run_iterations(ours, x), run_iterations(ordinary, x)
+    assert np.ptp(expected, 0).min() > 0.01, "they move"
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
