@@ -8,6 +8,7 @@ refuses.
 
 from __future__ import annotations
 
+import hashlib
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -68,8 +69,11 @@ class Replicated(nn.Module):
             )
         self.role, self.seeds, self._moment = role, tuple(seeds), moment
         copies = [_make_one(make, role, seed) for seed in seeds]
+        #: Hash of the file that the copies start from, empty without one: for the record.
+        self.weights_hash = ""
         if weights is not None:
             state = read_weights(weights)
+            self.weights_hash = hashlib.sha256(Path(weights).read_bytes()).hexdigest()[:16]
             for copy in copies:
                 _load(copy, state, role, weights)
         self.network = _stack(copies, role)
