@@ -293,9 +293,9 @@ def _batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    zeros, ones = x.new_zeros(x.shape[1]), x.new_ones(x.shape[1])
-    means, variances = zeros if running_mean is None else running_mean, ones if running_var is None else running_var
-    scale, shift = ones if weight is None else weight, zeros if bias is None else bias
+    # One tensor each: the running statistics are written to.
+    means, shift = (x.new_zeros(x.shape[1]) if given is None else given for given in (running_mean, bias))
+    variances, scale = (x.new_ones(x.shape[1]) if given is None else given for given in (running_var, weight))
     return batch_norm(x, means, variances, scale, shift, training, momentum, eps)
 
 

@@ -74,7 +74,7 @@ CASES = {name: Case(name) for name in methods()} | {
     "gan-mb, instance noise": Case("gan-mb", {}, {"instance_noise": 0.1}),
     "wgan, rmsprop": Case("wgan", {}, {"optimizer": "rmsprop", "lr": 1e-4}),
     "wgan-gp, batch norm": Case("wgan-gp", {}, {"networks": "ali"}, (16,)),
-    "ordinary modules, batch norm": Case("ordinary"),
+    "ordinary modules, batch norm": Case("ordinary", sizes=(16,)),
     "gaan, batch norm": Case("gaan", {}, {"networks": "ali"}, (16,)),
 }
 
