@@ -8,7 +8,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from torch.overrides import TorchFunctionMode
 
 from benchmark import registry
 from benchmark.cells import Block, Cell, Protocol, Setting
-from benchmark.errors import Stopped, UserError, first_line
+from benchmark.errors import Stopped, UserError, first_line, own_place
+from benchmark.preflight import Broken, build, inspect_method, iterate_alone
 from benchmark.schema import Table, all_tables, select
 from benchmark.settings import Settings, method_fields
 from benchmark.training import Evaluation, fit
@@ -43,10 +44,6 @@ SIZE = 16
 #: Of an epoch.
 ITERATIONS = 5
 State = dict[str, Tensor]
-
-
-class Broken(Exception):
-    """A promise that is not kept, and why."""
 
 
 @dataclass(frozen=True)
@@ -139,13 +136,6 @@ def _usual_protocol(name: str, shape: tuple[int, ...]) -> dict[str, Setting]:
 # Without a trainer ----------------------------------------------------------------------------------------------------
 
 
-def iterate_alone(module: AdversarialModule, optimizers: list[torch.optim.Optimizer]) -> None:
-    """Let a module iterate without a trainer."""
-    bare: Any = module
-    bare.optimizers = lambda: optimizers
-    bare.manual_backward = lambda loss, **words: loss.backward(**words)
-
-
 def descend(module: AdversarialModule, rate: float = 0.1) -> None:
     """Plain gradient descent, whose steps are the gradients."""
     module.training_setup = dataclasses.replace(module.training_setup, lr=rate)
@@ -209,6 +199,11 @@ def _ask(kept: Any, why: str) -> None:
 
 
 # Promises ------------------------------------------------------------------------------------------------------------
+
+
+def one_of_everything_per_seed(case: Case) -> None:
+    """It can be built; networks, samples and losses are one per seed, and losses reach what their updates move."""
+    inspect_method(partial(build, registry.method(case.method), case.training(), case.data_shape, case.overrides))
 
 
 def starts_apart(case: Case) -> None:
@@ -396,7 +391,8 @@ def runs_where_its_data_are(case: Case) -> None:
                 found = {p.device.type for p in module.parameters()} | {samples.device.type}
                 found |= {losses.device.type for losses in module.take_losses().values()}
         except RuntimeError as error:
-            raise Broken(f"{_place(error)}{first_line(error)}; make tensors with device=x.device") from error
+            place = own_place(error) or _place(error)
+            raise Broken(f"{first_line(error)}; make tensors with device=x.device ({place})") from error
         _ask(found == {"meta"}, "parameters, losses or samples are left on another device")
 
 
@@ -463,6 +459,7 @@ def _folder() -> Iterator[Path]:
 
 Check = Callable[[Case], None]
 CHECKS: tuple[Check, ...] = (
+    one_of_everything_per_seed,
     starts_apart,
     gradients_stay_apart,
     neighbours_do_not_matter,
@@ -479,21 +476,30 @@ CHECKS: tuple[Check, ...] = (
 
 
 def examine(case: Case) -> Iterator[tuple[Check, str]]:
-    """Every check, and in one line why it fails: the empty string where it does not."""
+    """Every check, and in one line why it fails: the empty string where it does not.
+
+    A method that breaks the first one is not tried further, as all others would say the same of it. A reason that was
+    given before is not repeated.
+    """
+    given = set()
     for check in CHECKS:
+        wrong = ""
         try:
             check(case)
         except Broken as broken:
-            yield check, " ".join(str(broken).split())
+            wrong = " ".join(str(broken).split())
         except UserError:
             raise
         except Exception as error:
-            yield check, f"{_place(error)}{type(error).__name__}: {first_line(error)}"
-        else:
-            yield check, ""
+            place = own_place(error) or _place(error)
+            wrong = f"{type(error).__name__}: {first_line(error)}" + (f" ({place})" if place else "")
+        yield check, "as above" if wrong and wrong in given else wrong
+        if wrong and check is one_of_everything_per_seed:
+            return
+        given.add(wrong)
 
 
 def _place(error: BaseException) -> str:
-    """Where it was raised, as far as that is the method's own file or the next of ours."""
+    """Where it was raised, as far as that is in this repository."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
-    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}: " if frames else ""
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import sysconfig
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class Stopped(BaseException):
@@ -27,6 +30,35 @@ def one_line(text: str) -> str:
 def first_line(error: BaseException) -> str:
     """Of what an error says."""
     return (str(error).strip().splitlines() or ["no message"])[0]
+
+
+#: Where the code is that is nobody's fault: this repository's packages, the standard library, and PyTorch and its kin.
+_ROOT = Path(__file__).parents[1]
+_OTHERS = [
+    *(_ROOT / name for name in ("benchmark", "modules", "datamodules", "evaluators")),
+    *(
+        Path(sysconfig.get_path("purelib")) / name
+        for name in ("lightning_fabric", "numpy", "pytorch_lightning", "safetensors", "scipy", "torch", "torchvision")
+    ),
+]
+_STANDARD = Path(sysconfig.get_path("stdlib"))
+
+
+def own_place(error: BaseException) -> str:
+    """File and line of the user's own code that raised, or that called what raised: empty if there is none."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{_near(Path(error.filename))}, line {error.lineno}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        standard = path.is_relative_to(_STANDARD) and "site-packages" not in path.parts
+        if path.is_absolute() and not standard and not any(path.is_relative_to(other) for other in _OTHERS):
+            return f"{_near(path)}, line {frame.lineno}"
+    return ""
+
+
+def _near(path: Path) -> Path:
+    """As seen from the working directory, where it is below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def unknown(kind: str, name: str, known: Iterable[str], prefix: str = "") -> UserError:

@@ -14,6 +14,7 @@ from benchmark.cells import Block, Cell, Shard, lay_out, leave_out
 from benchmark.claims import holder
 from benchmark.environment import environment
 from benchmark.errors import UserError
+from benchmark.preflight import check_methods
 from benchmark.records import Record, Store
 from benchmark.training import Watch, check_checkpoint, train, write_failures
 
@@ -161,10 +162,12 @@ def run_blocks(
     """Train blocks, one after another or as the engine does. Where a method raises, the other blocks go on.
 
     settled: hears what became of each block.
-    Raises ``UserError`` before anything is trained if a checkpoint does not fit.
+    Raises ``UserError`` before anything is trained if a method from outside would train wrongly, or a checkpoint does
+    not fit.
     """
     # Now, as the code that runs is today's: files and the commit may change while it does.
     environment()
+    check_methods(block.first for block in blocks)
     for block in blocks:
         check_checkpoint(block, store)
     seconds: dict[str, float] = defaultdict(float)

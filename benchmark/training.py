@@ -39,6 +39,7 @@ from evaluators.digits import weights_hash
 from evaluators.features import extractor_hash
 from modules.base import AdversarialModule
 from modules.convolutions import tune
+from modules.replicate import Replicated
 
 #: Samples of so many epochs, so many of each, are kept for pictures of the training, in up to three dimensions; of
 #: images so many, at the epochs that the protocol names.
@@ -385,7 +386,10 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
                 "iterations": iterations,
                 "peak_memory_mib": round(peak_memory_mib(), 1),
             },
-            environment=environment() | evaluation.environment | _images_of(evaluation),
+            environment=environment()
+            | evaluation.environment
+            | _images_of(evaluation)
+            | _given_weights(evaluation.module),
         )
         if diverged:
             store.write(cell, record)
@@ -416,6 +420,12 @@ def _images_of(evaluation: Evaluation) -> dict[str, str]:
     elif name != "none":
         found["features"] = extractor_hash(name)
     return found
+
+
+def _given_weights(module: AdversarialModule) -> dict[str, str]:
+    """Hashes of the files that networks of the method's own started from, by role."""
+    networks = [network for network in module.modules() if isinstance(network, Replicated) and network.weights_hash]
+    return {f"weights of {network.role}": network.weights_hash for network in networks}
 
 
 def frame_epochs(protocol: Protocol, dim: int = FRAME_DIM) -> list[int]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from modules.convolutions import ConvFamily, ImageBatchNorm, find_family
 from modules.networks import MLP, Disturbed, MLPFamily, Output, SeedBatchNorm
 from modules.noise import Distribution, Noise, draw
 from modules.ranks import across, average_gradients, parts, share, sharing
+from modules.replicate import Replicated
 
 
 class Update(NamedTuple):
@@ -183,9 +186,43 @@ class AdversarialModule(LightningModule):
         ``norm=False`` asks for one without batch norm. A role that begins with "discriminator" reads data through the
         protocol's instance noise.
         """
-        network = self.family.reader(role, self.data_shape, outputs, self.seeds, extra, norm)
+        return self._through_noise(role, self.family.reader(role, self.data_shape, outputs, self.seeds, extra, norm))
+
+    def replicate(self, make: Callable[[], nn.Module], role: str, weights: str | Path | None = None) -> Any:
+        """A network of your own: one copy of an ordinary ``nn.Module`` per seed.
+
+        Batch norm and dropout are each seed's own: running statistics are kept per seed, and random numbers come from
+        streams of the role, the seed and the iteration.
+
+        Args:
+            make: Makes one copy, as in ``self.replicate(lambda: Net(), role="discriminator")``. It is called once per
+                seed, each time with random numbers of the role and that seed.
+            role: Name of the network. As in ``build_reader``, one that begins with "discriminator" reads data through
+                the protocol's instance noise.
+            weights: File that every copy starts from: the state dict of one such network, by safetensors or
+                ``torch.save``.
+
+        Returns:
+            A module that is called as the network is.
+
+        Shape:
+            Tensors go in and come out as ``[S, B, ...]`` where one copy takes and returns ``[B, ...]``.
+
+        Raises:
+            TypeError: ``make`` does not make networks.
+            ValueError: The copies differ in shape or share parameters, or the weights do not fit.
+            FileNotFoundError: There is no such file of weights.
+        """
+        return self._through_noise(role, Replicated(make, role, self.seeds, self._moment, weights))
+
+    def _through_noise(self, role: str, network: nn.Module) -> Any:
         noisy = self.training_setup.instance_noise > 0 and role.startswith("discriminator")
         return Disturbed(network, self.disturb) if noisy else network
+
+    def _moment(self) -> tuple[int, ...]:
+        """Another one at every call, and the same in a resumed run."""
+        self._glance += 1
+        return (1 if self.iteration < 0 else 0, abs(self.iteration), self._slot, self._glance)
 
     def disturb(self, x: Tensor) -> Tensor:
         """Data as a discriminator sees them, with new instance noise at every look: for methods that take their
@@ -377,11 +414,16 @@ class AdversarialModule(LightningModule):
         was = [(module, module.training) for module in self.modules()]
         norms = [module for module in self.modules() if isinstance(module, (SeedBatchNorm, ImageBatchNorm))]
         momenta = [norm.momentum for norm in norms]
+        plain = [module for module in self.modules() if isinstance(module, _BatchNorm)]
+        tracked = [norm.track_running_stats for norm in plain]
         self.eval()
         if statistics == "batch":
             for norm in norms:
                 # Without momentum the running statistics stay as they are.
                 norm.training, norm.momentum = True, 0.0
+            for ordinary in plain:
+                # PyTorch's own would count the batch, whatever its momentum.
+                ordinary.training, ordinary.track_running_stats = True, False
         try:
             yield
         finally:
@@ -389,6 +431,8 @@ class AdversarialModule(LightningModule):
                 module.training = mode
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.momentum = momentum
+            for ordinary, tracks in zip(plain, tracked, strict=True):
+                ordinary.track_running_stats = tracks
 
     # Checkpoints ------------------------------------------------------------------------------------------------
 
@@ -413,4 +457,34 @@ class AdversarialModule(LightningModule):
 
 
 def _with_parameters(updates: Iterator[Update]) -> list[tuple[Update, list[nn.Parameter]]]:
-    return [(u, [p for network in u.moves for p in network.parameters()]) for u in updates]
+    """Every update with what it moves. ``TypeError`` and ``ValueError`` in words for who wrote the method."""
+    if not isinstance(updates, Iterable):
+        raise TypeError(f"updates() returns {updates!r}: write it as a generator, yield Update(...) for every step")
+    found = []
+    for update in updates:
+        if not isinstance(update, Update):
+            raise TypeError(f"updates() yields {_said(update)}: yield Update(self.LOSS, moves=(self.NETWORK,))")
+        if not callable(update.loss):
+            raise TypeError(
+                f"an Update has the loss {_said(update.loss)}: give it the function, Update(self.LOSS, ...), not what"
+                " the function returns"
+            )
+        if not isinstance(update.moves, (tuple, list)):
+            raise TypeError(
+                f"the moves of {update.name} are no tuple, but {_said(update.moves)}: write moves=(self.NETWORK,),"
+                " with a comma"
+            )
+        for network in update.moves:
+            if not isinstance(network, nn.Module):
+                raise TypeError(f"the moves of {update.name} hold {_said(network)}: they are networks")
+        # Frozen parameters, of a network that came with weights, stay as they are.
+        parameters = [p for network in update.moves for p in network.parameters() if p.requires_grad]
+        if not parameters:
+            raise ValueError(f"the moves of {update.name} have no parameters to train")
+        found.append((update, parameters))
+    return found
+
+
+def _said(value: Any) -> str:
+    """A wrong value in an error."""
+    return repr(value) if isinstance(value, (str, int, float, type(None))) else f"a {type(value).__name__}"

@@ -94,11 +94,18 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def batch_norm(
-    x: Tensor, means: Tensor, variances: Tensor, scale: Tensor, shift: Tensor, training: bool, momentum: float
+    x: Tensor,
+    means: Tensor,
+    variances: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    training: bool,
+    momentum: float,
+    eps: float = _NORM_EPS,
 ) -> Tensor:
     """PyTorch's batch norm of ``x [B, C, ...]`` by the statistics of the whole batch."""
     if _parts == 1 or not training:
-        return functional.batch_norm(x, means, variances, scale, shift, training, momentum, _NORM_EPS)
+        return functional.batch_norm(x, means, variances, scale, shift, training, momentum, eps)
     axes, columns = [0, *range(2, x.ndim)], (-1, *[1] * (x.ndim - 2))
     # In mixed precision statistics stay in 32 bits.
     wide = x.float()
@@ -109,4 +116,4 @@ def batch_norm(
         count = _parts * x.numel() // x.shape[1]
         means.lerp_(mean, momentum)
         variances.lerp_(variance * count / (count - 1), momentum)
-    return (centred * ((variance + _NORM_EPS).rsqrt() * scale).view(columns) + shift.view(columns)).to(x.dtype)
+    return (centred * ((variance + eps).rsqrt() * scale).view(columns) + shift.view(columns)).to(x.dtype)

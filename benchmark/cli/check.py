@@ -44,10 +44,13 @@ def run(options: CheckOptions) -> int:
         raise UserError("check which method? for example check gan, or check ./hinge.py:Hinge")
     prepare(options)
     method, dataset = name("methods", options.method), name("datasets", options.dataset or DATASET)
-    found = 0
+    tried = found = 0
     for check, wrong in examine(Case.of(method, options.set, dataset)):
         said = " ".join((check.__doc__ or "").split()).rstrip(".")
         print(f"{'failed' if wrong else 'ok':<8}{said}" + (f": {wrong}" if wrong else ""), flush=True)
-        found += bool(wrong)
-    print(f"{options.method} keeps {len(CHECKS) - found} of {len(CHECKS)} promises")
+        tried, found = tried + 1, found + bool(wrong)
+    if tried < len(CHECKS):
+        print(f"{options.method} breaks the first of {len(CHECKS)} promises; mend it and check again, for the others")
+    else:
+        print(f"{options.method} keeps {tried - found} of {len(CHECKS)} promises")
     return 1 if found else 0

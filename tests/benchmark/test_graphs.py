@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.errors import UserError
 from benchmark.graphs import COMPARED, WARM_UP, CudaGraph, NoiseOn, Recorder, Replayed, Unfit
@@ -15,6 +15,7 @@ from benchmark.registry import methods
 from modules.aeis import AEIS
 from modules.base import AdversarialModule, Training
 from modules.gan import GAN
+from modules.losses import says_fake, says_real
 from modules.noise import Noise
 from modules.wgan_gp import WGANGP
 from tests.modules.steps import NORMAL, batches, use
@@ -172,6 +173,46 @@ def test_what_does_not_fit_is_trained_as_ever(method: type[GAN], why: str) -> No
         assert same(expected, found)
 
 
+class Ordinary(GAN):
+    """Of ordinary modules."""
+
+    middle: type[nn.Module] = nn.Identity
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+
+        def plain(outputs: int) -> nn.Module:
+            return nn.Sequential(nn.Linear(2, 16), self.middle(), nn.ReLU(), nn.Linear(16, outputs))
+
+        self.generator = self.replicate(lambda: plain(2), role="generator")
+        self.discriminator = self.replicate(lambda: plain(1), role="discriminator")
+
+    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+        return says_real(self.discriminator(x)) + says_fake(self.discriminator(self.fake(z)))
+
+    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+        return says_real(self.discriminator(self.generator(z)))
+
+
+class WithDropout(Ordinary):
+    middle = nn.Dropout
+
+
+class WithBatchNorm(Ordinary):
+    @staticmethod
+    def middle() -> nn.Module:  # type: ignore[override]
+        return nn.BatchNorm1d(16)
+
+
+@pytest.mark.parametrize(("method", "unfit"), [(Ordinary, ""), (WithBatchNorm, ""), (WithDropout, "does not repeat")])
+def test_ordinary_modules_are_replayed_or_trained_as_ever(method: type[GAN], unfit: str) -> None:
+    ordinary, other = build(method), build(method)
+    graph = replayed(other)
+    x = data(ordinary, 20)
+    assert same(train(ordinary, x), train(other, x))
+    assert unfit in graph.unfit if unfit else graph.unfit == ""
+
+
 def test_a_graph_that_stops_fitting_stops_the_training() -> None:
     module = build(Late)
     graph = replayed(module)
@@ -192,6 +233,19 @@ def test_noise_on_a_device_is_the_noise() -> None:
     there = NoiseOn(torch.device("cpu"), SEEDS)
     for iteration in (0, 63, 64, 200):
         assert torch.equal(plain("z/0", iteration, "normal", (4,)), there("z/0", iteration, "normal", (4,)))
+
+
+@on_a_gpu
+@pytest.mark.parametrize("method", [Ordinary, WithBatchNorm, WithDropout])
+def test_ordinary_modules_on_a_gpu_train_as_ever(method: type[GAN]) -> None:
+    ordinary, other = build(method, "cuda"), build(method, "cuda")
+    other.noise = NoiseOn(torch.device("cuda", 0), SEEDS)  # type: ignore[assignment]
+    graph = replayed(other, CudaGraph)
+    before = torch.cuda.get_rng_state()
+    x = data(ordinary, 40, "cuda")
+    assert same(train(ordinary, x), train(other, x))
+    assert torch.equal(torch.cuda.get_rng_state(), before)
+    assert method is not Ordinary or graph.unfit == "", graph.unfit
 
 
 @on_a_gpu

@@ -31,7 +31,7 @@ assert isinstance(TABLE, Table)
 @pytest.fixture(autouse=True)
 def examples(monkeypatch: pytest.MonkeyPatch) -> None:
     """The example packages, not installed."""
-    for folder in ("pacgan", "spiral"):
+    for folder in ("pacgan", "plain_gan", "spiral"):
         monkeypatch.syspath_prepend(str(EXAMPLES / folder))
 
 
@@ -49,6 +49,13 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_pacgan_keeps_its_promises(check: Check) -> None:
     check(Case.of("pacgan.pacgan:PacGAN", ["method.packing=3"]))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("dataset", ["conformance", "digits"])
+def test_ordinary_modules_keep_their_promises(dataset: str, check: Check) -> None:
+    name = "plain_gan:PlainGAN"
+    check(Case.of(name, ["method.width=8"], dataset=dataset) if dataset == "digits" else Case.of(name))
 
 
 def test_packs_hold_neighbours_of_a_batch_and_fill_up_from_its_start() -> None:

@@ -10,16 +10,43 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 from benchmark.registry import methods
 from modules import ranks
 from modules.base import AdversarialModule, Training
+from modules.gan import GAN
+from modules.losses import says_fake, says_real
 from tests.processes import start
 
 from .steps import EPS, batches, use
 
-METHODS = methods()
+
+class Ordinary(GAN):
+    """Of ordinary modules with batch norm."""
+
+    name = ""
+    couples = ()
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.generator = self.replicate(
+            lambda: nn.Sequential(nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 2), nn.Sigmoid()),
+            role="generator",
+        )
+        norm = nn.BatchNorm1d(16, eps=1e-3, affine=False, track_running_stats=False)
+        self.discriminator = self.replicate(
+            lambda: nn.Sequential(nn.Linear(2, 16), norm, nn.Tanh(), nn.Linear(16, 1)), role="discriminator"
+        )
+
+    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+        return says_real(self.discriminator(x)) + says_fake(self.discriminator(self.fake(z)))
+
+    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+        return says_real(self.discriminator(self.generator(z)))
+
+
+METHODS = {**methods(), "ordinary": Ordinary}
 SEEDS = (0, 3)
 
 
@@ -35,7 +62,7 @@ class Case(NamedTuple):
     sizes: tuple[int, ...] = (16, 16, 12, 7)
 
 
-CASES = {name: Case(name) for name in METHODS} | {
+CASES = {name: Case(name) for name in methods()} | {
     "gaan, as released": Case(
         "gaan", {"generator_loss": "mean-difference", "discriminator_updates": 2}, {"draws": "update"}
     ),
@@ -47,6 +74,7 @@ CASES = {name: Case(name) for name in METHODS} | {
     "gan-mb, instance noise": Case("gan-mb", {}, {"instance_noise": 0.1}),
     "wgan, rmsprop": Case("wgan", {}, {"optimizer": "rmsprop", "lr": 1e-4}),
     "wgan-gp, batch norm": Case("wgan-gp", {}, {"networks": "ali"}, (16,)),
+    "ordinary modules, batch norm": Case("ordinary", sizes=(16,)),
     "gaan, batch norm": Case("gaan", {}, {"networks": "ali"}, (16,)),
 }
 
