@@ -149,16 +149,19 @@ def make_parser() -> Parser:
     made["reproduce"].add_argument("cell", metavar="CELL", help="the name of a file under records/, or its beginning")
     made["reproduce"].add_argument("--threads", type=_threads, metavar="N", help="default: as many as it had")
     for verb in ("plan", "run", "tune", "classifier", "throughput"):
-        made[verb].add_argument("--threads", type=_threads, metavar="N", help="threads of one process; default: all")
+        made[verb].add_argument(
+            "--threads", type=_threads, metavar="N", help="of one block; default: 1 for points, all cores for images"
+        )
     for verb in ("run", "tune"):
         add = made[verb].add_argument
         add("--logger", metavar="A,B", help="csv, tensorboard, wandb: curves beside the records, under RESULTS/logs")
-        add("--engine", choices=list(ENGINES), help="one block after another (default), or each a task of Ray")
-        add("--devices", type=_positive, metavar="N", help="train on N GPUs of this machine, or N cores; by Ray")
+        add("--engine", choices=list(ENGINES), help="where blocks are trained; default: local; see list engines")
+        add("--jobs", type=_threads, metavar="N", help="blocks at a time; default: as many as cores and memory allow")
+        add("--devices", type=_positive, metavar="N", help="train on N GPUs of this machine, or N cores")
         if verb == "run":
             add("--strategy", choices=("ddp",), help="--devices share the batches of each block instead of the blocks")
         add("--address", metavar="ADDRESS", help="of a Ray cluster that runs, as 10.0.0.1:6379, or auto")
-        add("--gpus-per-block", type=_share, metavar="X", help="with Ray, 0.25 for four blocks on a GPU; default: 1")
+        add("--gpus-per-block", type=_share, metavar="X", help="0.25 for four blocks on a GPU; default: 1")
     made["verify"].add_argument("--epochs", type=_positive, default=1, metavar="N", help="to train again; default: 1")
     for verb in ("plan", "run", "tune", "verify", "reproduce"):
         made[verb].add_argument("--accelerator", choices=("auto", "cpu", "gpu"), default="auto", help="as in Lightning")

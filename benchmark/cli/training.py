@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -148,8 +147,11 @@ def tune(args: argparse.Namespace) -> int:
 
 def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, console: Console) -> tuple[bool, list[str]]:
     """Train blocks under a progress display: whether any failed, and what took how long."""
+    import torch
+
     from benchmark.devices import check_devices
     from benchmark.estimate import estimate
+    from benchmark.local_engine import LocalEngine
     from benchmark.progress import duration, many, watching
     from benchmark.runner import run_blocks
 
@@ -159,16 +161,16 @@ def _train(blocks: Sequence[Block], store: Store, args: argparse.Namespace, cons
         check_devices(block.first, args.accelerator)
         if args.engine == "ray" and block.first.protocol.world_size > 1:
             raise UserError(_ONE_DEVICE)
-    set_threads(args)
     began = time.monotonic()
     cells = sum(len(block.pending) for block in blocks)
-    with _engine(args, console) as engine:
-        estimates = estimate(blocks, store, args.accelerator)
+    with _engine(blocks, args, console) as engine:
+        if isinstance(engine, LocalEngine):
+            torch.set_num_threads(engine.threads)
+            estimates = engine.estimate(blocks, store, args.accelerator)
+        else:
+            estimates = estimate(blocks, store, args.accelerator)
         left = sum(e.seconds_left for e in estimates.values()) / min(len(blocks), engine.workers)
         line = f"{many(cells, 'cell')} to train, about {duration(left)} {engine.where}"
-        alone = args.engine != "ray" and all(block.first.protocol.world_size == 1 for block in blocks)
-        if alone and len(blocks) > 1 and (os.cpu_count() or 1) > 1:
-            line += ", one block after another; --engine ray trains one on each core or GPU"
         console.print(line, highlight=False, soft_wrap=True)
         if engine.workers > 1:
             # What takes longest ends last if it begins late.
@@ -201,24 +203,28 @@ def _share_batches(args: argparse.Namespace) -> None:
 
 def _check_engine(args: argparse.Namespace) -> None:
     """Options that belong together; with Ray, a block has one thread where none are asked for."""
-    by_ray = args.engine == "ray" or (args.engine is None and args.devices is not None)
     if loggers := words_of(args, "logger"):
         from benchmark.loggers import check_loggers
 
         check_loggers(loggers)
-    if by_ray:
+    args.engine = args.engine or "local"
+    if args.engine == "ray":
         if loggers:
-            raise UserError("--logger writes from this process; leave out --engine ray and --devices")
+            raise UserError("--logger writes on this machine; leave out --engine ray")
         importlib.import_module("benchmark.ray_engine")
-        args.engine, args.threads = "ray", args.threads or 1
+        args.threads = args.threads or 1
+        if args.jobs:
+            raise UserError("--jobs is for this machine; Ray fills what --devices or --address gives it")
         if args.devices and args.address:
             raise UserError("--devices counts those of this machine, --address names a cluster; give one of them")
-    elif args.devices or args.address is not None or args.gpus_per_block is not None:
-        raise UserError("--devices, --address and --gpus-per-block are for --engine ray; add it or leave them out")
+    elif args.address is not None:
+        raise UserError("--address is for --engine ray; add it or leave it out")
+    elif args.engine == "inline" and (args.jobs or args.devices or args.gpus_per_block is not None):
+        raise UserError("--jobs, --devices and --gpus-per-block are for --engine local; leave --engine inline out")
 
 
 @contextlib.contextmanager
-def _engine(args: argparse.Namespace, console: Console) -> Iterator[Engine]:
+def _engine(blocks: Sequence[Block], args: argparse.Namespace, console: Console) -> Iterator[Engine]:
     """The engine that ``--engine`` and the options beside it choose."""
 
     def say(line: str) -> None:
@@ -227,9 +233,19 @@ def _engine(args: argparse.Namespace, console: Console) -> Iterator[Engine]:
     if args.engine == "ray":
         from benchmark.ray_engine import ray_engine
 
+        set_threads(args)
         with ray_engine(args.address, args.devices, args.threads, args.gpus_per_block, args.accelerator, say) as engine:
             yield engine
     else:
-        from benchmark.runner import Inline
+        from benchmark.local_engine import local_engine
 
-        yield Inline(say, tuple(words_of(args, "logger")))
+        yield local_engine(
+            blocks,
+            accelerator=args.accelerator,
+            threads=args.threads,
+            jobs=1 if args.engine == "inline" else args.jobs,
+            devices=args.devices,
+            gpus_per_block=args.gpus_per_block,
+            say=say,
+            loggers=words_of(args, "logger"),
+        )
