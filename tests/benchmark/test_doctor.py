@@ -51,9 +51,7 @@ def test_demonstrations_are_looked_at_too(store: Store, monkeypatch: pytest.Monk
     assert "1 demonstrations" in said(store, "ok")
     (path,) = store.folder.glob("records/theory-*/*.json")
     monkeypatch.setattr(doctor, "is_stale", lambda experiment, record: True)
-    assert any(
-        line.startswith("theory-transport-plan-short is of an earlier version") for line in said(store, "note")
-    )
+    assert any(line.startswith("theory-transport-plan-short is of an earlier version") for line in said(store, "note"))
     path.write_text(path.read_text().replace("2.0", "3.0"))
     assert any("edited after it was written" in line for line in said(store, "wrong"))
     path.write_text(path.read_text().replace("theory-transport-plan", "theory-of-everything"))
