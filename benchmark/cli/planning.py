@@ -19,11 +19,13 @@ from datamodules.images import ImageSet
 if TYPE_CHECKING:
     from benchmark.demonstration import Experiment
     from benchmark.estimate import Device, Estimate
+    from benchmark.local_engine import LocalEngine
 
 
 def plan(args: argparse.Namespace) -> int:
     """Print what is done, what is to do, and what that costs."""
-    from benchmark.estimate import crowd, devices, estimate
+    from benchmark.estimate import crowd, devices
+    from benchmark.local_engine import local_engine
     from benchmark.progress import duration, many
     from benchmark.runner import read_records
     from benchmark.schedule import make_span
@@ -48,7 +50,11 @@ def plan(args: argparse.Namespace) -> int:
     cells = [cell for line in lines.values() for cell in line]
     blocks, blocks_of_paper = blocks_of(cells, store, args), blocks_of(paper, store, args)
     timed, crowded = [*blocks, *blocks_of_paper], crowd()
-    estimates = {device: estimate(timed, store, device.accelerator) for device in devices(args.accelerator)}
+    estimates: dict[Device, dict[str, Estimate]] = {}
+    engines: dict[Device, LocalEngine] = {}
+    for device in devices(args.accelerator):
+        engines[device] = local_engine(timed, accelerator=device.accelerator, threads=args.threads)
+        estimates[device] = engines[device].estimate(timed, store, device.accelerator)
     part = {cell for block in shard_of(args).of(lay_out(cells)) for cell in block.cells}
     print(header + (f", part {args.shard}" if args.shard else ""))
     for name, line in lines.items():
@@ -72,7 +78,7 @@ def plan(args: argparse.Namespace) -> int:
     for where, waiting in (("", blocks), ("at profile paper: ", blocks_of_paper)):
         if waiting or not where:
             size = many(sum(len(block.pending) for block in waiting), "cell")
-            cost = _cost(estimates, waiting, in_full=True)
+            cost = _cost(estimates, waiting, engines)
             print(f"{where}{size} to do in {many(len(waiting), 'block')}, {cost}")
     if timed and args.accelerator == "auto" and len(estimates) == 1:
         print("no GPU is found here: that is the processor's time; where PyTorch finds one, this command says both")
@@ -99,15 +105,27 @@ def plan_experiment(experiment: Experiment, args: argparse.Namespace) -> int:
     return 0
 
 
-def _cost(estimates: Mapping[Device, Mapping[str, Estimate]], blocks: Sequence[Block], *, in_full: bool = False) -> str:
-    """What blocks take on each device, under its full name or its kind, one that is alone under none."""
+def _cost(
+    estimates: Mapping[Device, Mapping[str, Estimate]],
+    blocks: Sequence[Block],
+    engines: Mapping[Device, LocalEngine] | None = None,
+) -> str:
+    """What blocks take on each device: as ``run`` trains them by these engines, under the device's full name, or one
+    after another under its kind, or under none if it is alone."""
     from benchmark.progress import duration
+    from benchmark.schedule import make_span
 
     words = []
     for device, found in estimates.items():
-        name = device.name if in_full else device.accelerator if len(estimates) > 1 else ""
-        taken = duration(sum(found[block.id].seconds_left for block in blocks))
-        words.append(f"about {taken}" + (f" on {name}" if name else ""))
+        name, count = device.accelerator if len(estimates) > 1 else "", 1
+        if engines:
+            threads, count = engines[device].threads, engines[device].workers
+            name = device.name + (
+                f" ({threads} thread{'s' if threads > 1 else ''})" if device.accelerator == "cpu" else ""
+            )
+        taken = duration(make_span([found[block.id].seconds_left for block in blocks], count))
+        several = f", {count} blocks at a time" if count > 1 and len(blocks) > 1 else ""
+        words.append(f"about {taken}" + (f" on {name}" if name else "") + several)
     return ", ".join(words)
 
 
