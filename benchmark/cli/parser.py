@@ -156,7 +156,7 @@ def make_parser() -> Parser:
         add = made[verb].add_argument
         add("--logger", metavar="A,B", help="csv, tensorboard, wandb: curves beside the records, under RESULTS/logs")
         add("--engine", choices=list(ENGINES), help="where blocks are trained; default: local; see list engines")
-        add("--jobs", type=_threads, metavar="N", help="blocks at a time; default: as many as cores and memory allow")
+        add("--jobs", type=_jobs, metavar="N", help="blocks at a time; default: as many as cores and memory allow")
         add("--devices", type=_positive, metavar="N", help="train on N GPUs of this machine, or N cores")
         if verb == "run":
             add("--strategy", choices=("ddp",), help="--devices share the batches of each block instead of the blocks")
@@ -224,6 +224,14 @@ def _threads(text: str) -> int:
     count, most = _positive(text), max(_MOST_THREADS, os.cpu_count() or 1)
     if count > most:
         raise argparse.ArgumentTypeError(f"{text} threads are too many; this machine has {os.cpu_count()} cores")
+    return count
+
+
+def _jobs(text: str) -> int:
+    """A process and about a GiB for each."""
+    count, most = _positive(text), max(_MOST_THREADS, os.cpu_count() or 1)
+    if count > most:
+        raise argparse.ArgumentTypeError(f"{text} blocks are too many at a time; {os.cpu_count()} cores are here")
     return count
 
 
