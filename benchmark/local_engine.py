@@ -428,6 +428,8 @@ def _train(line: Connection, stop: threading.Event, task: _Task) -> None:
     try:
         if versions_of(task.block.first) != task.versions:
             raise UserError("the code was changed while this command began: give it again")
+        if stop.is_set():
+            raise Stopped
         send(settle(task.block, task.store, watch, task.accelerator, task.loggers))
     except (UserError, MissingData, MissingWeights) as error:
         send(str(error))
