@@ -12,20 +12,19 @@ from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
 import pandas as pd
-import torch
 from rich.console import Console
 
 from benchmark import registry
 from benchmark.cells import Protocol, Setting
 from benchmark.comparison import compare_rows
 from benchmark.errors import UserError
-from benchmark.estimate import estimate
 from benchmark.evaluation import floor, measure, measure_own
 from benchmark.learning_curves import read_curves
+from benchmark.local_engine import local_engine
 from benchmark.loggers import check_loggers
 from benchmark.progress import watching
 from benchmark.records import Store
-from benchmark.runner import Inline, run_blocks, to_do
+from benchmark.runner import run_blocks, to_do
 from benchmark.samples import Samples, take_samples
 from benchmark.schema import ClaimTable, NetworkTable, Selection, find_table, select
 from benchmark.sheet import Sheet, fill, read_networks
@@ -105,6 +104,7 @@ def run(
     results: str | Path = "results",
     accelerator: Literal["auto", "cpu", "gpu"] = "auto",
     threads: int | None = None,
+    jobs: int | None = None,
     progress: bool = False,
     loggers: Sequence[Literal["csv", "tensorboard", "wandb"]] = (),
     **choice: Unpack[Choice],
@@ -113,7 +113,9 @@ def run(
 
     choice: as of ``table`` (``Choice``). Training stops and resumes freely, and shares a folder with other processes.
 
-    accelerator: as in Lightning. threads: of PyTorch in this process, as they are if None.
+    accelerator: as in Lightning. threads: of a block; by default one for points, and all cores for images.
+    jobs: blocks at a time, in processes of their own; 1 trains in this process. By default as many blocks of points as
+        this process has cores and memory for, and one of images.
     progress: show bars and the time that is left, on stderr. loggers: that curves are written to, under ``logs`` in the
         results folder.
 
@@ -125,14 +127,13 @@ def run(
     if isinstance(chosen, NetworkTable):
         return _frame(read_networks(chosen))
     chosen.check_data(judged=True)
-    if threads:
-        torch.set_num_threads(threads)
     check_loggers(loggers)
-    engine = Inline(loggers=tuple(loggers))
     blocks = to_do(store, [cell for row in chosen.rows for cell in chosen.cells(row)])
+    engine = local_engine(blocks, accelerator=accelerator, threads=threads, jobs=jobs, loggers=loggers)
     if progress and blocks:
         console = Console(stderr=True)
-        with watching(blocks, estimate(blocks, store, accelerator), console, 1) as watcher:
+        estimates = engine.estimate(blocks, store, accelerator)
+        with watching(blocks, estimates, console, engine.workers) as watcher:
             outcome = run_blocks(blocks, store, watcher, accelerator, engine, watcher.settled)
     else:
         outcome = run_blocks(blocks, store, lambda step: None, accelerator, engine)

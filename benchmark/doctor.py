@@ -27,6 +27,7 @@ from benchmark.environment import processor
 from benchmark.errors import UserError
 from benchmark.records import Record, Store
 from benchmark.registry import shows_people
+from benchmark.resources import free_memory, usable_cores
 from benchmark.sheet import seeds_text
 from benchmark.training import check_checkpoint
 from benchmark.versions import versions_of
@@ -91,8 +92,9 @@ def requirements() -> list[tuple[Requirement, bool]]:
 
 
 def devices() -> Iterator[Finding]:
-    """Processor, threads and GPUs as PyTorch sees them."""
-    yield Finding("ok", f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads")
+    """Processor, cores and memory that this process may use, and GPUs as PyTorch sees them."""
+    cores = f"{usable_cores()} of {os.cpu_count()} cores usable, {free_memory() / 2**30:.1f} GiB of memory free"
+    yield Finding("ok", f"{processor()}, {cores}")
     if not torch.cuda.is_available():
         if shutil.which("nvidia-smi"):
             yield Finding(

@@ -15,16 +15,24 @@ import torch
 _LIBRARIES = ("torch", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "pandas")
 
 
-@cache
 def environment() -> dict[str, Any]:
     """Commit, versions, processor and threads of this process."""
+    return {**_of_process(), "threads": torch.get_num_threads()}
+
+
+def take_commit(commit: dict[str, Any]) -> None:
+    """From now on name this commit (``commit``, ``dirty``), which the process is at work for, instead of looking."""
+    _of_process().update(commit)
+
+
+@cache
+def _of_process() -> dict[str, Any]:
     return {
         **_commit(),
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in _LIBRARIES},
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
-        "threads": torch.get_num_threads(),
     }
 
 

@@ -87,8 +87,7 @@ def devices(accelerator: str = "auto") -> list[Device]:
     """A GPU that PyTorch finds, as training takes it where it may choose, and the processor; of the two only what
     ``accelerator`` names, if it names one."""
     found = [Device("gpu", name)] if accelerator != "cpu" and (name := gpu()) else []
-    threads = torch.get_num_threads()
-    cores = Device("cpu", f"{processor()} ({threads} thread{'s' if threads > 1 else ''})")
+    cores = Device("cpu", processor())
     return found if accelerator == "gpu" else [*found, cores]
 
 

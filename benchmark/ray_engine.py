@@ -25,7 +25,7 @@ import torch
 
 from benchmark.cells import Block, Cell
 from benchmark.devices import SIGNALS
-from benchmark.environment import environment
+from benchmark.environment import environment, take_commit
 from benchmark.errors import Stopped, UserError
 from benchmark.records import Record, Store, write_atomically
 from benchmark.runner import POLL_SECONDS, Result, settle, still_left, waiting_for
@@ -201,7 +201,7 @@ def work(block: Block, errand: Errand, versions: dict[str, int], board: Any) -> 
     os.environ.update(errand.variables)
     if errand.directory.is_dir():
         os.chdir(errand.directory)
-    environment().update(errand.commit)
+    take_commit(errand.commit)
     last = -_LOOK_SECONDS
 
     def watch(step: Progress) -> None:

@@ -49,6 +49,8 @@ FRAMES, FRAME_SAMPLES, FRAME_DIM, FRAME_IMAGES = 20, 400, 3, 25
 KEPT_VALUES, KEPT_PIXELS = 60_000, 200_000
 #: A checkpoint is written at the end of an epoch if the last one is older than this.
 CHECKPOINT_SECONDS = 20.0
+#: What the first Ctrl-C is answered.
+STOPPING = "stopping after this epoch; Ctrl-C again to stop at once"
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Progress:
     measures: dict[str, np.ndarray]
 
 
-Watch = Callable[[Progress], None]
+#: Hears of progress. One that answers True asks to stop as Ctrl-C does: after the epoch, with a checkpoint.
+Watch = Callable[[Progress], bool | None]
 DataModule = MixtureDataModule | ImageDataModule
 
 
@@ -185,7 +188,7 @@ class Evaluation(Callback):
         if self.stop:
             raise Stopped
         self.stop = True
-        print("\nstopping after this epoch; Ctrl-C again to stop at once", file=sys.stderr)
+        print(f"\n{STOPPING}", file=sys.stderr)
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
         self._report(trainer)
@@ -241,7 +244,7 @@ class Evaluation(Callback):
         means = {name.removeprefix("loss."): float(np.mean(values)) for name, values in losses.items()}
         done = before * self.data.iterations_per_epoch + self.module.iteration
         epoch, epochs = trainer.current_epoch + 1, before + self.protocol.epochs
-        self.watch(Progress(self.block, done, total, epoch, epochs, means, self.measures))
+        self.stop |= bool(self.watch(Progress(self.block, done, total, epoch, epochs, means, self.measures)))
 
     def _save(self, trainer: Trainer, checkpoint: Path) -> None:
         checkpoints.write(trainer, checkpoint)

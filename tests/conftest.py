@@ -3,6 +3,10 @@
 import os
 import signal
 
+import pytest
+
+from benchmark import resources
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores: threads of several would wait for one another.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -11,3 +15,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Shells start what runs in the background so, and every process that a test starts would take it over.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks are trained in this process, where tests can look at it; what is about workers asks for them."""
+    monkeypatch.setattr(resources, "usable_cores", lambda: 1)

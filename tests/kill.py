@@ -22,7 +22,9 @@ from benchmark.cli import main
 from benchmark.records import Record, Store
 from tests.processes import CONTEXT, start
 
-WORDS = "run --table veegan-1 --profile smoke --methods gan,veegan --datasets ring8 --seeds 2 --threads 1"
+WORDS = (
+    "run --table veegan-1 --profile smoke --methods gan,veegan --datasets ring8 --seeds 2 --threads 1 --engine inline"
+)
 SETTINGS = {"epochs": 4, "fresh_iterations": 20, "samples": 300, "batch_size": 64, "width": 1}
 #: Files that a writer is killed in the middle of, by their names.
 MIDDLES = {"checkpoint": r"\.ckpt\.\w+$", "samples": r"\.npy\.\w+$", "record": r"\.json\.\w+$"}

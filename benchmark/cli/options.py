@@ -21,7 +21,7 @@ Accelerator = Literal["auto", "cpu", "gpu"]
 Precision = Literal["32-true", "bf16-mixed"]
 Features = Literal["inception", "efficientnet-lite0", "none"]
 Format = Literal["text", "markdown", "latex", "csv", "json", "html"]
-Engine = Literal["inline", "ray"]
+Engine = Literal["local", "inline", "ray"]
 #: Threads of a process, where the machine has fewer cores: a cluster's nodes may have more than this one.
 _MOST_THREADS = 256
 
@@ -64,6 +64,14 @@ def thread_count(value: Any) -> int:
     number, most = count(value), max(_MOST_THREADS, os.cpu_count() or 1)
     if number > most:
         raise ValueError(f"{value} threads are too many; this machine has {os.cpu_count()} cores")
+    return number
+
+
+def job_count(value: Any) -> int:
+    """Return a number of blocks at a time. Each is a process that takes about a GiB."""
+    number, most = count(value), max(_MOST_THREADS, os.cpu_count() or 1)
+    if number > most:
+        raise ValueError(f"{value} blocks are too many at a time; {os.cpu_count()} cores are here")
     return number
 
 
@@ -235,19 +243,25 @@ class AcceleratorOptions(Options):
 class ThreadOptions(Options):
     """where it runs"""
 
-    threads: int | None = option("threads of one process; default: all cores", metavar="N", read=thread_count)
+    threads: int | None = option(
+        "threads of a block; default: 1 for points, all cores for images", metavar="N", read=thread_count
+    )
 
 
 @dataclass(kw_only=True)
 class EngineOptions(Options):
     """where it runs"""
 
-    engine: Engine | None = option("inline: one block after another (default); ray: each block a task of Ray")
-    devices: int | None = option("train on N GPUs of this machine, or on N cores; by Ray", metavar="N", read=count)
-    address: str | None = option("of a Ray cluster that is running, as 10.0.0.1:6379, or auto", metavar="ADDRESS")
-    gpus_per_block: float | None = option(
-        "with Ray: 0.25 for four blocks on a GPU; default: 1", metavar="X", read=gpu_share
+    engine: Engine | None = option(
+        "local: as many blocks at a time as this machine has cores and memory for (default); "
+        "inline: one after another in this process; ray: each a task of Ray"
     )
+    jobs: int | None = option(
+        "blocks at a time; default: as many as cores and memory allow", metavar="N", read=job_count
+    )
+    devices: int | None = option("train on N GPUs of this machine, or on N cores", metavar="N", read=count)
+    address: str | None = option("of a Ray cluster that is running, as 10.0.0.1:6379, or auto", metavar="ADDRESS")
+    gpus_per_block: float | None = option("0.25 for four blocks on a GPU; default: 1", metavar="X", read=gpu_share)
     logger: str | None = option(
         "csv, tensorboard, wandb: curves beside the records, under RESULTS/logs", metavar="A,B", read=words
     )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from benchmark.cli.select import Choice, TableChoice
     from benchmark.demonstration import Experiment
     from benchmark.estimate import Device, Estimate
+    from benchmark.local_engine import LocalEngine
     from benchmark.records import Store
 
     Estimates = Mapping[Device, Mapping[str, Estimate]]
@@ -97,10 +98,11 @@ class Work:
 
 def run(options: PlanOptions) -> int:
     """Print what is done, what is to do, and what that costs."""
-    from benchmark.cli.select import TableChoice, blocks_of, choose, set_threads
+    from benchmark.cli.select import TableChoice, blocks_of, choose
     from benchmark.demonstration import Experiment
     from benchmark.errors import UserError
-    from benchmark.estimate import crowd, devices, estimate
+    from benchmark.estimate import crowd, devices
+    from benchmark.local_engine import local_engine
     from benchmark.power import seeds_lines
     from benchmark.schema import NetworkTable
 
@@ -115,19 +117,22 @@ def run(options: PlanOptions) -> int:
         print(f"table {chosen.id}: nothing to train")
         return 0
     work = _work(chosen, options)
-    set_threads(options.threads)
     store = options.store()
     blocks, blocks_of_paper = blocks_of(work.cells, store, options), blocks_of(work.paper, store, options)
     timed, crowded = [*blocks, *blocks_of_paper], crowd()
-    estimates = {device: estimate(timed, store, device.accelerator) for device in devices(options.accelerator)}
+    engines = {
+        device: local_engine(timed, accelerator=device.accelerator, threads=options.threads)
+        for device in devices(options.accelerator)
+    }
+    estimates = {device: engine.estimate(timed, store, device.accelerator) for device, engine in engines.items()}
     print(work.header + (f", part {options.shard}" if options.shard else ""))
     for line in _rows(work, blocks, estimates, store, options):
         print(line)
     for experiment in work.experiments:
         print(_state_of(experiment, options))
-    print(_total("", blocks, estimates))
+    print(_total("", blocks, estimates, engines))
     if blocks_of_paper:
-        print(_total("at profile paper: ", blocks_of_paper, estimates))
+        print(_total("at profile paper: ", blocks_of_paper, estimates, engines))
     for line in _remarks(estimates, crowded, options) if timed else ():
         print(line)
     for line in _shared(workers, blocks, estimates, options.overhead or 0.0):
@@ -184,11 +189,11 @@ def _counts(cells: Sequence[Cell], blocks: Sequence[Block], store: Store) -> Ite
     yield from (f"{count} {word}" for word, count in counts.items() if count)
 
 
-def _total(where: str, blocks: Sequence[Block], estimates: Estimates) -> str:
+def _total(where: str, blocks: Sequence[Block], estimates: Estimates, engines: Mapping[Device, LocalEngine]) -> str:
     from benchmark.progress import many
 
     size = many(sum(len(block.pending) for block in blocks), "cell")
-    return f"{where}{size} to do in {many(len(blocks), 'block')}, {_cost(estimates, blocks, in_full=True)}"
+    return f"{where}{size} to do in {many(len(blocks), 'block')}, {_cost(estimates, blocks, engines)}"
 
 
 def _remarks(estimates: Estimates, crowded: str, options: PlanOptions) -> Iterator[str]:
@@ -222,15 +227,22 @@ def _state_of(experiment: Experiment, options: PlanOptions) -> str:
     return f"{experiment.demonstration.id}: {said} ({experiment.header})"
 
 
-def _cost(estimates: Estimates, blocks: Sequence[Block], *, in_full: bool = False) -> str:
-    """What blocks take on each device, under its full name or its kind, one that is alone under none."""
+def _cost(estimates: Estimates, blocks: Sequence[Block], engines: Mapping[Device, LocalEngine] | None = None) -> str:
+    """What blocks take on each device: with engines as ``run`` trains them, under the device's full name; without, one
+    after another under its kind, or under none if it is alone."""
     from benchmark.progress import duration
+    from benchmark.schedule import make_span
 
     words = []
     for device, found in estimates.items():
-        name = device.name if in_full else device.accelerator if len(estimates) > 1 else ""
-        taken = duration(sum(found[block.id].seconds_left for block in blocks))
-        words.append(f"about {taken}" + (f" on {name}" if name else ""))
+        name, count = device.accelerator if len(estimates) > 1 else "", 1
+        if engines:
+            threads, count = engines[device].threads, engines[device].workers
+            several = "s" if threads > 1 else ""
+            name = device.name + (f" ({threads} thread{several})" if device.accelerator == "cpu" else "")
+        taken = duration(make_span([found[block.id].seconds_left for block in blocks], count))
+        at_once = f", {count} blocks at a time" if count > 1 and len(blocks) > 1 else ""
+        words.append(f"about {taken}" + (f" on {name}" if name else "") + at_once)
     return ", ".join(words)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
-import os
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+import torch
 from rich.console import Console
 
 from benchmark import sheet as sheets
@@ -19,10 +19,11 @@ from benchmark.cli.select import set_threads, words_of
 from benchmark.devices import check_devices
 from benchmark.errors import UserError
 from benchmark.estimate import estimate
+from benchmark.local_engine import LocalEngine, local_engine
 from benchmark.loggers import check_loggers
 from benchmark.progress import duration, many, watching
 from benchmark.records import Store
-from benchmark.runner import Inline, run_blocks
+from benchmark.runner import run_blocks
 
 if TYPE_CHECKING:
     from benchmark.runner import Engine
@@ -34,22 +35,28 @@ T = TypeVar("T", bound=TrainOptions)
 
 
 def with_engine(options: T) -> T:
-    """Return the options with an engine; with Ray, a block has one thread where none are asked for.
+    """Return the options with an engine, by default the local one; with Ray, a block has one thread where none are
+    asked for.
 
     Raises:
         UserError: If options do not belong together, or what they need is not installed.
     """
     if loggers := words_of("logger", options.logger):
         check_loggers(loggers)
-    if options.engine == "ray" or (options.engine is None and options.devices is not None):
+    options = dataclasses.replace(options, engine=options.engine or "local")
+    if options.engine == "ray":
         if loggers:
-            raise UserError("--logger writes from this process; leave out --engine ray and --devices")
+            raise UserError("--logger writes on this machine; leave out --engine ray")
         importlib.import_module("benchmark.ray_engine")
+        if options.jobs:
+            raise UserError("--jobs is for this machine; Ray fills what --devices or --address gives it")
         if options.devices and options.address:
             raise UserError("--devices counts those of this machine, --address names a cluster; give one of them")
-        return dataclasses.replace(options, engine="ray", threads=options.threads or 1)
-    if options.devices or options.address is not None or options.gpus_per_block is not None:
-        raise UserError("--devices, --address and --gpus-per-block are for --engine ray; add it or leave them out")
+        return dataclasses.replace(options, threads=options.threads or 1)
+    if options.address is not None:
+        raise UserError("--address is for --engine ray; add it or leave it out")
+    if options.engine == "inline" and (options.jobs or options.devices or options.gpus_per_block is not None):
+        raise UserError("--jobs, --devices and --gpus-per-block are for --engine local; leave --engine inline out")
     return options
 
 
@@ -65,16 +72,16 @@ def train(blocks: Sequence[Block], store: Store, options: TrainOptions, console:
         check_devices(block.first, options.accelerator)
         if options.engine == "ray" and block.first.protocol.world_size > 1:
             raise UserError(ONE_DEVICE)
-    set_threads(options.threads)
     began = time.monotonic()
     cells = sum(len(block.pending) for block in blocks)
-    with _engine(options, console) as engine:
-        estimates = estimate(blocks, store, options.accelerator)
+    with _engine(blocks, options, console) as engine:
+        if isinstance(engine, LocalEngine):
+            torch.set_num_threads(engine.threads)
+            estimates = engine.estimate(blocks, store, options.accelerator)
+        else:
+            estimates = estimate(blocks, store, options.accelerator)
         left = sum(e.seconds_left for e in estimates.values()) / min(len(blocks), engine.workers)
         line = f"{many(cells, 'cell')} to train, about {duration(left)} {engine.where}"
-        alone = options.engine != "ray" and all(block.first.protocol.world_size == 1 for block in blocks)
-        if alone and len(blocks) > 1 and (os.cpu_count() or 1) > 1:
-            line += ", one block after another; --engine ray trains one on each core or GPU"
         console.print(line, highlight=False, soft_wrap=True)
         if engine.workers > 1:
             # What takes longest ends last if it begins late.
@@ -90,7 +97,7 @@ def train(blocks: Sequence[Block], store: Store, options: TrainOptions, console:
 
 
 @contextlib.contextmanager
-def _engine(options: TrainOptions, console: Console) -> Iterator[Engine]:
+def _engine(blocks: Sequence[Block], options: TrainOptions, console: Console) -> Iterator[Engine]:
     """The engine that ``--engine`` and the options beside it choose."""
 
     def say(line: str) -> None:
@@ -100,7 +107,17 @@ def _engine(options: TrainOptions, console: Console) -> Iterator[Engine]:
         from benchmark.ray_engine import ray_engine
 
         one = options
+        set_threads(one.threads)
         with ray_engine(one.address, one.devices, one.threads or 1, one.gpus_per_block, one.accelerator, say) as engine:
             yield engine
     else:
-        yield Inline(say, tuple(words_of("logger", options.logger)))
+        yield local_engine(
+            blocks,
+            accelerator=options.accelerator,
+            threads=options.threads,
+            jobs=1 if options.engine == "inline" else options.jobs,
+            devices=options.devices,
+            gpus_per_block=options.gpus_per_block,
+            say=say,
+            loggers=words_of("logger", options.logger),
+        )

@@ -102,7 +102,7 @@ def test_a_resumed_training_logs_its_curves_from_the_start(tmp_path: Path) -> No
     ("words", "line"),
     [
         ("--logger tensorbord", "did you mean 'tensorboard'?"),
-        ("--logger csv --engine ray", "--logger writes from this process"),
+        ("--logger csv --engine ray", "--logger writes on this machine"),
         ("--logger ,", "--logger is empty"),
     ],
 )

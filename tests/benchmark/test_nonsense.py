@@ -28,6 +28,7 @@ from benchmark.cli.run import RunOptions
 from benchmark.doctor import results
 from benchmark.errors import UserError
 from benchmark.records import Store
+from benchmark.runner import ENGINES
 from benchmark.samples import SUFFIXES, read_samples
 from benchmark.settings import Settings, method_fields, protocol_fields
 from datamodules import images
@@ -142,7 +143,8 @@ NONSENSE = {
     "--precision": names("32-true", "bf16-mixed"),
     "--features": names("inception", "efficientnet-lite0", "none"),
     "--accelerator": names("auto", "cpu", "gpu"),
-    "--engine": names("inline", "ray"),
+    "--engine": names(*ENGINES),
+    "--jobs": st.from_regex(r"[^0-9]*|-[0-9]+|0+|[0-9]\.[0-9]|[1-9][0-9]{4,20}", fullmatch=True),
     "--devices": st.from_regex(r"[^0-9]*|-[0-9]+|0+", fullmatch=True),
     "--gpus-per-block": TEXT.filter(no_number),
     "--address": TEXT,
@@ -155,7 +157,7 @@ def test_what_is_bent_is_sound_before(folder: Path) -> None:
 
 
 @FUZZ
-@given(st.data(), st.sampled_from(["inline", *(["ray"] if find_spec("ray") else [])]))
+@given(st.data(), st.sampled_from(["local", "inline", *(["ray"] if find_spec("ray") else [])]))
 def test_one_word_of_nonsense(data: st.DataObject, engine: str) -> None:
     # What Ray finds at an address is its engine's to say.
     option = data.draw(st.sampled_from(sorted(NONSENSE.keys() - ({"--address"} if engine == "ray" else set()))))

@@ -41,20 +41,29 @@ def train(store: Store, watch: Watch = lambda progress: None) -> None:
     assert not run_blocks(to_do(store, CELLS), store, watch, "cpu").failed
 
 
-def _run_with_little_room(folder: Path, log: Any, size: int) -> None:
+def _run_with_little_room(folder: Path, log: Any, size: int, more: list[str]) -> None:
     """The command where no file may be longer than ``size`` bytes, which the system treats like a full disk."""
     training.CHECKPOINT_SECONDS = 0.0
     sys.stderr = os.fdopen(log.fileno(), "w", closefd=False)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-    raise SystemExit(main([*WORDS, "--results", str(folder)]))
+    raise SystemExit(main([*WORDS, *more, "--results", str(folder)]))
 
 
-@pytest.mark.parametrize("size", [2, 1_000, 20_000])
-def test_a_disk_that_is_full_while_files_are_written(size: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("size", "more"),
+    [
+        (2, ["--engine", "inline"]),
+        (1_000, ["--engine", "inline"]),
+        (20_000, ["--engine", "inline"]),
+        # Two workers, whose files are as long.
+        (1_000, ["--jobs", "2", "--set", "protocol.width=1"]),
+    ],
+)
+def test_a_disk_that_is_full_while_files_are_written(size: int, more: list[str], tmp_path: Path) -> None:
     here, there = CONTEXT.Pipe(duplex=False)
-    process = start(_run_with_little_room, tmp_path / "results", there, size)
+    process = start(_run_with_little_room, tmp_path / "results", there, size, more)
     there.close()
-    process.join(60)
+    process.join(180)
     said = os.read(here.fileno(), 100_000).decode()
     assert process.exitcode == 2, said
     assert "File too large; free or choose another folder with --results DIR" in said.splitlines()[-1]

@@ -1,0 +1,117 @@
+"""What every engine keeps that trains blocks in other processes: inline's records, whatever happens to them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmark import checkpoints
+from benchmark.cells import Cell, Protocol, lay_out
+from benchmark.errors import Stopped
+from benchmark.local_engine import Jobs, LocalEngine
+from benchmark.records import Store
+from benchmark.runner import Engine, Outcome, run_blocks, to_do
+from benchmark.training import Progress, Watch
+
+from .made import numbers, run
+
+PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
+CELLS = [Cell("ring8", method, PROTOCOL, seed) for method in ("gan", "wgan-gp") for seed in range(4)]
+#: Long enough to be killed in.
+LONG = Protocol(profile="test", epochs=8, width=2, batch_size=64, fresh_iterations=60, samples=200)
+
+
+@pytest.fixture(
+    scope="module", params=["local", pytest.param("ray", marks=pytest.mark.filterwarnings("ignore"))], autouse=True
+)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Two workers with a thread each."""
+    if request.param == "local":
+        yield LocalEngine({False: Jobs(2, 1)})
+        return
+    pytest.importorskip("ray", reason="Ray is an extra: pip install -c constraints.txt -e '.[ray]'")
+    from benchmark.ray_engine import ray_engine
+
+    with ray_engine(None, 2, 1, None, "cpu", print) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[Cell, tuple[object, ...]]:
+    """What inline training with one thread gives."""
+    records = run(tmp_path_factory.mktemp("straight"), CELLS)
+    return {cell: numbers(record) for cell, record in zip(CELLS, records, strict=True)}
+
+
+def train(store: Store, cells: list[Cell], engine: Engine, watch: Watch = lambda progress: None) -> Outcome:
+    store.prepare()
+    return run_blocks(to_do(store, cells), store, watch, "cpu", engine)
+
+
+def test_the_same_records_as_inline(tmp_path: Path, engine: Engine, straight: dict) -> None:
+    store, seen = Store(tmp_path), []
+    assert not train(store, CELLS, engine, lambda step: seen.append(step.block.place)).failed
+    assert {cell: numbers(store.read(cell)) for cell in CELLS} == straight
+    assert seen and set(seen) <= {block.place for block in lay_out(CELLS)}
+    assert [path.name for path in store.unfinished.iterdir()] == [".gitignore"]
+    assert {store.read(cell).environment["threads"] for cell in CELLS} == {1}
+
+
+def kill_who_trains(store: Store, killed: list[int]) -> None:
+    """Kill whoever trains first."""
+    until = time.monotonic() + 120
+    while not killed and time.monotonic() < until:
+        for claim in store.unfinished.glob("*.claim"):
+            if not killed and (words := claim.read_text().split()):
+                killed.append(int(words[1]))
+                os.kill(killed[0], signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path, engine: Engine) -> None:
+    cells = [Cell("ring8", "gan", LONG, seed) for seed in range(4)]
+    expected = [numbers(record) for record in run(tmp_path / "straight", cells)]
+    store, killed = Store(tmp_path / "shared"), []
+    store.prepare()
+    killer = threading.Thread(target=kill_who_trains, args=(store, killed))
+    killer.start()
+    assert not train(store, cells, engine).failed
+    killer.join()
+    assert killed
+    assert [numbers(store.read(cell)) for cell in cells] == expected
+
+
+def test_a_method_that_raises_fails_alone(tmp_path: Path, engine: Engine) -> None:
+    broken = [Cell("ring8", "aeis", PROTOCOL, seed, (("reference", 0),)) for seed in (0, 1)]
+    store = Store(tmp_path)
+    outcome = train(store, broken + CELLS[:2], engine)
+    assert [block.first.method for block, _ in outcome.failed] == ["aeis"]
+    assert [getattr(store.read(cell), "status", None) for cell in broken + CELLS[:2]] == ["failed"] * 2 + ["done"] * 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_lets_workers_write_checkpoints(number: signal.Signals, tmp_path: Path, engine: Engine) -> None:
+    cells = [Cell("ring8", "gan", dataclasses.replace(LONG, epochs=2_000), seed) for seed in range(4)]
+    store, sent = Store(tmp_path), {}
+
+    def interrupt(step: Progress) -> None:
+        sent[step.block.place] = step
+        if len(sent) == 2:
+            os.kill(os.getpid(), number)
+            sent["signal"] = step
+
+    before = signal.getsignal(number)
+    with pytest.raises(Stopped):
+        train(store, cells, engine, interrupt)
+    assert signal.getsignal(number) is before
+    found = sorted(store.unfinished.glob("*.ckpt"))
+    assert len(found) == 2
+    assert all(len(checkpoints.read(path)["curves"]["loss.deception"]) >= 1 for path in found)
+    assert sorted(path.suffix for path in store.unfinished.iterdir()) == ["", ".ckpt", ".ckpt"]
