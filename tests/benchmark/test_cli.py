@@ -310,7 +310,7 @@ def test_a_users_own_class_trains_beside_the_others(
         "        super().__init__(training, data_shape, seeds)\n"
         "        self.bad = bad\n\n"
         "    def deception(self, x, z):\n"
-        "        if self.bad:\n"
+        "        if self.bad and self.iteration:\n"
         "            raise RuntimeError('my own mistake')\n"
         "        return super().deception(x, z)\n"
     )
