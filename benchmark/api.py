@@ -57,22 +57,22 @@ def evaluate(
     Measures without a value are NaN. Distances of images have a floor beside them, that of as many training images.
     """
     forget_files()
-    target = registry.dataset(registry.full_name("datasets", dataset))
+    data = registry.dataset(registry.full_name("datasets", dataset))
     names = [registry.full_name("measures", name) for name in measures]
-    found = take_samples(samples, target, n)
+    found = take_samples(samples, data, n)
     protocol = Protocol(features=features)
-    compares = isinstance(target, ImageSet) and target.measures == "images"
+    compares = isinstance(data, ImageSet) and data.measures == "images"
     try:
-        values = {name: float(value[0]) for name, value in measure(target, protocol, found[None]).items()}
+        values = {name: float(value[0]) for name, value in measure(data, protocol, found[None]).items()}
     except ValueError as error:
         raise UserError(f"samples of {dataset}: {error}") from error
-    if isinstance(target, ImageSet) and compares:
-        values |= floor(target, protocol, len(found))
-    values |= {name: measure_own(name, target, found) for name in names}
+    if isinstance(data, ImageSet) and compares:
+        values |= floor(data, protocol, len(found))
+    values |= {name: measure_own(name, data, found) for name in names}
     line: dict[str, float | int] = {k: int(v) if k in _COUNTS and v == v else v for k, v in values.items()}
     line["n"] = len(found)
-    if isinstance(target, ImageSet) and compares:
-        line["n_real"] = min(protocol.real_samples, len(target.images("test")))
+    if isinstance(data, ImageSet) and compares:
+        line["n_real"] = min(protocol.real_samples, len(data.images("test")))
     return pd.DataFrame([line])
 
 
@@ -128,13 +128,13 @@ def run(
         return _frame(read_networks(chosen))
     chosen.check_data(judged=True)
     check_loggers(loggers)
-    blocks = to_do(store, [cell for row in chosen.rows for cell in chosen.cells(row)])
+    blocks = to_do(store, [run for row in chosen.rows for run in chosen.runs(row)])
     engine = local_engine(blocks, accelerator=accelerator, threads=threads, jobs=jobs, loggers=loggers)
     if progress and blocks:
         console = Console(stderr=True)
         estimates = engine.estimate(blocks, store, accelerator)
         with watching(blocks, estimates, console, engine.workers) as watcher:
-            outcome = run_blocks(blocks, store, watcher, accelerator, engine, watcher.settled)
+            outcome = run_blocks(blocks, store, watcher, accelerator, engine, watcher.on_result)
     else:
         outcome = run_blocks(blocks, store, lambda step: None, accelerator, engine)
     for block, reason in outcome.failed:

@@ -1,4 +1,4 @@
-"""Protocols, cells and blocks: what is trained, before anything is."""
+"""Protocols, runs and blocks: what is trained, before anything is."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def as_dict(value: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Run:
     """One model to train: one row of raw results.
 
     method: a method's name, or ``package.module:Class``.
@@ -122,8 +122,8 @@ class Cell:
         return f"{_as_name(self.dataset)}/{_as_name(self.method)}"
 
     @staticmethod
-    def of(identity: Mapping[str, Any]) -> Cell:
-        """The cell of that ``identity()``, which may come from anybody's file.
+    def of(identity: Mapping[str, Any]) -> Run:
+        """The run of that ``identity()``, which may come from anybody's file.
 
         Raises:
             ValueError: A field is missing, unknown, of another type or out of bounds.
@@ -141,7 +141,7 @@ class Cell:
         if not re.fullmatch(r"([0-9]{1,9}(,[0-9]{1,9})*)?", protocol.frames):
             raise ValueError("protocol.frames names no epochs")
         overrides = tuple(sorted(identity["overrides"].items()))
-        return Cell(identity["dataset"], identity["method"], protocol, identity["seed"], overrides)
+        return Run(identity["dataset"], identity["method"], protocol, identity["seed"], overrides)
 
 
 #: A name that can be printed on one line.
@@ -149,7 +149,7 @@ _Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,1000}$")]
 
 
 class _Identity(msgspec.Struct, forbid_unknown_fields=True):
-    """The types that ``Cell.identity()`` has."""
+    """The types that ``Run.identity()`` has."""
 
     dataset: _Name
     method: _Name
@@ -161,22 +161,22 @@ class _Identity(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Block:
-    """Cells that differ only in seed and are trained as one batch of models, ``cell.protocol.width`` of them.
+    """Runs that differ only in seed and are trained as one batch of models, ``run.protocol.width`` of them.
 
     A seed's slot is its remainder by the width, as kernels may treat slots differently in the last bit (they do where
     the width is no power of two).
-    pending: the cells that are to be trained; their siblings in the block are done.
+    pending: the runs that are to be trained; their siblings in the block are done.
     before: stamps of the records of ``pending`` when that was decided, None where there was none. A record that has
         another one since is somebody else's work, and done.
     """
 
-    cells: tuple[Cell, ...]
-    pending: tuple[Cell, ...] = ()
+    runs: tuple[Run, ...]
+    pending: tuple[Run, ...] = ()
     before: tuple[Stamp | None, ...] = field(default=(), compare=False)
 
     @property
-    def first(self) -> Cell:
-        return self.cells[0]
+    def first(self) -> Run:
+        return self.runs[0]
 
     @property
     def label(self) -> str:
@@ -185,22 +185,22 @@ class Block:
 
     @property
     def id(self) -> str:
-        return digest([cell.identity() for cell in self.pending])
+        return digest([run.identity() for run in self.pending])
 
     @property
     def place(self) -> str:
         """The same for all who train any of these seeds, whichever of them are pending: what is claimed."""
-        cell = self.first
-        return digest([dataclasses.replace(cell, seed=0).identity(), cell.seed // cell.protocol.width])
+        run = self.first
+        return digest([dataclasses.replace(run, seed=0).identity(), run.seed // run.protocol.width])
 
     @property
-    def slots(self) -> dict[int, Cell]:
-        """The pending cells by the slot that each is trained in."""
-        return {cell.seed % cell.protocol.width: cell for cell in self.pending}
+    def slots(self) -> dict[int, Run]:
+        """The pending runs by the slot that each is trained in."""
+        return {run.seed % run.protocol.width: run for run in self.pending}
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Seeds of all slots; those without a pending cell repeat one that has."""
+        """Seeds of all slots; those without a pending run repeat one that has."""
         slots, width = self.slots, self.first.protocol.width
         return tuple(slots.get(slot, self.pending[0]).seed for slot in range(width))
 
@@ -211,17 +211,17 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def lay_out(cells: Sequence[Cell]) -> list[Block]:
-    """Blocks of the cells that differ only in seed, as many seeds as the protocol's width: 0-7, 8-15 and so on.
+def make_blocks(runs: Sequence[Run]) -> list[Block]:
+    """Blocks of the runs that differ only in seed, as many seeds as the protocol's width: 0-7, 8-15 and so on.
 
     The block and the slot of a seed depend on nothing else, whatever seeds are asked for beside it.
     """
-    families: dict[str, dict[int, list[Cell]]] = {}
-    for cell in dict.fromkeys(cells):
-        family = families.setdefault(dataclasses.replace(cell, seed=0).id, {})
-        family.setdefault(cell.seed // cell.protocol.width, []).append(cell)
+    families: dict[str, dict[int, list[Run]]] = {}
+    for run in dict.fromkeys(runs):
+        family = families.setdefault(dataclasses.replace(run, seed=0).id, {})
+        family.setdefault(run.seed // run.protocol.width, []).append(run)
     groups = [group for family in families.values() for group in family.values()]
-    return [Block(tuple(sorted(group, key=lambda cell: cell.seed))) for group in groups]
+    return [Block(tuple(sorted(group, key=lambda run: run.seed))) for group in groups]
 
 
 @dataclass(frozen=True)
@@ -233,12 +233,12 @@ class Shard:
     count: int = 1
 
     def of(self, blocks: Sequence[Block]) -> list[Block]:
-        """This part of the blocks of ``lay_out``; what is done must not be left out before."""
+        """This part of the blocks of ``make_blocks``; what is done must not be left out before."""
         return list(blocks[self.index - 1 :: self.count])
 
 
-def leave_out(blocks: Iterable[Block], done: Iterable[str]) -> list[Block]:
-    """Blocks with something left to train once the cells with ids ``done`` are taken out."""
+def drop_finished(blocks: Iterable[Block], done: Iterable[str]) -> list[Block]:
+    """Blocks with something left to train once the runs with ids ``done`` are taken out."""
     finished = set(done)
-    left = [Block(b.cells, tuple(c for c in b.cells if c.id not in finished)) for b in blocks]
+    left = [Block(b.runs, tuple(c for c in b.runs if c.id not in finished)) for b in blocks]
     return [block for block in left if block.pending]

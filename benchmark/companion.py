@@ -9,7 +9,7 @@ import threading
 from multiprocessing.connection import Connection, wait
 
 
-def accompany(line: Connection) -> None:
+def run_worker(line: Connection) -> None:
     """Do what the first process sends: a function and its arguments, whose modules load as they arrive."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     work, arguments = line.recv()

@@ -20,7 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.overrides import TorchFunctionMode
 
 from benchmark import registry
-from benchmark.cells import Block, Cell, Protocol, Setting
+from benchmark.cells import Block, Protocol, Run, Setting
 from benchmark.errors import Stopped, UserError, first_line, own_place
 from benchmark.preflight import Broken, build, inspect_method, iterate_alone
 from benchmark.schema import Table, all_tables, select
@@ -111,8 +111,8 @@ class Case:
 
     def block(self, *seeds: int) -> Block:
         """A block of the registry's way, to be trained as a table's."""
-        cells = tuple(Cell(self.dataset, self.method, self.training(), s, self.overrides) for s in seeds)
-        return Block(cells, cells)
+        runs = tuple(Run(self.dataset, self.method, self.training(), s, self.overrides) for s in seeds)
+        return Block(runs, runs)
 
 
 @cache
@@ -124,7 +124,7 @@ def _usual_protocol(name: str, shape: tuple[int, ...]) -> dict[str, Setting]:
     for table in (table for table in all_tables().values() if isinstance(table, Table)):
         for row in table.rows:
             for dataset in row.datasets or table.datasets:
-                other = table.target(dataset).data_shape
+                other = table.dataset(dataset).data_shape
                 if (len(other) == 1) if points else (other == shape):
                     protocol = select(table, methods=[row.id]).protocol(row, dataset)
                     found.setdefault(row.method == name, {field: getattr(protocol, field) for field in fields})
@@ -210,7 +210,7 @@ def starts_apart(case: Case) -> None:
     """The weights a seed starts with depend on the seed alone."""
     pair, alone, three = (state(case.untouched(seeds)) for seeds in ((0, 3), (3,), (3, 7, 3)))
     for name, value in alone.items():
-        where = f"{name}: draw weights per seed, as build_generator() and build_reader() do"
+        where = f"{name}: draw weights per seed, as build_generator() and build_discriminator() do"
         _ask(len(value) == 1 and len(pair[name]) == 2, f"{name} {list(value.shape)} has no leading axis of seeds")
         _ask(torch.equal(pair[name][1], value[0]), f"seed 3 starts otherwise beside seed 0, in {where}")
         _ask(torch.equal(three[name][0], value[0]), f"seed 3 starts otherwise in another slot, in {where}")
@@ -285,8 +285,8 @@ def moves_what_it_says(case: Case) -> None:
     module._step = stepped  # type: ignore[method-assign]
     module.iterate(case.data(module, 1)[0])
     updates = [update for update, _ in module.steps]
-    named = [{names[id(p)] for network in update.moves for p in network.parameters()} for update in updates]
-    turns = [(update, here) for update, here in zip(updates, named, strict=True) for _ in range(update.times)]
+    named = [{names[id(p)] for network in update.params for p in network.parameters()} for update in updates]
+    turns = [(update, here) for update, here in zip(updates, named, strict=True) for _ in range(update.n_steps)]
     for (update, here), moved in zip(turns, seen, strict=True):
         _ask(here == moved, f"{update.name} names {_words(here)} and moves {_words(moved)}")
     before = {names[id(p)] for _, parameters in module.pretraining_steps for p in parameters}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from benchmark import registry
-from benchmark.cells import Cell
+from benchmark.cells import Run
 from benchmark.evaluation import MEASURES, measure
 from benchmark.records import Record, Store
 from benchmark.schema import iterations_per_epoch
@@ -34,40 +34,40 @@ def covered_from(record: Record, modes: int) -> int | None:
     return since
 
 
-def updates_to_coverage(cell: Cell, record: Record) -> float | None:
+def updates_to_coverage(run: Run, record: Record) -> float | None:
     """Generator updates (pre-training not counted) after which a model covered all modes to the end; None where it did
     not."""
-    mixture = registry.mixture(cell.dataset)
+    mixture = registry.mixture(run.dataset)
     epoch = covered_from(record, mixture.modes)
-    return None if epoch is None else float(epoch * iterations_per_epoch(cell.protocol, mixture))
+    return None if epoch is None else float(epoch * iterations_per_epoch(run.protocol, mixture))
 
 
-def value_of(cell: Cell, record: Record, name: str, store: Store) -> float | None:
+def value_of(run: Run, record: Record, name: str, store: Store) -> float | None:
     """The value of a column for one model; None where it has no such number.
 
     A measure that is newer than the record is computed from the stored samples, where all of them are stored.
     """
     if name == UPDATES:
-        return updates_to_coverage(cell, record)
+        return updates_to_coverage(run, record)
     if name in record.measures:
         return record.measures[name]
-    return _measured_later(cell, record, name, store)
+    return _measured_later(run, record, name, store)
 
 
-def _measured_later(cell: Cell, record: Record, name: str, store: Store) -> float | None:
+def _measured_later(run: Run, record: Record, name: str, store: Store) -> float | None:
     """A measure that the record does not have, of its stored samples; kept in the results folder."""
-    if record.status != "done" or record.samples is None or not store.has_samples(cell):
+    if record.status != "done" or record.samples is None or not store.has_samples(run):
         return None
-    samples = store.samples(cell, record)
-    if len(samples) != cell.protocol.samples:
+    samples = store.samples(run, record)
+    if len(samples) != run.protocol.samples:
         return None
-    dataset = registry.dataset(cell.dataset)
+    dataset = registry.dataset(run.dataset)
 
     def compute() -> float | None:
-        values = measure(dataset, cell.protocol, samples[None])
+        values = measure(dataset, run.protocol, samples[None])
         found = float(values[name][0]) if name in values else math.nan
         return found if math.isfinite(found) else None
 
-    key = [cell.id, record.samples, name, MEASURES[dataset.measures].version]
-    value: float | None = store.remember("measured", key, compute)
+    key = [run.id, record.samples, name, MEASURES[dataset.measures].version]
+    value: float | None = store.cached("measured", key, compute)
     return value

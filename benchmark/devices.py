@@ -22,7 +22,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed
 
 from benchmark import companion, registry
-from benchmark.cells import Cell
+from benchmark.cells import Run
 from benchmark.errors import UserError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -64,14 +64,16 @@ class SharedBatches(DDPStrategy):
         """Every iteration keeps the processes together. Nobody waits where one of them writes a checkpoint alone."""
 
 
-def check_devices(cell: Cell, accelerator: str) -> None:
+def check_devices(run: Run, accelerator: str) -> None:
     """Refuse what cannot be trained on as many devices as the protocol says."""
-    count, batch, method = cell.protocol.world_size, cell.protocol.batch_size, registry.method(cell.method)
+    count, batch, method = run.protocol.world_size, run.protocol.batch_size, registry.method(run.method)
     if count == 1:
         return
-    if vars(method).get("couples") is None:
-        said = "does not say which of its losses couple the samples of a batch (couples, see docs/your-own.md)"
-        raise UserError(f"{cell.method} trains on one device, as its class {said}; leave --strategy out")
+    if vars(method).get("batch_coupled_losses") is None:
+        said = (
+            "does not list the losses that couple the samples of a batch (batch_coupled_losses, see docs/your-own.md)"
+        )
+        raise UserError(f"{run.method} trains on one device, as its class {said}; leave --strategy out")
     if batch % count:
         raise UserError(
             f"batches of {batch} have no {count} equal parts: --set protocol.batch_size, or other --devices"
@@ -87,7 +89,7 @@ def check_devices(cell: Cell, accelerator: str) -> None:
 
 
 @contextmanager
-def companions(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[SharedBatches | None]:
+def ddp_workers(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[SharedBatches | None]:
     """The strategy of this process, with ``count - 1`` others that run ``work(strategy, *arguments)`` meanwhile; None
     where it is alone."""
     if count == 1:
@@ -100,7 +102,7 @@ def companions(count: int, work: Callable[..., None], *arguments: Any) -> Iterat
     try:
         for _ in range(1, count):
             listener, speaker = context.Pipe()
-            processes.append(context.Process(target=companion.accompany, args=(speaker,), daemon=True))
+            processes.append(context.Process(target=companion.run_worker, args=(speaker,), daemon=True))
             listeners.append(listener)
             # A process keeps the mask that it starts with: Ctrl-C, which a terminal tells all, is the first one's.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -111,7 +113,7 @@ def companions(count: int, work: Callable[..., None], *arguments: Any) -> Iterat
                 speaker.close()
         for rank, listener in enumerate(listeners, 1):
             with suppress(ConnectionError):
-                listener.send((_accompany, (torch.get_num_threads(), rank, port, work, *arguments)))
+                listener.send((_work_on_rank, (torch.get_num_threads(), rank, port, work, *arguments)))
         for listener in listeners:
             _hear(listener)
         yield SharedBatches(0, port)
@@ -124,7 +126,9 @@ def companions(count: int, work: Callable[..., None], *arguments: Any) -> Iterat
             distributed.destroy_process_group()
 
 
-def _accompany(speaker: Connection, threads: int, rank: int, port: int, work: Callable[..., None], *words: Any) -> None:
+def _work_on_rank(
+    speaker: Connection, threads: int, rank: int, port: int, work: Callable[..., None], *words: Any
+) -> None:
     """What another process does."""
     torch.set_num_threads(threads)
     speaker.send(rank)

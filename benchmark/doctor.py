@@ -19,7 +19,7 @@ import torch
 from packaging.requirements import Requirement
 
 from benchmark import checkpoints, registry
-from benchmark.cells import Block, Cell
+from benchmark.cells import Block, Run
 from benchmark.claims import NoLocks, claimed, holder, is_claimed
 from benchmark.demonstration import Experiment, is_stale
 from benchmark.demonstration import read as read_experiment
@@ -156,7 +156,7 @@ def results(store: Store) -> Iterator[Finding]:
         yield Finding("wrong", said)
         return
     yield from _access(store)
-    records: dict[Cell, Record] = {}
+    records: dict[Run, Record] = {}
     experiments: list[tuple[Experiment, Record]] = []
     left: dict[str, list[Path]] = {}
     for path in sorted(p for p in (store.folder / "records").rglob("*") if p.suffix == ".json" or p.is_file()):
@@ -172,8 +172,8 @@ def results(store: Store) -> Iterator[Finding]:
                     experiment = store.subject_at(path, Experiment.of)
                     experiments.append((experiment, read_experiment(experiment, store)))
                 else:
-                    cell = store.cell_at(path)
-                    records[cell] = _sound(cell, store)
+                    run = store.run_at(path)
+                    records[run] = _sound(run, store)
             except UserError as error:
                 yield Finding("wrong", str(error))
         elif not path.with_name(path.name.partition(".")[0] + ".json").exists():
@@ -196,23 +196,23 @@ def _is_part(path: Path) -> bool:
     return re.fullmatch(r"\..+\.\w{8}", path.name) is not None and path.is_file()
 
 
-def _sound(cell: Cell, store: Store) -> Record:
-    """A cell's record, if the files beside it are the record's. Weights may be elsewhere, and images of people, as no
+def _sound(run: Run, store: Store) -> Record:
+    """A run's record, if the files beside it are the record's. Weights may be elsewhere, and images of people, as no
     repository has them."""
-    record = store.read(cell)
+    record = store.read(run)
     assert record is not None
-    beside = store.path(cell).with_suffix
-    if record.samples and not _is_elsewhere(cell, beside(".npy")):
-        store.samples(cell, record)
-    if record.frames and not _is_elsewhere(cell, beside(".frames.npy")):
-        store.frames(cell, record)
+    beside = store.path(run).with_suffix
+    if record.samples and not _is_elsewhere(run, beside(".npy")):
+        store.samples(run, record)
+    if record.frames and not _is_elsewhere(run, beside(".frames.npy")):
+        store.frames(run, record)
     if record.weights and beside(".safetensors").exists():
-        store.weights(cell, record)
+        store.weights(run, record)
     return record
 
 
-def _is_elsewhere(cell: Cell, images: Path) -> bool:
-    return not images.exists() and shows_people(registry.dataset(cell.dataset))
+def _is_elsewhere(run: Run, images: Path) -> bool:
+    return not images.exists() and shows_people(registry.dataset(run.dataset))
 
 
 def _experiments(experiments: Sequence[tuple[Experiment, Record]], store: Store) -> Iterator[Finding]:
@@ -235,19 +235,19 @@ def _access(store: Store) -> Iterator[Finding]:
         yield Finding("wrong", f"{store.folder} cannot be written: {error.strerror or error}; choose another --results")
 
 
-def _records(records: dict[Cell, Record], store: Store) -> Iterator[Finding]:
+def _records(records: dict[Run, Record], store: Store) -> Iterator[Finding]:
     counts = Counter(record.status for record in records.values())
     yield Finding("ok", f"{store.folder} has {counts['done']} finished and {counts['diverged']} diverged models")
     if counts["failed"]:
         yield Finding("note", f"{counts['failed']} models failed; run tries them again, show says why")
     stale, unknown = 0, set()
-    today: dict[Cell, dict[str, int]] = {}
-    for cell, record in records.items():
-        family = dataclasses.replace(cell, seed=0)
+    today: dict[Run, dict[str, int]] = {}
+    for run, record in records.items():
+        family = dataclasses.replace(run, seed=0)
         try:
-            today[family] = today.get(family) or versions_of(cell)
+            today[family] = today.get(family) or versions_of(run)
         except (UserError, MissingData):
-            unknown.add(cell.method)
+            unknown.add(run.method)
         else:
             stale += record.versions != today[family]
     if stale:
@@ -259,7 +259,7 @@ def _records(records: dict[Cell, Record], store: Store) -> Iterator[Finding]:
         )
 
 
-def _unfinished(store: Store, records: dict[Cell, Record], left: dict[str, list[Path]]) -> Iterator[Finding]:
+def _unfinished(store: Store, records: dict[Run, Record], left: dict[str, list[Path]]) -> Iterator[Finding]:
     for path in sorted(store.unfinished.glob("*")) if store.unfinished.is_dir() else []:
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
             yield Finding("wrong", f"{path} is a symbolic link or no ordinary file, which run refuses; delete it")
@@ -281,14 +281,12 @@ def _held(path: Path) -> bool:
         return False
 
 
-def _checkpoint(
-    path: Path, store: Store, records: dict[Cell, Record], left: dict[str, list[Path]]
-) -> Iterator[Finding]:
+def _checkpoint(path: Path, store: Store, records: dict[Run, Record], left: dict[str, list[Path]]) -> Iterator[Finding]:
     try:
         state = checkpoints.read(path)
-        cells = tuple(Cell.of(identity) for identity in state["cells"])
-        block = Block(cells, cells)
-        if all(cell in records and records[cell].status != "failed" for cell in cells):
+        runs = tuple(Run.of(identity) for identity in state["cells"])
+        block = Block(runs, runs)
+        if all(run in records and records[run].status != "failed" for run in runs):
             left.setdefault("of blocks that are done", []).append(path)
             return
         check_checkpoint(block, store)
@@ -297,5 +295,5 @@ def _checkpoint(
     except (KeyError, TypeError, ValueError, AttributeError):
         yield Finding("note", f"{path} does not say what it is of; a run that it fits goes on from it")
     else:
-        name = f"{block.label} on {cells[0].dataset}, seeds {seeds_text([cell.seed for cell in cells])}"
+        name = f"{block.label} on {runs[0].dataset}, seeds {seeds_text([run.seed for run in runs])}"
         yield Finding("note", f"unfinished: {name}; the command that began it goes on")

@@ -14,12 +14,12 @@ import torch
 from pytorch_lightning import Callback, Trainer
 
 from benchmark import checkpoints
-from benchmark.cells import Block, Cell, Protocol
+from benchmark.cells import Block, Protocol, Run
 from benchmark.environment import gpu, processor
 from benchmark.evaluation import draw_samples, measure, unit_images
 from benchmark.records import Store
 from benchmark.schema import iterations_per_epoch
-from benchmark.training import make_data, make_module, make_trainer, quiet, target_of
+from benchmark.training import dataset_of_run, make_data, make_module, make_trainer, quiet
 from datamodules.images import ImageDataModule
 from evaluators.features import features
 from evaluators.inversion import RESTARTS, STEPS, invert
@@ -126,11 +126,11 @@ class Speed:
     pretraining_epochs: int = 0
     problem: str = ""
 
-    def of(self, cell: Cell, finished: int) -> Estimate:
-        """The cost of a cell's block of which so many iterations are done."""
-        protocol = cell.protocol
+    def of(self, run: Run, finished: int) -> Estimate:
+        """The cost of a run's block of which so many iterations are done."""
+        protocol = run.protocol
         epochs = self.pretraining_epochs + protocol.epochs
-        iterations = epochs * iterations_per_epoch(protocol, target_of(cell))
+        iterations = epochs * iterations_per_epoch(protocol, dataset_of_run(run))
         judged = protocol.samples * math.ceil(protocol.epochs / protocol.evaluate_every)
         each = self.iteration + (self.sample * judged + self.inversion * protocol.inverted) / iterations
         return Estimate(each, iterations, finished, self.problem)
@@ -139,14 +139,14 @@ class Speed:
 def estimate(blocks: Sequence[Block], store: Store, accelerator: str = "auto") -> dict[str, Estimate]:
     """What each block costs here on one device, by its id. Blocks that differ in seeds, in length and in how many
     samples are judged, but in nothing else, are measured once."""
-    speeds: dict[Cell, Speed] = {}
+    speeds: dict[Run, Speed] = {}
     found = {}
     for block in blocks:
-        cell = block.first
-        kind = replace(cell, seed=0, protocol=replace(cell.protocol, **_LENGTH))
+        run = block.first
+        kind = replace(run, seed=0, protocol=replace(run.protocol, **_LENGTH))
         if kind not in speeds:
             speeds[kind] = _measure(block, accelerator)
-        found[block.id] = speeds[kind].of(cell, checkpoints.finished_iterations(store.checkpoint(block.id)))
+        found[block.id] = speeds[kind].of(run, checkpoints.finished_iterations(store.checkpoint(block.id)))
     return found
 
 
@@ -178,9 +178,9 @@ def _judging(module: AdversarialModule, protocol: Protocol, data: ImageDataModul
     def judge(count: int) -> float:
         few = replace(protocol, samples=count)
         began = time.perf_counter()
-        samples = draw_samples(module, data.target, few, 0)
-        if data.target.measures != "images":
-            measure(data.target, few, samples)
+        samples = draw_samples(module, data.dataset, few, 0)
+        if data.dataset.measures != "images":
+            measure(data.dataset, few, samples)
         elif protocol.features != "none":
             # The test images' features are made once and for all.
             for part in samples:
@@ -198,7 +198,7 @@ def _inverting(module: AdversarialModule, protocol: Protocol, data: ImageDataMod
     if not protocol.inverted:
         return 0.0
     count, steps = min(_INVERTED, protocol.inverted), 4
-    targets = torch.from_numpy(data.target.reference(count)).to(module.device).float() / 255
+    targets = torch.from_numpy(data.dataset.reference(count)).to(module.device).float() / 255
     start = torch.zeros(count, module.noise_dim, device=module.device)
     generate = partial(unit_images, module, protocol, 0)
     with module.evaluating("running"):

@@ -16,7 +16,7 @@ from torch import Tensor
 from benchmark import registry
 from benchmark.cells import Protocol
 from benchmark.errors import UserError
-from benchmark.registry import Target
+from benchmark.registry import DataSet
 from datamodules.images import ImageSet, data_folder
 from datamodules.mixture import GaussianMixture
 from evaluators.digits import digit_measures, digits, kl_to, number_counts
@@ -33,23 +33,23 @@ Array = np.ndarray
 Generators = Sequence[np.random.Generator]
 
 
-def measure(target: Target, protocol: Protocol, samples: Array) -> dict[str, Array]:
+def measure(dataset: DataSet, protocol: Protocol, samples: Array) -> dict[str, Array]:
     """Every measure of the data set, ``[S]`` each, for ``samples``: ``[S, n, d]`` in original units, or uint8 images
     ``[S, n, C, H, W]``."""
-    return MEASURES[target.measures].measure(target, protocol, samples)
+    return MEASURES[dataset.measures].measure(dataset, protocol, samples)
 
 
-def measure_own(name: str, target: Target, samples: Array) -> float:
+def measure_own(name: str, dataset: DataSet, samples: Array) -> float:
     """A user's measure ``package.module:function`` of samples ``[n, ...]``; NaN where it has no value, or an infinite
     one. It gets a copy, so that one that changes its argument changes no other measure. ``UserError`` where it raises,
     ends the process or gives no number."""
     function = registry.measure(name)
     try:
-        value = float(function(samples.copy(), target))
+        value = float(function(samples.copy(), dataset))
         return value if math.isfinite(value) else math.nan
     except (Exception, SystemExit) as error:
         said = " ".join(str(error).split())
-        raise UserError(f"--measure {name} on {target.name}: {type(error).__name__}: {said}") from error
+        raise UserError(f"--measure {name} on {dataset.name}: {type(error).__name__}: {said}") from error
 
 
 def measure_registered(mixture: GaussianMixture, protocol: Protocol, samples: Array) -> dict[str, Array]:
@@ -69,8 +69,8 @@ def measure_quality(mixture: GaussianMixture, protocol: Protocol, samples: Array
     cells, real_cells = (cell_counts(x, centres, mixture.radius) for x in (points, real))
     histogram, real_histogram = (histogram_counts(x, mixture.limit) for x in (points, real))
     values = quality_measures(cells, histogram, real_cells, real_histogram)
-    if mixture.printed_radius:
-        values |= literal_measures(cell_counts(points, centres, mixture.printed_radius))
+    if mixture.reported_radius:
+        values |= literal_measures(cell_counts(points, centres, mixture.reported_radius))
     return {name: value.double().numpy() for name, value in values.items()}
 
 
@@ -110,7 +110,7 @@ def measure_images(images: ImageSet, protocol: Protocol, samples: Array) -> dict
 
 def floor(images: ImageSet, protocol: Protocol, n: int) -> dict[str, float]:
     """The distances of ``n`` training images, by the measures' names with ``_floor``: what a perfect model gets."""
-    real = images.real(min(n, images.training_size), np.random.default_rng((*b"floor ", *images.name.encode())))
+    real = images.sample(min(n, images.training_size), np.random.default_rng((*b"floor ", *images.name.encode())))
     found = measure_images(images, protocol, real[None])
     return {f"{name}_floor": float(value[0]) for name, value in found.items() if not name.startswith(SHARES)}
 
@@ -119,7 +119,7 @@ def reference_features(images: ImageSet, protocol: Protocol) -> Tensor:
     """Features of the test images that samples are compared with, made once for a network."""
     n, extractor = protocol.real_samples, protocol.features
     what = f"test-{n}-{extractor}-{extractor_hash(extractor)[:12]}"
-    made = images.kept(what, lambda: features(torch.from_numpy(images.reference(n)), extractor).numpy())
+    made = images.cached(what, lambda: features(torch.from_numpy(images.reference(n)), extractor).numpy())
     return torch.from_numpy(np.asarray(made))
 
 
@@ -185,7 +185,7 @@ def inside_share(mixture: GaussianMixture, radius: float) -> float:
 @cache
 def _real(mixture: GaussianMixture, n: int) -> Array:
     """The real samples that divergences compare with."""
-    return mixture.real(n, np.random.default_rng((*b"divergence ", *mixture.name.encode())))
+    return mixture.sample(n, np.random.default_rng((*b"divergence ", *mixture.name.encode())))
 
 
 def evaluation_generators(dataset: str, seeds: Sequence[int], epoch: int) -> list[np.random.Generator]:
@@ -193,10 +193,10 @@ def evaluation_generators(dataset: str, seeds: Sequence[int], epoch: int) -> lis
     return [np.random.default_rng((*b"evaluation ", *dataset.encode(), seed, epoch)) for seed in seeds]
 
 
-def draw_samples(module: AdversarialModule, target: Target, protocol: Protocol, epoch: int) -> Array:
+def draw_samples(module: AdversarialModule, dataset: DataSet, protocol: Protocol, epoch: int) -> Array:
     """Samples after ``epoch`` epochs: ``[S, n, d]`` float32 in original units, or uint8 images ``[S, n, C, H, W]``."""
-    generators = evaluation_generators(target.name, module.seeds, epoch)
-    return SAMPLERS[type(target)](module, target, protocol, generators)
+    generators = evaluation_generators(dataset.name, module.seeds, epoch)
+    return SAMPLERS[type(dataset)](module, dataset, protocol, generators)
 
 
 def draw_points(
@@ -204,7 +204,7 @@ def draw_points(
 ) -> Array:
     """Points ``[S, n, d]``."""
     if module.calibration:
-        points = mixture.real(module.calibration, calibration_generator(mixture))
+        points = mixture.sample(module.calibration, calibration_generator(mixture))
         seen = mixture.scale(points) if protocol.scaling == "unit" else points
         module.calibrate(torch.from_numpy(seen).float())
     samples = module.sample(protocol.samples, generators).cpu().numpy()
@@ -221,9 +221,9 @@ def draw_images(module: AdversarialModule, images: ImageSet, protocol: Protocol,
     return np.concatenate([as_pixels(part.cpu(), protocol.scaling).numpy() for part in parts], 1)
 
 
-def calibration_generator(target: Target) -> np.random.Generator:
+def calibration_generator(dataset: DataSet) -> np.random.Generator:
     """What chooses the training data that a method looks at before it samples: always the same, for every method."""
-    return np.random.default_rng((*b"calibration ", *target.name.encode()))
+    return np.random.default_rng((*b"calibration ", *dataset.name.encode()))
 
 
 #: How samples of a kind of data set are drawn.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark import demonstration
-from benchmark.cells import Cell
+from benchmark.cells import Run
 from benchmark.coverage import covered_from
 from benchmark.demonstration import USUAL_PROFILE, Demonstration, Experiment, Verdict
 from benchmark.errors import UserError, unknown
@@ -41,24 +41,24 @@ class Inquiry:
         profile, row, dataset = self.profile, models.row, models.dataset
         return select(models.table, profile=profile, methods=[row], datasets=[dataset], seeds=seeds)
 
-    def models(self, models: Models) -> list[Cell]:
+    def models(self, models: Models) -> list[Run]:
         chosen = self.selection(models)
-        return chosen.cells(chosen.rows[0], models.dataset)
+        return chosen.runs(chosen.rows[0], models.dataset)
 
-    def cells(self, claim: Claim) -> list[Cell]:
+    def runs(self, claim: Claim) -> list[Run]:
         """Every model that a claim looks at, once."""
         sides = [side for part in claim.evidence if isinstance(part, Comparison) for side in part.sides]
-        return list(dict.fromkeys(cell for side in sides for cell in self.models(side)))
+        return list(dict.fromkeys(run for side in sides for run in self.models(side)))
 
     @property
-    def trained(self) -> dict[str, list[Cell]]:
+    def trained(self) -> dict[str, list[Run]]:
         """Every model once, under the table, the data set and the row that it belongs to."""
-        found: dict[str, list[Cell]] = {}
-        seen: set[Cell] = set()
+        found: dict[str, list[Run]] = {}
+        seen: set[Run] = set()
         for claim in self.claims:
             for part in claim.evidence:
                 for side in part.sides if isinstance(part, Comparison) else ():
-                    new = [cell for cell in self.models(side) if cell not in seen]
+                    new = [run for run in self.models(side) if run not in seen]
                     seen.update(new)
                     if new:
                         found.setdefault(f"{side.table.id} {side.dataset} {side.row}", []).extend(new)
@@ -144,10 +144,10 @@ def judge(inquiry: Inquiry, claim: Claim, store: Store) -> tuple[str, list[Findi
         else _of_comparison(inquiry, claim, part, store)
         for part in claim.evidence
     ]
-    return together([part.verdict for part in parts]), parts
+    return combine_verdicts([part.verdict for part in parts]), parts
 
 
-def together(verdicts: Sequence[str]) -> str:
+def combine_verdicts(verdicts: Sequence[str]) -> str:
     """A claim holds if all of its evidence says so, and does not if any says that it does not; while a part has not
     been run nothing is said."""
     for word in (NOT_RUN, "does not hold", "undecided"):
@@ -205,12 +205,12 @@ def margin_of(statistic: Statistic, models: Models, inquiry: Inquiry, value: flo
         return math.nan
     chosen = inquiry.selection(models)
     samples = chosen.protocol(chosen.rows[0], models.dataset).samples
-    return MARGINS[statistic.name].size(chosen.table.target(models.dataset).modes, samples, value)
+    return MARGINS[statistic.name].size(chosen.table.dataset(models.dataset).modes, samples, value)
 
 
 def _of_comparison(inquiry: Inquiry, claim: Claim, part: Comparison, store: Store) -> Finding:
     sides = [inquiry.models(side) for side in part.sides]
-    found = [read_records(store, cells) for cells in sides]
+    found = [read_records(store, runs) for runs in sides]
     records = [record for side in found for record in side.values()]
     other = _row(part.right) if isinstance(part.right, Models) else f"{part.right:g}"
     blank = Finding(
@@ -226,7 +226,7 @@ def _of_comparison(inquiry: Inquiry, claim: Claim, part: Comparison, store: Stor
     if len(records) < wanted:
         return replace(blank, said=f"{len(records)} of {wanted} models have run" if records else "")
     values = [
-        [value_of(part.statistic, known[cell.id]) for cell in cells] for cells, known in zip(sides, found, strict=True)
+        [value_of(part.statistic, known[run.id]) for run in runs] for runs, known in zip(sides, found, strict=True)
     ]
     against = values[1] if isinstance(part.right, Models) else [part.right] * len(values[0])
     pairs = [(a, b) for a, b in zip(values[0], against, strict=True) if a is not None and b is not None]
@@ -298,9 +298,9 @@ def _line(claim: Claim, word: str, parts: Sequence[Finding]) -> Mapping[str, str
 def _footer(inquiry: Inquiry, store: Store) -> list[str]:
     stale = []
     for claim in inquiry.claims:
-        cells = inquiry.cells(claim)
-        records = read_records(store, cells)
-        old = any(is_stale(cell, records[cell.id]) for cell in cells if cell.id in records)
+        runs = inquiry.runs(claim)
+        records = read_records(store, runs)
+        old = any(is_stale(run, records[run.id]) for run in runs if run.id in records)
         for experiment in inquiry.experiments(claim):
             record = store.read(experiment)
             old = old or (record is not None and demonstration.is_stale(experiment, record))

@@ -1,4 +1,4 @@
-"""What a figure is: a drawing of the cells of a table, with the small print that stands under every one."""
+"""What a figure is: a drawing of the runs of a table, with the small print that stands under every one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib.figure
 
 from benchmark import demonstrations, figures, registry
-from benchmark.cells import Cell
+from benchmark.cells import Run
 from benchmark.demonstration import Demonstration
 from benchmark.errors import UserError, unknown
 from benchmark.page import COLOURS, finish, own_style, save
@@ -17,17 +17,17 @@ from benchmark.records import Record, Store
 from benchmark.schema import Row, Selection
 from benchmark.sheet import file_name, header, is_stale, run_command, usual_of
 
-#: Cells with their records by row id, seeds in the order of the selection.
-Records = Mapping[str, Sequence[tuple[Cell, Record]]]
+#: Runs with their records by row id, seeds in the order of the selection.
+Records = Mapping[str, Sequence[tuple[Run, Record]]]
 
 _LINE_STYLES = ("-", "--", ":", "-.")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a paper, drawn from the cells of a table.
+    """One figure of a paper, drawn from the runs of a table.
 
-    id: on the command line, and in file names. table: id of the table whose cells it shows.
+    id: on the command line, and in file names. table: id of the table whose runs it shows.
     title: stands above the drawing, and says what bands, whiskers and lines mean.
     draw: makes the drawing on a ``page.blank`` from the finished records of the rows that have any.
     rows, datasets: those of the table's that it needs where the user names none; all if empty.
@@ -52,7 +52,7 @@ class Figure:
 
 
 def all_figures() -> dict[str, Figure | Demonstration]:
-    """Every figure, of cells or of an experiment of its own, by id."""
+    """Every figure, of runs or of an experiment of its own, by id."""
     found = (value for package in (figures, demonstrations) for value in registry.values_in(package))
     return {value.id: value for value in found if isinstance(value, (Figure, Demonstration))}
 
@@ -73,7 +73,7 @@ def draw(figure: Figure, selection: Selection, store: Store) -> list[Path]:
     figure.check(selection.datasets)
     with own_style(figure.id):
         picture = compose(figure, selection, store)
-        people = any(registry.shows_people(selection.table.target(name)) for name in selection.datasets)
+        people = any(registry.shows_people(selection.table.dataset(name)) for name in selection.datasets)
         name = file_name(selection, figure.id, figure.usual(selection))
         return save(picture, store.writable(store.pictures(people) / name).parent, name)
 
@@ -97,7 +97,7 @@ def read(selection: Selection, store: Store) -> Records:
     """Every stored record of a selection, whatever its status; rows without any are left out."""
     found = {}
     for row in selection.rows:
-        stored = [(cell, record) for cell in selection.cells(row) if (record := store.read(cell))]
+        stored = [(run, record) for run in selection.runs(row) if (record := store.read(run))]
         if stored:
             found[row.id] = stored
     return found
@@ -114,7 +114,7 @@ def small_print(figure: Figure, selection: Selection, records: Records) -> list[
     lines = []
     if absent := [row.title for row in selection.rows if row.id not in records]:
         lines.append(f"No record, left out: {', '.join(absent)}.")
-    missing = {row.id: len(selection.cells(row)) - len(records[row.id]) for row in selection.rows if row.id in records}
+    missing = {row.id: len(selection.runs(row)) - len(records[row.id]) for row in selection.rows if row.id in records}
     lines += _counted("Not run yet", selection.rows, missing)
     for status in ("diverged", "failed"):
         lost = {row: len(pairs) for row, pairs in with_status(records, status).items()}
@@ -138,8 +138,8 @@ def _counted(label: str, rows: Sequence[Row], counts: Mapping[str, int]) -> list
     return [f"{label}: {', '.join(named)} (models)."] if named else []
 
 
-def _stale(pairs: Sequence[tuple[Cell, Record]]) -> bool:
-    return any(is_stale(cell, record) for cell, record in pairs)
+def _stale(pairs: Sequence[tuple[Run, Record]]) -> bool:
+    return any(is_stale(run, record) for run, record in pairs)
 
 
 def _nothing(figure: Figure, selection: Selection, store: Store, records: Records) -> UserError:

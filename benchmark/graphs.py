@@ -261,7 +261,7 @@ class Replayed:
         for slot in range(module.calls_per_iteration + 1):
             # Simultaneous updates are made after all calls. Every iteration begins at 0 anew.
             module._slot = slot
-            found.append(module.rate())
+            found.append(module.learning_rate())
         return tuple(found)
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:

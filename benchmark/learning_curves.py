@@ -39,9 +39,9 @@ def read_curves(selection: Selection | NetworkTable, store: Store) -> pd.DataFra
 
 def _points(selection: Selection, store: Store) -> Iterator[Point]:
     for row in selection.rows:
-        for cell in selection.cells(row):
-            record = store.read(cell)
+        for run in selection.runs(row):
+            record = store.read(run)
             for name, values in record.curves.items() if record else ():
                 for epoch, value in enumerate(values, 1):
                     if value is not None:
-                        yield Point(selection.table.id, row.id, cell.dataset, cell.seed, name, epoch, value)
+                        yield Point(selection.table.id, row.id, run.dataset, run.seed, name, epoch, value)

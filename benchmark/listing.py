@@ -65,13 +65,13 @@ def _networks() -> Entries:
 
 
 def _datasets() -> Entries:
-    yield "data sets", {name: target.source for name, target in sorted(registry.datasets().items())}
+    yield "data sets", {name: dataset.source for name, dataset in sorted(registry.datasets().items())}
     yield from _installed("datasets")
 
 
 def _measures() -> Entries:
-    printed = {c.measure: c.printed_title for table in reversed(_trained()) for c in table.columns}
-    yield "measures", {name: f"beside {title}" if title else "" for name, title in printed.items()}
+    reported = {c.measure: c.reported_title for table in reversed(_trained()) for c in table.columns}
+    yield "measures", {name: f"beside {title}" if title else "" for name, title in reported.items()}
     yield from _installed("measures")
 
 
@@ -122,7 +122,7 @@ def _counts(table: Table, store: Store) -> Iterator[str]:
     """How many models of a table have a record, by profile and reading, where there are any."""
     for chosen in offered(table):
         named = [f"protocol.{name}={value}" for name, value in chosen.settings.protocol.items()]
-        stamps = [store.stamp(cell) for row in chosen.rows for cell in chosen.cells(row)]
+        stamps = [store.stamp(run) for row in chosen.rows for run in chosen.runs(row)]
         if count := sum(stamp is not None for stamp in stamps):
             yield " ".join([chosen.profile, chosen.reading, *named, f"{count} of {len(stamps)}"])
 

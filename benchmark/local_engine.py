@@ -36,7 +36,7 @@ from benchmark.environment import environment, take_commit
 from benchmark.errors import Stopped, UserError
 from benchmark.estimate import Estimate, estimate
 from benchmark.records import Store
-from benchmark.runner import POLL_SECONDS, Inline, Result, settle, still_left, waiting_for
+from benchmark.runner import POLL_SECONDS, Inline, Result, run_block, still_left, waiting_for
 from benchmark.training import STOPPING, Progress, Watch, write_failures
 from benchmark.versions import versions_of
 from benchmark.worker import END, STOP
@@ -430,7 +430,7 @@ def _train(line: Connection, stop: threading.Event, task: _Task) -> None:
             raise UserError("the code was changed while this command began: give it again")
         if stop.is_set():
             raise Stopped
-        send(settle(task.block, task.store, watch, task.accelerator, task.loggers))
+        send(run_block(task.block, task.store, watch, task.accelerator, task.loggers))
     except (UserError, MissingData, MissingWeights) as error:
         send(str(error))
     except Stopped:
@@ -471,7 +471,7 @@ def _sweep(block: Block, store: Store) -> None:
     """Remove what a worker that was killed has left of a block, but its checkpoint."""
     with contextlib.suppress(UserError), store.claimed(block) as ours:
         if ours:
-            store.sweep(block)
+            store.remove_partials(block)
 
 
 def _of_images(block: Block) -> bool:

@@ -61,7 +61,7 @@ class Curves(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         identity: dict[str, Any] = self.evaluation.block.first.identity()
-        seeds = [cell.seed for cell in self.evaluation.block.pending]
+        seeds = [run.seed for run in self.evaluation.block.pending]
         for logger in self.loggers:
             logger.log_hyperparams({**identity, "seed": seeds})
         self._log()
@@ -73,7 +73,7 @@ class Curves(Callback):
         slots, lines = self.evaluation.block.slots, dict[int, dict[str, float]]()
         for name, curve in self.evaluation.curves.items():
             for epoch in range(self.logged.get(name, 0), len(curve)):
-                values = {f"{name}/seed {cell.seed}": curve[epoch][slot] for slot, cell in slots.items()}
+                values = {f"{name}/seed {run.seed}": curve[epoch][slot] for slot, run in slots.items()}
                 lines.setdefault(epoch + 1, {}).update({k: v for k, v in values.items() if math.isfinite(v)})
             self.logged[name] = len(curve)
         for epoch, line in sorted(lines.items()):

@@ -20,7 +20,7 @@ from benchmark.errors import UserError
 from benchmark.figures.mosaic import show
 from benchmark.figures.synthetic import scatter, updates
 from benchmark.records import Store, write_atomically
-from benchmark.registry import Target
+from benchmark.registry import DataSet
 from benchmark.training import FRAME_DIM, frame_epochs
 from datamodules.mixture import GaussianMixture
 
@@ -31,21 +31,21 @@ _COLOUR = "#0072B2"
 
 
 def make_movie(store: Store, name: str) -> Path:
-    """Write ``figures/movie-ID.gif`` of the cell whose id begins with ``name``.
+    """Write ``figures/movie-ID.gif`` of the run whose id begins with ``name``.
 
-    Raises ``UserError`` where there is no such cell, or where it kept no samples along its training.
+    Raises ``UserError`` where there is no such run, or where it kept no samples along its training.
     """
-    cell = store.find(name)
-    record = store.read(cell)
-    frames = store.frames(cell, record) if record else None
+    run = store.find(name)
+    record = store.read(run)
+    frames = store.frames(run, record) if record else None
     if frames is None:
         raise UserError(
-            f"cell {cell.id} kept no samples along its training; only points of 2 and 3 coordinates are kept unasked, "
-            f"anything else by a run with --set protocol.frames=1,{cell.protocol.epochs}"
+            f"cell {run.id} kept no samples along its training; only points of 2 and 3 coordinates are kept unasked, "
+            f"anything else by a run with --set protocol.frames=1,{run.protocol.epochs}"
         )
-    target = registry.dataset(cell.dataset)
-    epochs = frame_epochs(cell.protocol, math.prod(target.data_shape))
-    path = store.pictures(registry.shows_people(target)) / f"movie-{cell.id}.gif"
+    dataset = registry.dataset(run.dataset)
+    epochs = frame_epochs(run.protocol, math.prod(dataset.data_shape))
+    path = store.pictures(registry.shows_people(dataset)) / f"movie-{run.id}.gif"
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         picture = matplotlib.figure.Figure(figsize=(_INCHES, _INCHES), dpi=_DPI, layout="constrained")
@@ -55,10 +55,10 @@ def make_movie(store: Store, name: str) -> Path:
         moments = []
         for frame, epoch in zip(frames, epochs, strict=True):
             ax.clear()
-            _draw(ax, frame, target)
-            label = Block((cell,)).label
+            _draw(ax, frame, dataset)
+            label = Block((run,)).label
             ax.set_title(
-                f"{label} on {cell.dataset}, seed {cell.seed}\n{updates(cell, epoch):,} updates",
+                f"{label} on {run.dataset}, seed {run.seed}\n{updates(run, epoch):,} updates",
                 size=7,
                 parse_math=False,
             )
@@ -72,21 +72,21 @@ def make_movie(store: Store, name: str) -> Path:
     return path
 
 
-def _draw(ax: Axes, made: Array, target: Target) -> None:
+def _draw(ax: Axes, made: Array, dataset: DataSet) -> None:
     """One moment: images side by side, points over the centres, or of points that no plane shows how far they are from
     the nearest centre, beside the mean of their coordinates, which tells the modes of those mixtures apart."""
-    if not isinstance(target, GaussianMixture):
+    if not isinstance(dataset, GaussianMixture):
         show(ax, made, math.isqrt(len(made)), gap=1)
     elif made.shape[1] <= FRAME_DIM:
-        scatter(ax, made, target, _COLOUR)
+        scatter(ax, made, dataset, _COLOUR)
     else:
-        centres = np.array(target.centres)
+        centres = np.array(dataset.centres)
         points = made.astype(float)
         for centre in centres.mean(1):
             ax.axvline(centre, color="0.85", linewidth=0.5, zorder=0)
-        ax.axhline(target.radius, color="0.4", linewidth=0.8, linestyle="--")
+        ax.axhline(dataset.radius, color="0.4", linewidth=0.8, linestyle="--")
         ax.scatter(points.mean(1), cdist(points, centres).min(1), s=3, color=_COLOUR, alpha=0.6, linewidths=0)
-        ax.set(xlim=(-target.limit, target.limit), yscale="log", ylim=(target.radius / 10, target.radius * 100))
+        ax.set(xlim=(-dataset.limit, dataset.limit), yscale="log", ylim=(dataset.radius / 10, dataset.radius * 100))
         ax.set_xlabel("mean of the coordinates", fontsize=7)
         ax.set_ylabel("distance to the nearest centre; below the line: of high quality", fontsize=7)
         ax.tick_params(labelsize=6)

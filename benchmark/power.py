@@ -33,7 +33,7 @@ def seeds_wanted(selection: Selection, store: Store) -> Iterator[Wanted]:
             if counted is None or len(counted) < ENOUGH:
                 continue
             margin = margin_of(selection, row, column, reported.mean)
-            seeds = seeds_for_margin(summarise(counted).std, margin, reported, selection.table.printed_runs)
+            seeds = seeds_for_margin(summarise(counted).std, margin, reported, selection.table.reported_runs)
             yield Wanted(row.id, column.id, len(counted), seeds)
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark import registry
-from benchmark.cells import Cell, Setting
+from benchmark.cells import Run, Setting
 from benchmark.errors import UserError, first_line, own_place
 from modules.base import AdversarialModule, Training, Update
 
@@ -26,7 +26,7 @@ IMAGES = 16
 #: Seeds of the two modules that are compared.
 PAIR, TRIO = (7, 4), (2, 4, 7)
 _OWN_WEIGHTS = (
-    'make networks by self.replicate(lambda: Net(), role="ROLE"), build_generator() or build_reader(), which draw from'
+    'make networks by self.replicate(lambda: Net(), role="ROLE"), build_generator() or build_encoder(), which draw from'
     " streams of each seed"
 )
 _OWN_NOISE = (
@@ -42,26 +42,26 @@ class Broken(Exception):
     """A promise that is not kept, and why."""
 
 
-def check_methods(cells: Iterable[Cell]) -> None:
-    """Try the methods of these cells that are not the house's own, each once with its fields and protocol.
+def check_methods(runs: Iterable[Run]) -> None:
+    """Try the methods of these runs that are not the house's own, each once with its fields and protocol.
 
     Raises:
         UserError: One breaks a promise; the line says which and names the way out.
     """
     tried = set()
-    for cell in cells:
-        method = registry.method(cell.method)
-        if method in registry.methods().values() or (key := dataclasses.replace(cell, seed=0)) in tried:
+    for run in runs:
+        method = registry.method(run.method)
+        if method in registry.methods().values() or (key := dataclasses.replace(run, seed=0)) in tried:
             continue
         tried.add(key)
-        shape = registry.dataset(cell.dataset).data_shape
-        size = cell.protocol.batch_size if len(shape) == 1 else min(IMAGES, cell.protocol.batch_size)
-        protocol = dataclasses.replace(cell.protocol, batch_size=size)
+        shape = registry.dataset(run.dataset).data_shape
+        size = run.protocol.batch_size if len(shape) == 1 else min(IMAGES, run.protocol.batch_size)
+        protocol = dataclasses.replace(run.protocol, batch_size=size)
         try:
-            inspect_method(partial(build, method, protocol, shape, cell.overrides))
+            inspect_method(partial(build, method, protocol, shape, run.overrides))
         except Broken as broken:
             line = " ".join(str(broken).split())
-            raise UserError(f"{cell.method} is not trained: {line}") from broken
+            raise UserError(f"{run.method} is not trained: {line}") from broken
 
 
 def build(
@@ -248,7 +248,7 @@ def _losses_stay_apart(
 ) -> None:
     """One finite loss per seed, which reaches what the update moves, and of one seed nothing of another's."""
     x = _data(module, module.training_setup.batch_size)
-    module.iteration, module._glance, name = iteration, 0, update.name
+    module.iteration, module._noise_calls, name = iteration, 0, update.name
     # A schedule of instance noise asks.
     module.planned_iterations = 1
     try:

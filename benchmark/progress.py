@@ -79,7 +79,7 @@ class Watcher:
             line = f"{name}: {step.iteration}/{step.iterations}  {note}  table: {self._time_left()} left"
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def settled(self, result: Result) -> None:
+    def on_result(self, result: Result) -> None:
         """A block is done, here or elsewhere, or has failed."""
         place = result.block.place
         self.left.pop(place, None)
@@ -103,7 +103,7 @@ class Watcher:
 
     @staticmethod
     def _name(block: Block) -> str:
-        return f"{block.label} seeds {seeds_text([cell.seed for cell in block.pending])}"
+        return f"{block.label} seeds {seeds_text([run.seed for run in block.pending])}"
 
     @staticmethod
     def _note(step: Step) -> str:

@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmark.cells import Block, Cell
+from benchmark.cells import Block, Run
 from benchmark.devices import SIGNALS
 from benchmark.environment import environment, take_commit
 from benchmark.errors import Stopped, UserError
 from benchmark.records import Record, Store, write_atomically
-from benchmark.runner import POLL_SECONDS, Result, settle, still_left, waiting_for
-from benchmark.training import Progress, Watch, target_of, write_failures
+from benchmark.runner import POLL_SECONDS, Result, run_block, still_left, waiting_for
+from benchmark.training import Progress, Watch, dataset_of_run, write_failures
 from benchmark.user_code import FILES_VARIABLE
 from benchmark.versions import versions_of
 from datamodules.images import DATA_VARIABLE, ImageSet, MissingData
@@ -47,10 +47,10 @@ _LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Kept:
+class RecordPayload:
     """A record with its samples and weights, as a value."""
 
-    cell: Cell
+    run: Run
     record: Record
     samples: np.ndarray | None
     frames: np.ndarray | None
@@ -58,20 +58,20 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Answer:
+class JobResult:
     """What a worker sends back.
 
-    refused: what the user must change; empty where a result is there.
-    kept: what the worker could not write itself, as it does not see the results folder.
+    error: what the user must change; empty where a result is there.
+    payloads: what the worker could not write itself, as it does not see the results folder.
     """
 
     result: Result | None
-    refused: str = ""
-    kept: tuple[Kept, ...] = ()
+    error: str = ""
+    payloads: tuple[RecordPayload, ...] = ()
 
 
 @dataclass(frozen=True)
-class Errand:
+class JobSpec:
     """What is the same for every block of a run.
 
     folder, token: the results folder, and the content of a file there by which a worker knows that it sees the same.
@@ -88,7 +88,7 @@ class Errand:
     directory: Path = field(default_factory=Path.cwd)
 
 
-class Board:
+class ProgressActor:
     """Where workers pin up how far they are: the latest of each block."""
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ class RayEngine:
         token = secrets.token_hex(8)
         sign = _sign(store, token)
         write_atomically(sign, token.encode())
-        errand = Errand(
+        job = JobSpec(
             folder=store.folder.resolve(),
             token=token,
             accelerator="gpu" if self.gpus else "cpu",
@@ -128,11 +128,11 @@ class RayEngine:
             commit={name: environment()[name] for name in ("commit", "dirty")},
             variables=_variables(),
         )
-        board = ray.remote(Board).options(num_cpus=0).remote()
+        actor = ray.remote(ProgressActor).options(num_cpus=0).remote()
         task = ray.remote(work).options(num_cpus=self.threads, num_gpus=self.gpus)
 
         def submit(block: Block) -> Any:
-            return task.remote(block, errand, versions_of(block.first), board)
+            return task.remote(block, job, versions_of(block.first), actor)
 
         running = {submit(block): block for block in blocks}
         held: list[Result] = []
@@ -143,7 +143,7 @@ class RayEngine:
                     if interrupted:
                         raise Stopped
                     ready, _ = ray.wait(list(running), timeout=_LOOK_SECONDS) if running else ([], [])
-                    for step in _steps(board):
+                    for step in _steps(actor):
                         watch(step)
                     for reference in ready:
                         result = self._result(reference, running.pop(reference), store)
@@ -164,7 +164,7 @@ class RayEngine:
     def _result(self, reference: Any, block: Block, store: Store) -> Result:
         """What became of a block, with its records in the store. Raises ``UserError`` for what the user must change."""
         try:
-            answer: Answer = ray.get(reference)
+            job_result: JobResult = ray.get(reference)
         except RayTaskError as error:
             said = " ".join(str(error.cause or error).split())
             raise UserError(f"a Ray worker cannot run a block: {said}; install the same code on every node") from error
@@ -173,14 +173,14 @@ class RayEngine:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             write_failures(still_left(block, store), store, reason)
             return Result(block, "failed", reason=reason)
-        if answer.refused:
-            raise UserError(answer.refused)
+        if job_result.error:
+            raise UserError(job_result.error)
         still = still_left(block, store).pending
-        for kept in answer.kept:
-            if kept.cell in still:
-                store.write(kept.cell, kept.record, kept.samples, kept.frames, kept.weights)
-        assert answer.result is not None
-        return answer.result
+        for payload in job_result.payloads:
+            if payload.run in still:
+                store.write(payload.run, payload.record, payload.samples, payload.frames, payload.weights)
+        assert job_result.result is not None
+        return job_result.result
 
     def _stop(self, running: dict[Any, Block], store: Store) -> None:
         """Let workers finish their epoch and write a checkpoint; keep what they finished meanwhile."""
@@ -195,46 +195,46 @@ class RayEngine:
                         self._result(reference, block, store)
 
 
-def work(block: Block, errand: Errand, versions: dict[str, int], board: Any) -> Answer:
+def work(block: Block, job: JobSpec, versions: dict[str, int], actor: Any) -> JobResult:
     """A block on a worker: trained in the shared results folder, or beside it with its records sent back."""
-    torch.set_num_threads(errand.threads)
-    os.environ.update(errand.variables)
-    if errand.directory.is_dir():
-        os.chdir(errand.directory)
-    take_commit(errand.commit)
+    torch.set_num_threads(job.threads)
+    os.environ.update(job.variables)
+    if job.directory.is_dir():
+        os.chdir(job.directory)
+    take_commit(job.commit)
     last = -_LOOK_SECONDS
 
     def watch(step: Progress) -> None:
         nonlocal last
         if time.monotonic() - last >= _LOOK_SECONDS or step.iteration == step.iterations:
             last = time.monotonic()
-            board.put.remote(step)
+            actor.put.remote(step)
 
     try:
         if versions_of(block.first) != versions:
             raise UserError(f"{socket.gethostname()} has other code than this; install the same on every node")
-        if isinstance(target := target_of(block.first), ImageSet):
-            target.check()
-        with _seen_from_here(errand, block) as (store, shared):
+        if isinstance(dataset := dataset_of_run(block.first), ImageSet):
+            dataset.check()
+        with _seen_from_here(job, block) as (store, shared):
             here = block if shared else dataclasses.replace(block, before=())
-            result = settle(here, store, watch, errand.accelerator)
-            return Answer(result, kept=() if shared else tuple(_kept(store, block)))
+            result = run_block(here, store, watch, job.accelerator)
+            return JobResult(result, payloads=() if shared else tuple(_payloads(store, block)))
     except (UserError, MissingData, MissingWeights) as error:
-        return Answer(None, refused=str(error))
+        return JobResult(None, error=str(error))
     except Stopped:
-        return Answer(Result(block, "held", reason="stopped"))
+        return JobResult(Result(block, "held", reason="stopped"))
 
 
 @contextlib.contextmanager
-def _seen_from_here(errand: Errand, block: Block) -> Iterator[tuple[Store, bool]]:
+def _seen_from_here(job: JobSpec, block: Block) -> Iterator[tuple[Store, bool]]:
     """The results folder where this machine sees it, or a folder that lasts until the block is done."""
-    shared = Store(errand.folder)
+    shared = Store(job.folder)
     with contextlib.suppress(OSError):
-        if _sign(shared, errand.token).read_text() == errand.token:
+        if _sign(shared, job.token).read_text() == job.token:
             shared.prepare()
             yield shared, True
             return
-    folder = Path(tempfile.gettempdir()) / f"modecov-{errand.token}-{block.place}"
+    folder = Path(tempfile.gettempdir()) / f"modecov-{job.token}-{block.place}"
     yield Store(folder), False
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -243,19 +243,19 @@ def _sign(store: Store, token: str) -> Path:
     return store.writable(store.unfinished / f"{token}.ray")
 
 
-def _kept(store: Store, block: Block) -> Iterator[Kept]:
-    for cell in block.pending:
-        record = store.read(cell)
+def _payloads(store: Store, block: Block) -> Iterator[RecordPayload]:
+    for run in block.pending:
+        record = store.read(run)
         if record:
-            samples = store.samples(cell, record) if record.samples else None
-            weights = store.weights(cell, record) if record.weights else None
-            yield Kept(cell, record, samples, store.frames(cell, record), weights)
+            samples = store.samples(run, record) if record.samples else None
+            weights = store.weights(run, record) if record.weights else None
+            yield RecordPayload(run, record, samples, store.frames(run, record), weights)
 
 
-def _steps(board: Any) -> list[Progress]:
+def _steps(actor: Any) -> list[Progress]:
     """What workers report; nothing where the board's machine is lost, which costs the display and no result."""
     with contextlib.suppress(RayError):
-        found: list[Progress] = ray.get(board.take.remote(), timeout=_LOOK_SECONDS)
+        found: list[Progress] = ray.get(actor.take.remote(), timeout=_LOOK_SECONDS)
         return found
     return []
 
@@ -328,7 +328,7 @@ def _connect(address: str | None, devices: int | None, threads: int, accelerator
             cpus = devices * threads
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address is not None:
-        _knock(address)
+        check_port(address)
     local = {"address": "local", "num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False}
     try:
         ray.init(**({"address": address} if address else local), log_to_driver=False, logging_level=logging.ERROR)
@@ -341,7 +341,7 @@ def _connect(address: str | None, devices: int | None, threads: int, accelerator
         raise UserError(f"cannot reach Ray{f' at {address}' if address else ''}: {said}; {way_out}") from error
 
 
-def _knock(address: str) -> None:
+def check_port(address: str) -> None:
     """Whether anybody listens, as Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if address in ("auto", "local"):

@@ -1,4 +1,4 @@
-"""Records: one immutable JSON file per cell or experiment, with the samples of a trained model beside it."""
+"""Records: one immutable JSON file per run or experiment, with the samples of a trained model beside it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import safetensors.torch
 import torch
 
 from benchmark import registry
-from benchmark.cells import Block, Cell, Protocol, Stamp, digest
+from benchmark.cells import Block, Protocol, Run, Stamp, digest
 from benchmark.claims import NoLocks, claimed
 from benchmark.errors import Damaged, UserError, one_line
 from datamodules.files import read_array_header, replacing
@@ -33,7 +33,7 @@ Status = Literal["done", "diverged", "failed"]
 
 
 class Subject(Structure):
-    """What a record is of: a cell of a table, or the experiment of a demonstration."""
+    """What a record is of: a run of a table, or the experiment of a demonstration."""
 
     @property
     def id(self) -> str:
@@ -52,15 +52,15 @@ S = TypeVar("S", bound=Subject)
 
 @dataclass(frozen=True)
 class Record:
-    """What one cell or one experiment gave.
+    """What one run or one experiment gave.
 
     run: the ``identity()`` of the subject.
     status: ``done``; ``diverged`` with the iteration of the first loss that was not finite; ``failed`` with a reason.
     measures: final value of every measure, None where it has none.
-    curves: one list per name. Of a cell an entry per epoch: measures, ``loss.NAME`` for each update, and ``trace.NAME``
+    curves: one list per name. Of a run an entry per epoch: measures, ``loss.NAME`` for each update, and ``trace.NAME``
         for what else a method keeps of its training; these two are means over the epoch. Of an experiment as its
         demonstration says, nested where it has several axes.
-    cost: seconds of the block and this cell's share of them, milliseconds per iteration and seed, iterations, and the
+    cost: seconds of the block and this run's share of them, milliseconds per iteration and seed, iterations, and the
         peak memory of the process so far, earlier blocks included.
     environment: commit, versions, processor, device, threads.
     versions: of the method, the data set, the measures, the networks and the training loop that it was made with, or of
@@ -144,11 +144,11 @@ def _data_shape(name: str) -> tuple[int, ...] | None:
         return found.data_shape
     module, _, attribute = name.partition(":")
     found = getattr(sys.modules.get(module), attribute or "-", None)
-    return found.data_shape if isinstance(found, get_args(registry.Target)) else None
+    return found.data_shape if isinstance(found, get_args(registry.DataSet)) else None
 
 
 class Store:
-    """A results folder. ``records/DATASET/METHOD/ID.json`` of a cell, its samples ``ID.npy``, its samples along the
+    """A results folder. ``records/DATASET/METHOD/ID.json`` of a run, its samples ``ID.npy``, its samples along the
     training ``ID.frames.npy`` and its weights ``ID.safetensors``; ``records/DEMONSTRATION/ID.json``; ``unfinished/``
     holds checkpoints and claims.
 
@@ -248,25 +248,25 @@ class Store:
             raise _damaged(path, "no record")
         return content
 
-    def cells(self) -> Iterator[Cell]:
-        """The cells of all records, in the order of their files' names; of damaged ones as ``read`` does."""
+    def cells(self) -> Iterator[Run]:
+        """The runs of all records, in the order of their files' names; of damaged ones as ``read`` does."""
         for path in sorted(self.folder.glob("records/*/*/*.json")):
             try:
-                yield self.cell_at(path)
+                yield self.run_at(path)
             except Damaged as error:
                 self._leave_out(error)
 
-    def find(self, name: str) -> Cell:
-        """The stored cell whose id begins so. Raises ``UserError`` where none or several do."""
+    def find(self, name: str) -> Run:
+        """The stored run whose id begins so. Raises ``UserError`` where none or several do."""
         found = [path for path in sorted(self.folder.glob("records/*/*/*.json")) if path.stem.startswith(name)]
         if len(found) != 1 or not name:
-            said = f"{len(found)} cells whose id begins with" if found else "no cell"
+            said = f"{len(found)} runs whose id begins with" if found else "no cell"
             raise UserError(f"{self.folder} has {said} '{name}'; ids are the names of the files under records/")
-        return self.cell_at(found[0])
+        return self.run_at(found[0])
 
-    def cell_at(self, path: Path) -> Cell:
-        """The cell of the record in that file. Raises ``UserError`` where there is none, or one of another place."""
-        return self.subject_at(path, Cell.of)
+    def run_at(self, path: Path) -> Run:
+        """The run of the record in that file. Raises ``UserError`` where there is none, or one of another place."""
+        return self.subject_at(path, Run.of)
 
     def subject_at(self, path: Path, of: Callable[[Mapping[str, Any]], S]) -> S:
         """What the record in that file is of, as ``of`` makes it from its identity."""
@@ -280,66 +280,66 @@ class Store:
             said = " ".join(str(error).split())[:100] if isinstance(error, ValueError) else "cut short or no record"
             raise _damaged(path, said) from error
         if belongs != path:
-            raise _damaged(path, "not where its cell belongs")
+            raise _damaged(path, "not where its run belongs")
         return subject
 
-    def has_samples(self, cell: Cell) -> bool:
+    def has_samples(self, run: Run) -> bool:
         """Whether a file of final samples is there; they may be fewer than were measured."""
-        return self.path(cell).with_suffix(".npy").is_file()
+        return self.path(run).with_suffix(".npy").is_file()
 
-    def samples(self, cell: Cell, record: Record) -> np.ndarray:
+    def samples(self, run: Run, record: Record) -> np.ndarray:
         """The final samples, ``[n, d]`` float32 in original units; ``UserError`` if they are not the record's."""
         types = {2: (np.float32,), 4: (np.uint8,)}
-        found = self._array(cell, ".npy", record.samples, types, "samples")
-        if len(found) > cell.protocol.samples or not np.isfinite(found).all():
-            path = self.path(cell)
+        found = self._array(run, ".npy", record.samples, types, "samples")
+        if len(found) > run.protocol.samples or not np.isfinite(found).all():
+            path = self.path(run)
             raise _damaged(path.with_suffix(".npy"), "too many samples, or some not finite", path)
         return found
 
-    def frames(self, cell: Cell, record: Record) -> np.ndarray | None:
+    def frames(self, run: Run, record: Record) -> np.ndarray | None:
         """Samples along the training, ``[frames, n, d]`` float32 or images ``[frames, n, C, H, W]`` uint8; None where
         the record has none."""
         if record.frames is None:
             return None
         types = {3: (np.float16, np.float32), 5: (np.uint8,)}
-        found = self._array(cell, ".frames.npy", record.frames, types, "samples along the training")
-        named = cell.protocol.frames or math.prod(found.shape[2:]) > _FRAME_DIM
-        if len(found) > (len(cell.protocol.named_frames) if named else min(_FRAMES, cell.protocol.epochs)):
-            path = self.path(cell)
+        found = self._array(run, ".frames.npy", record.frames, types, "samples along the training")
+        named = run.protocol.frames or math.prod(found.shape[2:]) > _FRAME_DIM
+        if len(found) > (len(run.protocol.named_frames) if named else min(_FRAMES, run.protocol.epochs)):
+            path = self.path(run)
             raise _damaged(path.with_suffix(".frames.npy"), "more moments than the training kept", path)
         return found if found.dtype == np.uint8 else found.astype(np.float32)
 
     def _array(
-        self, cell: Cell, suffix: str, sha256: str | None, types: Mapping[int, tuple[type, ...]], what: str
+        self, run: Run, suffix: str, sha256: str | None, types: Mapping[int, tuple[type, ...]], what: str
     ) -> np.ndarray:
         """An array beside a record, if it is the record's and has one of these types for its number of axes, and
         samples of the data set's shape."""
-        path, content = self.path(cell), self._content(cell, suffix, sha256, what)
+        path, content = self.path(run), self._content(run, suffix, sha256, what)
         try:
             shape, dtype = read_array_header(content, content.getbuffer().nbytes)
         except (ValueError, SyntaxError, OverflowError) as error:
             raise _damaged(path.with_suffix(suffix), f"no array of {what}", path) from error
-        expected = _data_shape(cell.dataset)
+        expected = _data_shape(run.dataset)
         sample = shape[1:] if len(shape) in (2, 4) else shape[2:]
         if dtype not in types.get(len(shape), ()) or 0 in shape or (expected and sample != expected):
-            said = f"an array {list(shape)} of {dtype}, which are no {what} of {cell.dataset}"
+            said = f"an array {list(shape)} of {dtype}, which are no {what} of {run.dataset}"
             raise _damaged(path.with_suffix(suffix), said, path)
         content.seek(0)
         return np.load(content, allow_pickle=False)
 
-    def weights(self, cell: Cell, record: Record) -> dict[str, torch.Tensor]:
+    def weights(self, run: Run, record: Record) -> dict[str, torch.Tensor]:
         """Weights by name, float32; ``UserError`` where none are kept here, as weights are in no repository."""
         if record.weights is None:
-            raise _gone(self.path(cell).with_suffix(".safetensors"), "weights")
-        path, content = self.path(cell), self._content(cell, ".safetensors", record.weights, "weights")
+            raise _gone(self.path(run).with_suffix(".safetensors"), "weights")
+        path, content = self.path(run), self._content(run, ".safetensors", record.weights, "weights")
         try:
             kept = safetensors.torch.load(content.getvalue())
         except Exception as error:
             raise _damaged(path.with_suffix(".safetensors"), "no weights", path) from error
         return {name: value.float() for name, value in kept.items()}
 
-    def _content(self, cell: Cell, suffix: str, sha256: str | None, what: str = "samples") -> io.BytesIO:
-        path = self.path(cell).with_suffix(suffix)
+    def _content(self, run: Run, suffix: str, sha256: str | None, what: str = "samples") -> io.BytesIO:
+        path = self.path(run).with_suffix(suffix)
         try:
             content = _bytes_of(path, _MOST_BESIDE)
         except OSError as error:
@@ -358,7 +358,7 @@ class Store:
     ) -> None:
         """Write samples and weights (rounded to 16 bits), then the record; each appears whole or not at all.
 
-        A record that other files belonged to goes before they do: who is killed between leaves a cell without a
+        A record that other files belonged to goes before they do: who is killed between leaves a run without a
         record, which is trained again, and never one with samples that are not its own.
         """
         self.check()
@@ -387,16 +387,16 @@ class Store:
             write_atomically(beside, new)
         self._write_json(path, content)
 
-    def replace(self, cell: Cell, record: Record) -> None:
+    def replace(self, run: Run, record: Record) -> None:
         """Write a record anew beside the samples that it has."""
         self.check()
-        self._write_json(self.path(cell), asdict(record))
+        self._write_json(self.path(run), asdict(record))
 
     def _write_json(self, path: Path, content: dict[str, Any]) -> None:
         text = json.dumps({"format": FORMAT, "checksum": digest(content)} | content, indent=1, allow_nan=False)
         write_atomically(self.writable(path), (_one_line_per_list(text) + "\n").encode())
 
-    def remember(self, kind: str, key: list[Any], make: Callable[[], Any]) -> Any:
+    def cached(self, kind: str, key: list[Any], make: Callable[[], Any]) -> Any:
         """What ``make`` gives, as JSON has it, kept in the file ``KIND/ID.json`` for when ``key`` is asked for again.
         A file that cannot be read is made anew."""
         path = self.folder / kind / f"{digest(key)}.json"
@@ -436,12 +436,12 @@ class Store:
                     ours = True
             yield ours
 
-    def sweep(self, block: Block) -> None:
+    def remove_partials(self, block: Block) -> None:
         """Remove what processes that were killed while they wrote have left of a block that is claimed."""
         checkpoint = self.checkpoint(block.id)
         left = list(checkpoint.parent.glob(f".{checkpoint.name}.*"))
-        for cell in block.pending:
-            path = self.path(cell)
+        for run in block.pending:
+            path = self.path(run)
             left += path.parent.glob(f".{path.stem}.*")
         for path in left:
             with writing(path):

@@ -23,7 +23,7 @@ from datamodules.mixture import GaussianMixture
 from modules.base import AdversarialModule
 
 #: What samples can stand for.
-Target = GaussianMixture | ImageSet
+DataSet = GaussianMixture | ImageSet
 #: A measure that is not the house's: of samples ``[n, ...]`` in original units, or uint8 images ``[n, C, H, W]``, and
 #: of the data set that they stand for.
 Measure = Callable[[np.ndarray, Any], float]
@@ -36,9 +36,9 @@ Kind = Literal["methods", "datasets", "measures"]
 _KINDS: dict[Kind, str] = {"methods": "method", "datasets": "data set", "measures": "measure"}
 
 
-def shows_people(target: Target) -> bool:
+def shows_people(dataset: DataSet) -> bool:
     """Whether images of this set stay on the machine that made them."""
-    return isinstance(target, ImageSet) and target.base in PEOPLE
+    return isinstance(dataset, ImageSet) and dataset.base in PEOPLE
 
 
 def values_in(package: ModuleType) -> Iterator[Any]:
@@ -55,7 +55,7 @@ def methods() -> Mapping[str, type[AdversarialModule]]:
 
 
 @cache
-def datasets() -> Mapping[str, Target]:
+def datasets() -> Mapping[str, DataSet]:
     """Every data set in ``datamodules``, by name."""
     found = [value for value in values_in(datamodules) if isinstance(value, (GaussianMixture, ImageSet))]
     return MappingProxyType({value.name: value for value in found})
@@ -126,14 +126,14 @@ def mixture(name: str) -> GaussianMixture:
     return found
 
 
-def dataset(name: str) -> Target:
+def dataset(name: str) -> DataSet:
     """The data set of that name, in the house or installed, a user's ``package.module:NAME``, or any folder of images
     as ``folder:PATH``."""
     if name.startswith(FOLDER):
         channels, height, width = read_images(name, "train")[0].shape[1:]
         return ImageSet(name, name, (channels, height, width), "a folder of images", "images")
     value = _find("datasets", name)
-    if type(value) not in get_args(Target):
+    if type(value) not in get_args(DataSet):
         kinds = "datamodules.mixture.GaussianMixture or datamodules.images.ImageSet"
         raise UserError(f"--dataset {name} is no data set: it must be a {kinds}")
     return value

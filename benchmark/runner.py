@@ -1,4 +1,4 @@
-"""Running what a table needs: cells, blocks, leave out what is done, claim, train, write records."""
+"""Running what a table needs: runs, blocks, leave out what is done, claim, train, write records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from benchmark.cells import Block, Cell, Shard, lay_out, leave_out
+from benchmark.cells import Block, Run, Shard, drop_finished, make_blocks
 from benchmark.claims import holder
 from benchmark.environment import environment
 from benchmark.errors import UserError
@@ -26,7 +26,7 @@ POLL_SECONDS = 2.0
 class Result:
     """What became of a block.
 
-    block: with the cells that were trained as its pending ones.
+    block: with the runs that were trained as its pending ones.
     status: ``trained``; ``failed`` here or elsewhere, with the reason; ``elsewhere``: another process finished it;
         ``held``: another process trains it, who is the reason.
     """
@@ -87,7 +87,7 @@ class Inline:
         while waiting:
             held = []
             for block in waiting:
-                result = settle(block, store, watch, accelerator, self.loggers)
+                result = run_block(block, store, watch, accelerator, self.loggers)
                 if result.status == "held":
                     held.append(result)
                 else:
@@ -106,31 +106,31 @@ def waiting_for(held: Sequence[Result]) -> str:
     return f"waiting for {len(held)} blocks that others train ({who}); if one of them ends early, this goes on with its"
 
 
-def read_records(store: Store, cells: Sequence[Cell]) -> dict[str, Record]:
-    """Records of the cells that have one, by id."""
-    found = ((cell.id, store.read(cell)) for cell in cells)
+def read_records(store: Store, runs: Sequence[Run]) -> dict[str, Record]:
+    """Records of the runs that have one, by id."""
+    found = ((run.id, store.read(run)) for run in runs)
     return {key: record for key, record in found if record is not None}
 
 
-def to_do(store: Store, cells: Sequence[Cell], redo: Sequence[str] = (), shard: Shard | None = None) -> list[Block]:
+def to_do(store: Store, runs: Sequence[Run], redo: Sequence[str] = (), shard: Shard | None = None) -> list[Block]:
     """Blocks that are left, of one part of them: without a record, failed before, or named in ``redo`` by id."""
-    blocks = (shard or Shard()).of(lay_out(cells))
-    wanted = [cell for block in blocks for cell in block.cells]
-    stamps = {cell.id: store.stamp(cell) for cell in wanted}
+    blocks = (shard or Shard()).of(make_blocks(runs))
+    wanted = [run for block in blocks for run in block.runs]
+    stamps = {run.id: store.stamp(run) for run in wanted}
     records = read_records(store, wanted)
     done = [key for key, record in records.items() if record.status != "failed" and key not in redo]
-    left = leave_out(blocks, done)
-    return [dataclasses.replace(b, before=tuple(stamps[cell.id] for cell in b.pending)) for b in left]
+    left = drop_finished(blocks, done)
+    return [dataclasses.replace(b, before=tuple(stamps[run.id] for run in b.pending)) for b in left]
 
 
 def still_left(block: Block, store: Store) -> Block:
-    """The block without the cells whose records others have written since it was laid out."""
+    """The block without the runs whose records others have written since it was laid out."""
     before = dict(zip(block.pending, block.before, strict=True)) if block.before else {}
-    pending = [cell for cell in block.pending if store.stamp(cell) in (None, before.get(cell))]
-    return dataclasses.replace(block, pending=tuple(pending), before=tuple(before.get(cell) for cell in pending))
+    pending = [run for run in block.pending if store.stamp(run) in (None, before.get(run))]
+    return dataclasses.replace(block, pending=tuple(pending), before=tuple(before.get(run) for run in pending))
 
 
-def settle(block: Block, store: Store, watch: Watch, accelerator: str, loggers: Sequence[str] = ()) -> Result:
+def run_block(block: Block, store: Store, watch: Watch, accelerator: str, loggers: Sequence[str] = ()) -> Result:
     """Train what is left of a block, unless another process does. A method that raises makes ``failed`` records."""
     with store.claimed(block) as ours:
         if not ours:
@@ -138,7 +138,7 @@ def settle(block: Block, store: Store, watch: Watch, accelerator: str, loggers: 
         left = still_left(block, store)
         if not left.pending:
             return _found(block, store)
-        store.sweep(left)
+        store.remove_partials(left)
         began = time.monotonic()
         try:
             train(left, store, watch, accelerator, loggers)
@@ -158,11 +158,11 @@ def run_blocks(
     watch: Watch,
     accelerator: str,
     engine: Engine | None = None,
-    settled: Callable[[Result], None] = lambda result: None,
+    on_result: Callable[[Result], None] = lambda result: None,
 ) -> Outcome:
     """Train blocks, one after another or as the engine does. Where a method raises, the other blocks go on.
 
-    settled: hears what became of each block.
+    on_result: hears what became of each block.
     Raises ``UserError`` before anything is trained if a method from outside would train wrongly, or a checkpoint does
     not fit.
     """
@@ -174,7 +174,7 @@ def run_blocks(
     seconds: dict[str, float] = defaultdict(float)
     results = []
     for result in (engine or Inline()).run(blocks, store, watch, accelerator):
-        settled(result)
+        on_result(result)
         seconds[result.block.label] += result.seconds
         results.append(result)
     failed = tuple((result.block, result.reason) for result in results if result.status == "failed")

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from benchmark.errors import UserError, unknown
-from benchmark.registry import Target
+from benchmark.registry import DataSet
 from datamodules.files import read_array_header
 from datamodules.images import ImageSet, decode, image_files
 from evaluators.distances import USUAL_COUNT
@@ -31,16 +31,16 @@ POINTS, IMAGES = 2_000, USUAL_COUNT
 
 
 def take_samples(
-    source: Samples | Callable[[int], Samples] | str | Path, target: Target, n: int | None = None
+    source: Samples | Callable[[int], Samples] | str | Path, dataset: DataSet, n: int | None = None
 ) -> np.ndarray:
     """Samples ``[n, *target.data_shape]``, float64 points in original units or uint8 images, from anywhere: an array, a
     file as in ``read_samples``, a folder of images, or a function of the number of samples, which is asked for ``n``.
 
     Raises ``UserError`` for what cannot stand for the data set.
     """
-    images = isinstance(target, ImageSet)
+    images = isinstance(dataset, ImageSet)
     if isinstance(source, (str, Path)):
-        return (read_image_samples if images else read_samples)(Path(source), target.data_shape)
+        return (read_image_samples if images else read_samples)(Path(source), dataset.data_shape)
     name = "samples"
     if callable(source):
         name = getattr(source, "__name__", "the sampler")
@@ -51,7 +51,7 @@ def take_samples(
             said = " ".join(str(error).split())
             raise UserError(f"{name}({count}) raised {type(error).__name__}: {said}") from error
     values = source.detach().cpu().numpy() if isinstance(source, torch.Tensor) else np.asarray(source)
-    return _as_images(values, name, target.data_shape) if images else _checked(values, name, target.data_shape)
+    return _as_images(values, name, dataset.data_shape) if images else _checked(values, name, dataset.data_shape)
 
 
 def read_samples(path: Path, data_shape: tuple[int, ...]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a table is: rows, columns, printed values, and the cells that fill it."""
+"""What a table is: rows, columns, printed values, and the runs that fill it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from benchmark import registry, tables
-from benchmark.cells import Cell, Protocol, Setting
+from benchmark.cells import Protocol, Run, Setting
 from benchmark.errors import UserError, unknown
 from benchmark.settings import Settings, method_fields
 from benchmark.user_code import load, short_name
@@ -27,7 +27,7 @@ _OF_COUNTED_SAMPLES = frozenset({"modes", "kl", "intensity_kl"})
 
 
 @dataclass(frozen=True)
-class Printed:
+class Reported:
     """A printed value, in the unit of the column, and how exactly it is printed.
 
     mean, std: ``std`` is None where none is printed. error: whether it is a standard deviation or a standard error.
@@ -49,8 +49,8 @@ class Printed:
         per: float = 1.0,
         std_per: float | None = None,
         error: Literal["std", "se"] = "std",
-    ) -> Printed:
-        """A value as it is printed, every decimal of it: ``Printed.read("21.50", "2.00")``.
+    ) -> Reported:
+        """A value as it is printed, every decimal of it: ``Reported.read("21.50", "2.00")``.
 
         per: 100 for a percentage in a column of shares; std_per: where the deviation has another unit.
         Raises ``ValueError`` for what is no decimal number, or a negative deviation.
@@ -75,7 +75,7 @@ def _decimal(text: str, per: float) -> tuple[float, float]:
 class Column:
     """One measure.
 
-    title: ours. printed_title: the paper's, None where the paper has no such column.
+    title: ours. reported_title: the paper's, None where the paper has no such column.
     better: which direction is better, None where none is.
     digits: decimals in renderings for people.
     dataset: that the samples stand for, in a table of several.
@@ -87,7 +87,7 @@ class Column:
 
     measure: str
     title: str
-    printed_title: str | None
+    reported_title: str | None
     better: Direction | None
     digits: int = 2
     dataset: str = ""
@@ -108,8 +108,8 @@ class Row:
     """One method as the table trains it.
 
     overrides: fields of the method, protocol: fields of the protocol, that differ from the table's for this row alone.
-    printed: by column id.
-    picked: what was chosen where the paper does not say.
+    reported: by column id.
+    assumptions: what was chosen where the paper does not say.
     datasets: those of the table's that it is trained on, all if empty.
     optional: trained and shown only where it is named: no paper printed it.
     dataset_overrides: fields of the method that it has on one of the data sets.
@@ -120,8 +120,8 @@ class Row:
     method: str
     overrides: Mapping[str, Setting] = field(default_factory=dict)
     protocol: Mapping[str, Setting] = field(default_factory=dict)
-    printed: Mapping[str, Printed] = field(default_factory=dict)
-    picked: str = ""
+    reported: Mapping[str, Reported] = field(default_factory=dict)
+    assumptions: str = ""
     datasets: tuple[str, ...] = ()
     optional: bool = False
     dataset_overrides: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict)
@@ -170,7 +170,7 @@ class Table:
     """One printed table. Pure data.
 
     number: what ``--table`` takes besides the id, where the paper is GAAN's.
-    printed_runs: runs behind a printed mean and std.
+    reported_runs: runs behind a printed mean and std.
     notes: errata, and what the reader of a rendering must know.
     data: the data set of a part that has another name, where a table trains twice on one (``datasets`` are its parts).
     reading: the usual one; selected: how it was chosen, where ``tune`` chose it.
@@ -189,7 +189,7 @@ class Table:
     protocol: Mapping[str, Setting]
     profiles: Mapping[str, Profile]
     readings: Mapping[str, Reading]
-    printed_runs: int
+    reported_runs: int
     notes: tuple[str, ...] = ()
     data: Mapping[str, str] = field(default_factory=dict)
     reading: str = "corrected"
@@ -197,7 +197,7 @@ class Table:
     search: Search | None = None
     training_sizes: Mapping[str, int] = field(default_factory=dict)
 
-    def target(self, part: str) -> registry.Target:
+    def dataset(self, part: str) -> registry.DataSet:
         """The data set of a part of the table."""
         return registry.dataset(self.data.get(part, part))
 
@@ -212,7 +212,7 @@ class Table:
 class NetworkTable:
     """A printed table of network sizes, filled by looking at what a method of another table builds.
 
-    printed: role of a network (an attribute of the method) to its printed sizes by column.
+    reported: role of a network (an attribute of the method) to its printed sizes by column.
     """
 
     id: str
@@ -220,7 +220,7 @@ class NetworkTable:
     title: str
     citation: str
     columns: tuple[Column, ...]
-    printed: Mapping[str, Mapping[str, int]]
+    reported: Mapping[str, Mapping[str, int]]
     of: Table
     method: str
     notes: tuple[str, ...] = ()
@@ -350,19 +350,19 @@ class Selection:
         others = [table for table in all_tables().values() if isinstance(table, Table)]
         for table in [self.table, *others]:
             for part in table.datasets:
-                if table.target(part).measures == kind:
+                if table.dataset(part).measures == kind:
                     same = [c for c in table.columns if (c.dataset or table.datasets[0]) == part]
-                    return [dataclasses.replace(c, dataset=dataset, printed_title=None) for c in same]
+                    return [dataclasses.replace(c, dataset=dataset, reported_title=None) for c in same]
         raise UserError(f"no table measures data like {dataset}")
 
     def check_data(self, judged: bool) -> None:
         """Raise ``MissingData`` unless the image data are there, and if samples are to be judged ``MissingWeights``
         unless the network that compares them is."""
         for part in self.datasets:
-            target = self.table.target(part)
-            if isinstance(target, ImageSet):
-                target.check()
-                if judged and target.measures == "images" and self.features != "none":
+            dataset = self.table.dataset(part)
+            if isinstance(dataset, ImageSet):
+                dataset.check()
+                if judged and dataset.measures == "images" and self.features != "none":
                     load_extractor(self.features)
 
     @property
@@ -374,17 +374,17 @@ class Selection:
         """The column of a measure that hangs on the number of samples or of images, under that number where it is not
         the usual."""
         dataset = self.dataset_of(column)
-        target, protocol = self.table.target(dataset), self.protocol(self.rows[0], column.dataset)
-        if column.measure in _OF_COUNTED_SAMPLES and isinstance(target, ImageSet):
+        data, protocol = self.table.dataset(dataset), self.protocol(self.rows[0], column.dataset)
+        if column.measure in _OF_COUNTED_SAMPLES and isinstance(data, ImageSet):
             usual = dataclasses.replace(self, profile="paper", settings=Settings()).protocol(self.rows[0], dataset)
             if protocol.samples == usual.samples:
                 return column
             return dataclasses.replace(column, title=f"{column.title}, {protocol.samples:,} samples", comparable=False)
         if column.measure in INVERSION_MEASURES:
             return dataclasses.replace(column, title=f"{column.title}, {protocol.inverted} images")
-        if not column.features or not isinstance(target, ImageSet):
+        if not column.features or not isinstance(data, ImageSet):
             return column
-        real, made = min(protocol.real_samples, len(target.images("test"))), protocol.samples
+        real, made = min(protocol.real_samples, len(data.images("test"))), protocol.samples
         if (real, made) == (USUAL_COUNT, USUAL_COUNT):
             return column
         title = f"{column.title}, {made:,} against {real:,}"
@@ -401,10 +401,10 @@ class Selection:
     def budget(self, dataset: str) -> float:
         """Share of the paper's training on a data set, in generator updates: the least of the rows."""
 
-        target, whole = self.table.target(dataset), self.table.training_sizes.get(dataset, 0)
+        data, whole = self.table.dataset(dataset), self.table.training_sizes.get(dataset, 0)
 
         def updates(protocol: Protocol, size: int = 0) -> int:
-            return protocol.epochs * iterations_per_epoch(protocol, target, size)
+            return protocol.epochs * iterations_per_epoch(protocol, data, size)
 
         paper = dataclasses.replace(self, profile="paper", settings=Settings())
         return min(
@@ -436,9 +436,9 @@ class Selection:
         first of images; itself where there is none."""
         if dataset in self.table.datasets:
             return dataset
-        target, own = registry.dataset(dataset), {name: self.table.target(name) for name in self.table.datasets}
-        same = [name for name, other in own.items() if other.data_shape == target.data_shape]
-        kind = [n for n, other in own.items() if isinstance(target, ImageSet) and isinstance(other, ImageSet)]
+        data, own = registry.dataset(dataset), {name: self.table.dataset(name) for name in self.table.datasets}
+        same = [name for name, other in own.items() if other.data_shape == data.data_shape]
+        kind = [n for n, other in own.items() if isinstance(data, ImageSet) and isinstance(other, ImageSet)]
         return [*same, *kind, dataset][0]
 
     def overrides(self, row: Row, dataset: str = "") -> dict[str, Setting]:
@@ -452,16 +452,16 @@ class Selection:
         defaults = {name: field.default for name, field in method_fields(method).items()}
         return {name: value for name, value in fields.items() if value != defaults[name]}
 
-    def cell(self, row: Row, seed: int, dataset: str = "") -> Cell:
+    def run(self, row: Row, seed: int, dataset: str = "") -> Run:
         dataset = dataset or self.datasets_of(row)[0]
         overrides = tuple(sorted(self.overrides(row, dataset).items()))
         name = self.table.data.get(dataset, dataset)
-        return Cell(name, row.method, self.protocol(row, dataset), seed, overrides)
+        return Run(name, row.method, self.protocol(row, dataset), seed, overrides)
 
-    def cells(self, row: Row, dataset: str = "") -> list[Cell]:
+    def runs(self, row: Row, dataset: str = "") -> list[Run]:
         """Of one data set, or of all that the row is trained on."""
         names = [dataset] if dataset else self.datasets_of(row)
-        return [self.cell(row, seed, name) for name in names for seed in self.seeds]
+        return [self.run(row, seed, name) for name in names for seed in self.seeds]
 
 
 def offered(table: Table) -> Iterator[Selection]:
@@ -475,10 +475,10 @@ def offered(table: Table) -> Iterator[Selection]:
                 yield select(table, profile=profile, reading=reading, assignments=[f"protocol.features={features}"])
 
 
-def iterations_per_epoch(protocol: Protocol, target: registry.Target, size: int = 0) -> int:
+def iterations_per_epoch(protocol: Protocol, dataset: registry.DataSet, size: int = 0) -> int:
     """Iterations between two looks at a model: as many as the protocol says, or a pass through the training set, of
     another ``size`` if one is given."""
-    return protocol.fresh_iterations or math.ceil((size or target.training_size) / protocol.batch_size)
+    return protocol.fresh_iterations or math.ceil((size or dataset.training_size) / protocol.batch_size)
 
 
 def all_tables() -> dict[str, AnyTable]:
@@ -539,7 +539,7 @@ def select(
         raise UserError("a method is named twice in --methods or --method; name it once")
     others = [registry.full_name("datasets", name) for name in datasets if name not in table.datasets]
     for name in others:
-        if type(registry.dataset(name)) is not type(table.target(table.datasets[0])):
+        if type(registry.dataset(name)) is not type(table.dataset(table.datasets[0])):
             raise UserError(f"table {table.id} has networks for other data than {name}: points and images differ")
     for name in measures:
         registry.measure(name)

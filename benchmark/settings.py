@@ -17,7 +17,7 @@ from benchmark.errors import UserError, unknown
 from modules.base import AdversarialModule
 from modules.convolutions import families
 
-#: Names that a cell is picked by, and what is fixed for now, are no fields to set.
+#: Names that a run is picked by, and what is fixed for now, are no fields to set.
 _FIXED = {"profile", "reading"}
 #: Fields for which 0 means something; all other numbers are greater.
 _MAY_BE_ZERO = {"fresh_iterations", "inverted", "beta1", "beta2", "instance_noise"}
@@ -41,7 +41,7 @@ def protocol_fields() -> list[str]:
 class Settings:
     """What ``--set`` says.
 
-    protocol: fields of every cell's protocol.
+    protocol: fields of every run's protocol.
     method: fields of the methods, as text, each for every chosen method that has it.
     """
 

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from benchmark import registry
-from benchmark.cells import Cell, Protocol, digest
+from benchmark.cells import Protocol, Run, digest
 from benchmark.coverage import value_of
 from benchmark.errors import UserError
 from benchmark.evaluation import MEASURES, measure, measure_nearest, measure_own
 from benchmark.records import Record, Store
-from benchmark.registry import Target
-from benchmark.schema import Column, NetworkTable, Printed, Row, Selection, select
+from benchmark.registry import DataSet
+from benchmark.schema import Column, NetworkTable, Reported, Row, Selection, select
 from benchmark.statistics import (
     ENOUGH,
     Difference,
@@ -28,7 +28,7 @@ from benchmark.statistics import (
     summarise,
     verdicts,
 )
-from benchmark.training import as_trained, make_module
+from benchmark.training import dataset_for_protocol, make_module
 from benchmark.user_code import path_name
 from benchmark.versions import version_of, versions_of
 from datamodules.images import ImageSet
@@ -40,9 +40,9 @@ from modules.networks import MLP
 KNOWN = ("real", "collapsed", "spread")
 
 
-def collapsed_modes(target: Target) -> int:
+def collapsed_modes(dataset: DataSet) -> int:
     """Modes of the sampler behind the row "collapsed"."""
-    return target.modes // 2
+    return dataset.modes // 2
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def file_name(selection: Selection, stem: str, usual: Selection | None = None) -
     name = f"{stem}-{selection.profile}-{selection.reading}"
     if selection == (usual or usual_of(selection)):
         return name
-    content = [cell.id for row in selection.rows for cell in selection.cells(row)]
+    content = [run.id for row in selection.rows for run in selection.runs(row)]
     return f"{name}-{digest([*content, *selection.measures])[:6]}"
 
 
@@ -249,7 +249,7 @@ def fill(selection: Selection, store: Store, last: bool = False) -> Sheet:
     entries = _judged(measured)
     known = {
         dataset: known_samples(
-            as_trained(table.target(dataset), protocol := _any_protocol(selection, dataset)),
+            dataset_for_protocol(table.dataset(dataset), protocol := _any_protocol(selection, dataset)),
             protocol,
             selection.seeds,
             store,
@@ -263,7 +263,7 @@ def fill(selection: Selection, store: Store, last: bool = False) -> Sheet:
             if values is not None:
                 entries.append(_measured(selection, name, column, Values(tuple(values)), None).entry)
     titles = {row.id: row.title for row in selection.rows}
-    half = sorted({collapsed_modes(table.target(dataset)) for dataset in known})
+    half = sorted({collapsed_modes(table.dataset(dataset)) for dataset in known})
     collapsed = f"collapsed ({half[0] if len(half) == 1 else 'half the'} modes)"
     titles |= {"real": "real", "collapsed": collapsed, "spread": "spread"}
     return Sheet(
@@ -297,10 +297,10 @@ def _any_protocol(selection: Selection, dataset: str) -> Protocol:
     return next(selection.protocol(row, dataset) for row in selection.rows if dataset in selection.datasets_of(row))
 
 
-def records_of(selection: Selection, row: Row, store: Store) -> dict[Cell, Record]:
+def records_of(selection: Selection, row: Row, store: Store) -> dict[Run, Record]:
     """What is stored of a row."""
-    found = ((cell, store.read(cell)) for cell in selection.cells(row))
-    return {cell: record for cell, record in found if record is not None}
+    found = ((run, store.read(run)) for run in selection.runs(row))
+    return {run: record for run, record in found if record is not None}
 
 
 def _said_of_all(measured: Sequence[Measured], last: bool) -> Iterator[str]:
@@ -312,15 +312,15 @@ def _said_of_all(measured: Sequence[Measured], last: bool) -> Iterator[str]:
 
 
 def values_of(
-    selection: Selection, row: Row, column: Column, records: Mapping[Cell, Record], store: Store, last: bool = False
+    selection: Selection, row: Row, column: Column, records: Mapping[Run, Record], store: Store, last: bool = False
 ) -> Values:
     """A column's measure of the stored models of a row, at their last epoch or over the last tenth of evaluations."""
     dataset = selection.dataset_of(column)
-    here = {cell: records[cell] for cell in selection.cells(row, dataset) if cell in records}
+    here = {run: records[run] for run in selection.runs(row, dataset) if run in records}
     diverged, failed = (sum(r.status == status for r in here.values()) for status in ("diverged", "failed"))
     of_models: list[float | None] = []
     fluctuations = []
-    for cell, record in here.items():
+    for run, record in here.items():
         value = None
         tail = last_tenth(record.curves.get(column.measure, [])) if record.status == "done" else None
         if record.status != "done":
@@ -328,17 +328,17 @@ def values_of(
         elif last and tail is not None:
             value = tail.mean
         elif column.measure in selection.measures:
-            found = measure_own(column.measure, selection.table.target(dataset), store.samples(cell, record))
+            found = measure_own(column.measure, selection.table.dataset(dataset), store.samples(run, record))
             value = found if math.isfinite(found) else None
         else:
-            value = value_of(cell, record, column.measure, store)
+            value = value_of(run, record, column.measure, store)
         of_models.append(value)
         fluctuations += [tail.std] if tail is not None and math.isfinite(tail.std) else []
-    return Values(tuple(of_models), diverged, failed, tuple(fluctuations), tuple(cell.seed for cell in here))
+    return Values(tuple(of_models), diverged, failed, tuple(fluctuations), tuple(run.seed for run in here))
 
 
 def _row_entries(
-    selection: Selection, row: Row, records: Mapping[Cell, Record], store: Store, last: bool
+    selection: Selection, row: Row, records: Mapping[Run, Record], store: Store, last: bool
 ) -> Iterator[Measured]:
     for column in selection.columns:
         if selection.dataset_of(column) in selection.datasets_of(row):
@@ -366,9 +366,9 @@ def _judged(measured: Sequence[Measured]) -> list[Entry]:
     return entries
 
 
-def reported_of(row: Row, column: Column) -> Printed | None:
+def reported_of(row: Row, column: Column) -> Reported | None:
     """The printed value is that of the usual counts."""
-    return row.printed.get(column.id.removesuffix(f"_{column.counts}"))
+    return row.reported.get(column.id.removesuffix(f"_{column.counts}"))
 
 
 def margin_of(selection: Selection, row: Row, column: Column, value: float) -> float:
@@ -378,7 +378,7 @@ def margin_of(selection: Selection, row: Row, column: Column, value: float) -> f
         return math.nan
     dataset = selection.dataset_of(column)
     samples = selection.protocol(row, dataset).samples
-    return MARGINS[column.measure].size(selection.table.target(dataset).modes, samples, value)
+    return MARGINS[column.measure].size(selection.table.dataset(dataset).modes, samples, value)
 
 
 def worst_of(selection: Selection, row: Row, column: Column) -> float | None:
@@ -386,13 +386,13 @@ def worst_of(selection: Selection, row: Row, column: Column) -> float | None:
     worst = MARGINS[column.measure].worst if column.measure in MARGINS else None
     dataset = selection.dataset_of(column)
     samples = selection.protocol(row, dataset).samples
-    return None if worst is None else worst(selection.table.target(dataset).modes, samples)
+    return None if worst is None else worst(selection.table.dataset(dataset).modes, samples)
 
 
 def _measured(selection: Selection, name: str, column: Column, values: Values, row: Row | None) -> Measured:
     """An entry of a row, or of known samples where ``row`` is None."""
     ours = summarise(values.found)
-    printed = reported_of(row, column) if row else None
+    reported = reported_of(row, column) if row else None
     entry = Entry(
         table=selection.table.id,
         row=name,
@@ -409,19 +409,19 @@ def _measured(selection: Selection, name: str, column: Column, values: Values, r
         ci_low=ours.ci_low,
         ci_high=ours.ci_high,
         fluctuation=float(np.mean(values.fluctuations)) if values.fluctuations else math.nan,
-        paper_mean=printed.mean if printed else math.nan,
-        paper_std=printed.std if printed and printed.std is not None else math.nan,
+        paper_mean=reported.mean if reported else math.nan,
+        paper_std=reported.std if reported and reported.std is not None else math.nan,
     )
     counted = values.counted(worst_of(selection, row, column)) if row else None
-    if row is None or printed is None or not column.comparable or counted is None:
+    if row is None or reported is None or not column.comparable or counted is None:
         return Measured(entry, counted)
-    margin = margin_of(selection, row, column, printed.mean)
-    difference = against_reported(summarise(counted), printed, selection.table.printed_runs, margin)
+    margin = margin_of(selection, row, column, reported.mean)
+    difference = against_reported(summarise(counted), reported, selection.table.reported_runs, margin)
     return Measured(entry, counted, difference)
 
 
 def known_samples(
-    target: Target, protocol: Protocol, seeds: Sequence[int], store: Store, own: Sequence[str] = ()
+    dataset: DataSet, protocol: Protocol, seeds: Sequence[int], store: Store, own: Sequence[str] = ()
 ) -> dict[str, dict[str, list[float]]]:
     """The measures on samples of known quality, a set per seed: what a perfect, a collapsed, a careless model get.
 
@@ -429,41 +429,41 @@ def known_samples(
     own: measures of the user beside them.
     """
     if own:
-        found = known_samples(target, protocol, seeds, store)
-        for name, samples in _known(target, protocol, seeds):
-            values = {key: [measure_own(key, target, part) for part in samples] for key in own}
+        found = known_samples(dataset, protocol, seeds, store)
+        for name, samples in _known(dataset, protocol, seeds):
+            values = {key: [measure_own(key, dataset, part) for part in samples] for key in own}
             found[name] = found[name] | {k: [v for v in part if math.isfinite(v)] for k, part in values.items()}
         return found
-    if isinstance(target, GaussianMixture):
-        return _measure_known(target, protocol, seeds)
-    versions = {"dataset": version_of(target), "measures": MEASURES[target.measures].version}
-    key: list[object] = [target.name, target.edition, protocol.samples, list(seeds), versions]
-    if target.measures == "images":
+    if isinstance(dataset, GaussianMixture):
+        return _measure_known(dataset, protocol, seeds)
+    versions = {"dataset": version_of(dataset), "measures": MEASURES[dataset.measures].version}
+    key: list[object] = [dataset.name, dataset.fingerprint, protocol.samples, list(seeds), versions]
+    if dataset.measures == "images":
         key += [protocol.features, protocol.real_samples, protocol.inverted]
-    return store.remember("known", key, lambda: _measure_known(target, protocol, seeds))
+    return store.cached("known", key, lambda: _measure_known(dataset, protocol, seeds))
 
 
-def _measure_known(target: Target, protocol: Protocol, seeds: Sequence[int]) -> dict[str, dict[str, list[float]]]:
+def _measure_known(dataset: DataSet, protocol: Protocol, seeds: Sequence[int]) -> dict[str, dict[str, list[float]]]:
     found = {}
-    for name, samples in _known(target, protocol, seeds):
-        values = measure(target, protocol, samples)
-        if isinstance(target, ImageSet):
-            values |= measure_nearest(target, protocol, samples)
+    for name, samples in _known(dataset, protocol, seeds):
+        values = measure(dataset, protocol, samples)
+        if isinstance(dataset, ImageSet):
+            values |= measure_nearest(dataset, protocol, samples)
         found[name] = {key: [float(v) for v in value if np.isfinite(v)] for key, value in values.items()}
     return found
 
 
-def _known(target: Target, protocol: Protocol, seeds: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
+def _known(dataset: DataSet, protocol: Protocol, seeds: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
     """Samples of known quality, ``[S, n, ...]``, by name."""
     # Of images no more than there are different ones: copies would not be as far from the data as others.
-    real = min(protocol.samples, target.training_size) if target.measures == "images" else protocol.samples
+    real = min(protocol.samples, dataset.training_size) if dataset.measures == "images" else protocol.samples
     samplers = (
-        lambda rng: target.real(real, rng),
-        lambda rng: target.collapsed(protocol.samples, rng, collapsed_modes(target)),
-        lambda rng: target.spread(protocol.samples, rng),
+        lambda rng: dataset.sample(real, rng),
+        lambda rng: dataset.sample_modes(protocol.samples, rng, collapsed_modes(dataset)),
+        lambda rng: dataset.sample_uniform(protocol.samples, rng),
     )
     for name, sampler in zip(KNOWN, samplers, strict=True):
-        generators = [np.random.default_rng((*f"known {name} {target.name} ".encode(), seed)) for seed in seeds]
+        generators = [np.random.default_rng((*f"known {name} {dataset.name} ".encode(), seed)) for seed in seeds]
         yield name, np.stack([_as_drawn(sampler(g)) for g in generators])
 
 
@@ -472,15 +472,13 @@ def _as_drawn(samples: np.ndarray) -> np.ndarray:
     return samples if samples.dtype == np.uint8 else samples.astype(np.float32)
 
 
-def _footer(
-    selection: Selection, measured: Sequence[Measured], found: Mapping[str, Mapping[Cell, Record]]
-) -> list[str]:
+def _footer(selection: Selection, measured: Sequence[Measured], found: Mapping[str, Mapping[Run, Record]]) -> list[str]:
     table = selection.table
     lines = [*_order_lines(selection, measured), *_margin_lines(selection, measured)]
-    printed = dict.fromkeys(f"{c.title} beside {c.printed_title}" for c in selection.columns if c.printed_title)
-    if printed:
-        lines.append(f"Printed values ({table.printed_runs} runs): {'; '.join(printed)}.")
-    missing = {r.title: len(selection.cells(r)) - len(found[r.id]) for r in selection.rows}
+    reported = dict.fromkeys(f"{c.title} beside {c.reported_title}" for c in selection.columns if c.reported_title)
+    if reported:
+        lines.append(f"Printed values ({table.reported_runs} runs): {'; '.join(reported)}.")
+    missing = {r.title: len(selection.runs(r)) - len(found[r.id]) for r in selection.rows}
     if any(missing.values()):
         lines.append(f"Not run: {', '.join(f'{name} {n}' for name, n in missing.items() if n)} models.")
     for status in ("diverged", "failed"):
@@ -491,12 +489,12 @@ def _footer(
                 f"{status.capitalize()} models, not in the means: {lost}. "
                 "In verdicts they count with the measure's worst value; where it has none there is no verdict."
             )
-    stale = [r.title for r in selection.rows if any(is_stale(cell, record) for cell, record in found[r.id].items())]
+    stale = [r.title for r in selection.rows if any(is_stale(run, record) for run, record in found[r.id].items())]
     if stale:
         lines.append(f"Stale, made with earlier versions (rerun with --redo-stale): {', '.join(stale)}.")
-    if elsewhere := [row.title for row in selection.rows if any(_of_other_edition(*p) for p in found[row.id].items())]:
+    if elsewhere := [row.title for row in selection.rows if any(_of_other_images(*p) for p in found[row.id].items())]:
         lines.append(f"Trained and judged on other images than those that lie here: {', '.join(elsewhere)}.")
-    lines += [f"{row.title}: {row.picked}." for row in selection.rows if row.picked]
+    lines += [f"{row.title}: {row.assumptions}." for row in selection.rows if row.assumptions]
     return [*lines, *table.notes]
 
 
@@ -504,7 +502,7 @@ def _order_lines(selection: Selection, measured: Sequence[Measured]) -> Iterator
     """Kendall's tau of each column that the paper has, too."""
     taus, few = [], False
     for column in selection.columns:
-        if not (column.printed_title and column.comparable):
+        if not (column.reported_title and column.comparable):
             continue
         here = [m for m in measured if m.entry.column == column.id and not math.isnan(m.entry.paper_mean)]
         both = [(m.counted, m.entry.paper_mean) for m in here if m.counted]
@@ -543,27 +541,27 @@ def column_title(column: Column) -> str:
     return f"{column.dataset} {column.title}".lstrip()
 
 
-def _of_other_edition(cell: Cell, record: Record) -> bool:
+def _of_other_images(run: Run, record: Record) -> bool:
     """Whether the images that a model was made from are not those that are here."""
-    target, then = registry.dataset(cell.dataset), record.environment.get("images")
-    return isinstance(target, ImageSet) and then is not None and then != target.edition
+    dataset, then = registry.dataset(run.dataset), record.environment.get("images")
+    return isinstance(dataset, ImageSet) and then is not None and then != dataset.fingerprint
 
 
-def is_stale(cell: Cell, record: Record) -> bool:
-    """Whether a cell's record was made with other versions than today's."""
-    return record.versions != versions_of(cell)
+def is_stale(run: Run, record: Record) -> bool:
+    """Whether a run's record was made with other versions than today's."""
+    return record.versions != versions_of(run)
 
 
 def read_networks(table: NetworkTable) -> Sheet:
     """The sheet of a table of networks, read off those that a method really builds."""
     selection = select(table.of)
     row = table.of.row(table.method)
-    module = make_module(selection.cell(row, 0), (0,))
+    module = make_module(selection.run(row, 0), (0,))
     entries = []
-    for role, printed in table.printed.items():
+    for role, reported in table.reported.items():
         network = getattr(module, role)
         for column in table.columns:
-            ours, paper = float(network_size(network)[column.measure]), float(printed[column.measure])
+            ours, paper = float(network_size(network)[column.measure]), float(reported[column.measure])
             nan = math.nan
             entries.append(
                 Entry(
@@ -595,7 +593,7 @@ def read_networks(table: NetworkTable) -> Sheet:
         citation=table.citation,
         header=f"read off the networks that {row.title} of table {table.of.id} builds; nothing is trained",
         columns=table.columns,
-        rows={role: role.capitalize() for role in table.printed},
+        rows={role: role.capitalize() for role in table.reported},
         known=(),
         frame=pd.DataFrame([asdict(entry) for entry in entries]),
         footer=table.notes,

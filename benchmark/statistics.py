@@ -29,7 +29,7 @@ import numpy.typing as npt
 from scipy import special, stats
 
 if TYPE_CHECKING:
-    from benchmark.schema import Printed
+    from benchmark.schema import Reported
 
 #: Seeds below which nothing is said about a difference.
 ENOUGH = 3
@@ -190,7 +190,7 @@ def equivalence_p(
     return np.where(np.isnan(inside) | (np.asarray(error) == 0), 1.0, p)
 
 
-def against_reported(ours: Summary, reported: Printed, runs: int, margin: float) -> Difference | None:
+def against_reported(ours: Summary, reported: Reported, runs: int, margin: float) -> Difference | None:
     """Our runs against a reported value; None below 3 seeds.
 
     A standard deviation beside a single run is one of something else, as images, and is not used. A reported standard
@@ -375,7 +375,7 @@ def seeds_to_decide(d: Difference, level: float = ALPHA) -> int | None:
     return high
 
 
-def seeds_for_margin(std: float, margin: float, reported: Printed | None = None, runs: int = 1) -> int | None:
+def seeds_for_margin(std: float, margin: float, reported: Reported | None = None, runs: int = 1) -> int | None:
     """Seeds with which a truth equal to the report would be called equivalent with 80 % power: what ``plan`` says
     before a training, from a stored spread. None above 1,000. At least 3."""
     if reported is None:

@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import flop_registry
 
-from benchmark.cells import Cell
+from benchmark.cells import Run
 from benchmark.environment import processor
 from benchmark.estimate import PRETRAINING, Stopwatch, skip_pretraining
 from benchmark.schema import Row, Selection
@@ -65,11 +65,11 @@ def throughput(
     ``attrs`` holds ``peak_gflops`` (measured, float32), ``threads``, ``processor`` and ``plain_ms`` (the plain loop's
     milliseconds per iteration, by row). ``iterations`` are timed in each of ``repeats`` runs, the median counts.
     """
-    cells = {row.id: selection.cell(row, seed=0) for row in selection.rows}
-    flops = {name: matrix_flops(make_module(cell, (0,))) for name, cell in cells.items()}
+    runs = {row.id: selection.run(row, seed=0) for row in selection.rows}
+    flops = {name: matrix_flops(make_module(run, (0,))) for name, run in runs.items()}
     before = peak_gflops()
     report(f"peak of matrix products: {before:.0f} GFLOP/s on {torch.get_num_threads()} threads")
-    timings = {row.id: _time_row(row, cells[row.id], counts, iterations, repeats, report) for row in selection.rows}
+    timings = {row.id: _time_row(row, runs[row.id], counts, iterations, repeats, report) for row in selection.rows}
     # Whatever slows the machine down hides the peak, nothing makes it appear higher.
     peak = max(before, peak_gflops())
     lines = []
@@ -92,7 +92,7 @@ def throughput(
 
 
 def _time_row(
-    row: Row, cell: Cell, counts: Sequence[int], iterations: int, repeats: int, report: Callable[[str], None]
+    row: Row, run: Run, counts: Sequence[int], iterations: int, repeats: int, report: Callable[[str], None]
 ) -> Timing:
     """Medians over repeats. Plain loop and blocks take turns, there and back, so that a machine whose speed drifts
     favours none of them."""
@@ -102,33 +102,33 @@ def _time_row(
         turns = [None, *blocks]
         for seeds in turns if repeat % 2 == 0 else reversed(turns):
             if seeds is None:
-                plain.append(time_plain_loop(cell, iterations))
+                plain.append(time_plain_loop(run, iterations))
             else:
-                blocks[seeds].append(time_block(cell, seeds, iterations))
+                blocks[seeds].append(time_block(run, seeds, iterations))
         shown = ", ".join(f"{seeds} seeds {times[-1] / seeds:.2f}" for seeds, times in blocks.items())
         report(f"{row.id}, repeat {repeat + 1} of {repeats}: plain loop {plain[-1]:.2f} ms per iteration, {shown}")
     return Timing(median(plain), {seeds: median(times) for seeds, times in blocks.items()})
 
 
-def time_block(cell: Cell, seeds: int, iterations: int) -> float:
+def time_block(run: Run, seeds: int, iterations: int) -> float:
     """Milliseconds per iteration of a block of so many seeds, trained as ``run`` trains it."""
-    module = make_module(cell, tuple(range(seeds)))
-    data = make_data(cell, module.seeds, module)
+    module = make_module(run, tuple(range(seeds)))
+    data = make_data(run, module.seeds, module)
     skip_pretraining(module)
     stopwatch = Stopwatch(iterations)
     with quiet():
-        make_trainer(cell, [stopwatch], "cpu", max_epochs=-1).fit(module, data)
+        make_trainer(run, [stopwatch], "cpu", max_epochs=-1).fit(module, data)
     return stopwatch.milliseconds
 
 
-def time_plain_loop(cell: Cell, iterations: int) -> float:
+def time_plain_loop(run: Run, iterations: int) -> float:
     """Milliseconds per iteration of one seed in the Lightning loop that a newcomer would write."""
-    module = PlainLoop(make_module(cell, (0,)))
-    data = make_data(cell, (0,), module.method)
+    module = PlainLoop(make_module(run, (0,)))
+    data = make_data(run, (0,), module.method)
     batches = (batch[0, 0] for group in data.train_dataloader() for batch in group)
     points = torch.cat(list(itertools.islice(batches, PLAIN_BATCHES)))
     skip_pretraining(module.method)
-    loader = DataLoader(TensorDataset(points), batch_size=cell.protocol.batch_size, shuffle=True)
+    loader = DataLoader(TensorDataset(points), batch_size=run.protocol.batch_size, shuffle=True)
     stopwatch = Stopwatch(iterations)
     with quiet():
         IsolatedTrainer(max_epochs=-1, accelerator="cpu", devices=1, callbacks=[stopwatch]).fit(module, loader)
@@ -159,13 +159,13 @@ class PlainLoop(LightningModule):
         # method.steps would hold the parameters of the old layers if someone asked for it before.
         self.pretraining = list(method.pretraining())
         self.updates = list(method.updates())
-        self._calls = [i for i, update in enumerate(self.updates) for _ in range(update.times)]
+        self._calls = [i for i, update in enumerate(self.updates) for _ in range(update.n_steps)]
         self._done = 0
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         t = self.method.training_setup
         moved = [
-            (u.rate * t.lr, [p for network in u.moves for p in network.parameters()])
+            (u.lr_scale * t.lr, [p for network in u.params for p in network.parameters()])
             for u in self.pretraining + self.updates
         ]
         return [torch.optim.Adam(parameters, lr=rate, betas=(t.beta1, t.beta2)) for rate, parameters in moved]
@@ -296,7 +296,7 @@ def matrix_flops(module: AdversarialModule) -> int:
     module.iteration = 0
     with MatrixProducts() as products:
         for update, parameters in module.steps:
-            for _ in range(update.times):
+            for _ in range(update.n_steps):
                 loss = update.loss(x, module.random("z", x, t.prior, t.latent_dim))
                 loss.sum().backward(inputs=parameters)
     return products.flops

@@ -23,14 +23,14 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from benchmark import checkpoints, registry
-from benchmark.cells import Block, Cell, Protocol
-from benchmark.devices import SIGNALS, SharedBatches, check_devices, companions
+from benchmark.cells import Block, Protocol, Run
+from benchmark.devices import SIGNALS, SharedBatches, check_devices, ddp_workers
 from benchmark.environment import environment
 from benchmark.errors import Stopped, UserError
 from benchmark.evaluation import draw_samples, measure, measure_generator
 from benchmark.graphs import Graphs
 from benchmark.records import Record, Store
-from benchmark.registry import Target
+from benchmark.registry import DataSet
 from benchmark.surroundings import IsolatedTrainer
 from benchmark.versions import differing, versions_of
 from datamodules.images import ImageDataModule, ImageSet
@@ -38,7 +38,7 @@ from datamodules.mixture import GaussianMixture, MixtureDataModule
 from evaluators.digits import weights_hash
 from evaluators.features import extractor_hash
 from modules.base import AdversarialModule
-from modules.convolutions import tune
+from modules.convolutions import set_memory_format_and_compile
 from modules.replicate import Replicated
 
 #: Samples of so many epochs, so many of each, are kept for pictures of the training, in up to three dimensions; of
@@ -71,63 +71,63 @@ Watch = Callable[[Progress], bool | None]
 DataModule = MixtureDataModule | ImageDataModule
 
 
-def make_module(cell: Cell, seeds: tuple[int, ...]) -> AdversarialModule:
-    """The untrained module of a cell, one copy per seed."""
-    shape = registry.dataset(cell.dataset).data_shape
-    module = registry.method(cell.method)(cell.protocol, shape, seeds, **dict(cell.overrides))
-    tune(module, channels_last=cell.protocol.channels_last, compiled=cell.protocol.compile)
+def make_module(run: Run, seeds: tuple[int, ...]) -> AdversarialModule:
+    """The untrained module of a run, one copy per seed."""
+    shape = registry.dataset(run.dataset).data_shape
+    module = registry.method(run.method)(run.protocol, shape, seeds, **dict(run.overrides))
+    set_memory_format_and_compile(module, channels_last=run.protocol.channels_last, compiled=run.protocol.compile)
     # What a method's constructor takes: with it in a checkpoint, Lightning's load_from_checkpoint needs nothing else.
-    given = {"training": cell.protocol, "data_shape": shape, "seeds": seeds, **dict(cell.overrides)}
+    given = {"training": run.protocol, "data_shape": shape, "seeds": seeds, **dict(run.overrides)}
     module.save_hyperparameters(given, logger=False)
     return module
 
 
-def load_module(cell: Cell, record: Record, store: Store) -> AdversarialModule:
+def load_module(run: Run, record: Record, store: Store) -> AdversarialModule:
     """A trained model of images, alone in its block and in evaluation mode, as far as samples and codes need it."""
-    module = make_module(cell, (cell.seed,))
-    module.load_weights(store.weights(cell, record))
+    module = make_module(run, (run.seed,))
+    module.load_weights(store.weights(run, record))
     return module.eval()
 
 
-def make_data(cell: Cell, seeds: tuple[int, ...], module: AdversarialModule) -> DataModule:
-    """The training data of a cell; the module's count of iterations starts where its pre-training does."""
-    protocol, target = cell.protocol, target_of(cell)
+def make_data(run: Run, seeds: tuple[int, ...], module: AdversarialModule) -> DataModule:
+    """The training data of a run; the module's count of iterations starts where its pre-training does."""
+    protocol, dataset = run.protocol, dataset_of_run(run)
     size, draws, fresh = protocol.batch_size, module.draws_per_iteration, protocol.fresh_iterations
     data: DataModule
-    if isinstance(target, GaussianMixture):
+    if isinstance(dataset, GaussianMixture):
         scaled = protocol.scaling == "unit"
-        data = MixtureDataModule(target, seeds, size, draws, scaled=scaled, fresh_iterations=fresh)
+        data = MixtureDataModule(dataset, seeds, size, draws, scaled=scaled, fresh_iterations=fresh)
     else:
         symmetric = protocol.scaling == "symmetric"
-        data = ImageDataModule(target, seeds, size, draws, symmetric=symmetric, fresh_iterations=fresh)
+        data = ImageDataModule(dataset, seeds, size, draws, symmetric=symmetric, fresh_iterations=fresh)
     module.iteration = -module.pretraining_epochs * data.iterations_per_epoch
     module.planned_iterations = protocol.epochs * data.iterations_per_epoch
     return data
 
 
-def target_of(cell: Cell) -> Target:
-    """A cell's data set, as its protocol has it."""
-    return as_trained(registry.dataset(cell.dataset), cell.protocol)
+def dataset_of_run(run: Run) -> DataSet:
+    """A run's data set, as its protocol has it."""
+    return dataset_for_protocol(registry.dataset(run.dataset), run.protocol)
 
 
-def as_trained(target: Target, protocol: Protocol) -> Target:
+def dataset_for_protocol(dataset: DataSet, protocol: Protocol) -> DataSet:
     """A data set as a protocol has it."""
-    if isinstance(target, GaussianMixture) and target.noisy and protocol.embedding == "projected":
-        return dataclasses.replace(target, projected=True)
-    return target
+    if isinstance(dataset, GaussianMixture) and dataset.noisy and protocol.embedding == "projected":
+        return dataclasses.replace(dataset, projected=True)
+    return dataset
 
 
 def make_trainer(
-    cell: Cell, callbacks: list[Callback], accelerator: str, strategy: SharedBatches | None = None, **limits: Any
+    run: Run, callbacks: list[Callback], accelerator: str, strategy: SharedBatches | None = None, **limits: Any
 ) -> Trainer:
     """Lightning's trainer without what a block does for itself: logging, checkpoints, a progress bar. Without a
     strategy it trains whole batches in this process, whatever the protocol's world size is, and whatever scheduler
     started the process."""
     return IsolatedTrainer(
         accelerator=accelerator,
-        devices=cell.protocol.world_size if strategy else 1,
+        devices=run.protocol.world_size if strategy else 1,
         strategy=strategy,
-        precision=cell.protocol.precision,
+        precision=run.protocol.precision,
         callbacks=[Graphs(), *callbacks],
         use_distributed_sampler=False,
         reload_dataloaders_every_n_epochs=1,
@@ -216,23 +216,23 @@ class Evaluation(Callback):
 
     def _judge(self, epoch: int) -> None:
         """Draw samples and measure them."""
-        self.samples = draw_samples(self.module, self.data.target, self.protocol, epoch)
-        images = isinstance(self.data.target, ImageSet)
+        self.samples = draw_samples(self.module, self.data.dataset, self.protocol, epoch)
+        images = isinstance(self.data.dataset, ImageSet)
         for slot, points in enumerate(self.samples):
             # A last step can ruin a network after its last loss was taken; in pixels that does not show.
             made = self.module.weights_of(slot).values() if images else [torch.from_numpy(points)]
             if self.diverged_at[slot] is None and not all(part.isfinite().all() for part in made):
                 self.diverged_at[slot] = self.module.iteration
-        self.measures = measure(self.data.target, self.protocol, self.samples)
+        self.measures = measure(self.data.dataset, self.protocol, self.samples)
         for name, values in self.measures.items():
             curve = self.curves.setdefault(name, [])
             curve += [[math.nan] * len(values)] * (epoch - 1 - len(curve))
             curve.append(values.tolist())
-        if epoch == self.protocol.epochs and isinstance(self.data.target, ImageSet):
+        if epoch == self.protocol.epochs and isinstance(self.data.dataset, ImageSet):
             for slot, iteration in enumerate(self.diverged_at):
                 if iteration is not None:
                     _clear(self.module, slot)
-            self.measures |= measure_generator(self.module, self.data.target, self.protocol)
+            self.measures |= measure_generator(self.module, self.data.dataset, self.protocol)
         if epoch in frame_epochs(self.protocol, self.samples[0, 0].size):
             frame = self.samples[:, : FRAME_IMAGES if images else FRAME_SAMPLES]
             self.frames.append(frame.copy() if images else frame.astype(np.float16))
@@ -254,7 +254,7 @@ class Evaluation(Callback):
         return {
             "format": checkpoints.FORMAT,
             "block": self.block.id,
-            "cells": [cell.identity() for cell in self.block.pending],
+            "cells": [run.identity() for run in self.block.pending],
             "versions": self.versions,
             "curves": self.curves,
             "frames": [torch.from_numpy(frame) for frame in self.frames],
@@ -272,7 +272,7 @@ class Evaluation(Callback):
 
 
 def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto", loggers: Sequence[str] = ()) -> None:
-    """Train a block to the end, from its checkpoint if there is one, and write the records of its pending cells.
+    """Train a block to the end, from its checkpoint if there is one, and write the records of its pending runs.
 
     Raises ``Stopped`` after Ctrl-C, ``UserError`` for a checkpoint that does not fit, and whatever the method raises.
     """
@@ -311,12 +311,12 @@ def fit(
 
     callbacks: called before every evaluation, those that ``log`` makes after it.
     """
-    cell, seeds = block.first, block.seeds
-    module = make_module(cell, seeds)
-    data = make_data(cell, seeds, module)
-    evaluation = Evaluation(block, module, data, checkpoint, versions_of(cell), watch)
+    run, seeds = block.first, block.seeds
+    module = make_module(run, seeds)
+    data = make_data(run, seeds, module)
+    evaluation = Evaluation(block, module, data, checkpoint, versions_of(run), watch)
     resume = checkpoint if checkpoint.exists() else None
-    advance(evaluation, accelerator, cell.protocol.epochs, resume, callbacks, log(evaluation))
+    advance(evaluation, accelerator, run.protocol.epochs, resume, callbacks, log(evaluation))
     return evaluation
 
 
@@ -333,25 +333,25 @@ def advance(
     before, after: called before and after every evaluation.
     """
     block, module = evaluation.block, evaluation.module
-    cell, epochs = block.first, module.pretraining_epochs + epochs
-    check_devices(cell, accelerator)
-    words = (cell, block.seeds, accelerator, epochs, checkpoint)
-    with quiet(), stoppable(evaluation), companions(cell.protocol.world_size, accompany, *words) as strategy:
-        trainer = make_trainer(cell, [*before, evaluation, *after], accelerator, strategy, max_epochs=epochs)
+    run, epochs = block.first, module.pretraining_epochs + epochs
+    check_devices(run, accelerator)
+    words = (run, block.seeds, accelerator, epochs, checkpoint)
+    with quiet(), stoppable(evaluation), ddp_workers(run.protocol.world_size, fit_worker, *words) as strategy:
+        trainer = make_trainer(run, [*before, evaluation, *after], accelerator, strategy, max_epochs=epochs)
         trainer.fit(module, evaluation.data, ckpt_path=checkpoint, weights_only=True)
 
 
-def accompany(
-    strategy: SharedBatches, cell: Cell, seeds: tuple[int, ...], accelerator: str, epochs: int, checkpoint: Path | None
+def fit_worker(
+    strategy: SharedBatches, run: Run, seeds: tuple[int, ...], accelerator: str, epochs: int, checkpoint: Path | None
 ) -> None:
     """What a process for another device does while this one's fits: the same, but for all that is kept of it."""
-    module = make_module(cell, seeds)
+    module = make_module(run, seeds)
     with quiet():
-        trainer = make_trainer(cell, [Forgetting()], accelerator, strategy, max_epochs=epochs)
-        trainer.fit(module, make_data(cell, seeds, module), ckpt_path=checkpoint, weights_only=True)
+        trainer = make_trainer(run, [DiscardLogs()], accelerator, strategy, max_epochs=epochs)
+        trainer.fit(module, make_data(run, seeds, module), ckpt_path=checkpoint, weights_only=True)
 
 
-class Forgetting(Callback):
+class DiscardLogs(Callback):
     """Drops what a module keeps for a record."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -370,13 +370,13 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
     assert evaluation.samples is not None
     trained = iterations + evaluation.module.pretraining_epochs * evaluation.data.iterations_per_epoch
     milliseconds = 1000 * evaluation.seconds / (trained * len(block.seeds))
-    for slot, cell in block.slots.items():
+    for slot, run in block.slots.items():
         diverged = evaluation.diverged_at[slot] is not None
         samples = evaluation.samples[slot]
         curves = {name: [_number(v[slot]) for v in rows] for name, rows in evaluation.curves.items()}
         record = Record(
-            id=cell.id,
-            run=cell.identity(),
+            id=run.id,
+            run=run.identity(),
             status="diverged" if diverged else "done",
             versions=evaluation.versions,
             measures={} if diverged else {name: _number(v[slot]) for name, v in evaluation.measures.items()},
@@ -395,12 +395,12 @@ def _write_records(store: Store, evaluation: Evaluation) -> None:
             | _given_weights(evaluation.module),
         )
         if diverged:
-            store.write(cell, record)
+            store.write(run, record)
         else:
             frames = np.stack([frame[slot] for frame in evaluation.frames]) if evaluation.frames else None
-            weights = evaluation.module.weights_of(slot) if isinstance(evaluation.data.target, ImageSet) else None
+            weights = evaluation.module.weights_of(slot) if isinstance(evaluation.data.dataset, ImageSet) else None
             kept = KEPT_VALUES if weights is None else KEPT_PIXELS
-            store.write(cell, record, samples[: max(1, kept // samples[0].size)], frames, weights)
+            store.write(run, record, samples[: max(1, kept // samples[0].size)], frames, weights)
 
 
 def _clear(module: AdversarialModule, slot: int) -> None:
@@ -414,11 +414,11 @@ def _clear(module: AdversarialModule, slot: int) -> None:
 def _images_of(evaluation: Evaluation) -> dict[str, str]:
     """Which edition of the images it was, and the weights of the network whose features compared them, or that told
     their digits."""
-    name, target = evaluation.protocol.features, evaluation.data.target
-    if not isinstance(target, ImageSet):
+    name, dataset = evaluation.protocol.features, evaluation.data.dataset
+    if not isinstance(dataset, ImageSet):
         return {}
-    found = {"images": target.edition}
-    if target.measures == "digits":
+    found = {"images": dataset.fingerprint}
+    if dataset.measures == "digits":
         found["classifier"] = weights_hash()
     elif name != "none":
         found["features"] = extractor_hash(name)
@@ -443,11 +443,11 @@ def frame_epochs(protocol: Protocol, dim: int = FRAME_DIM) -> list[int]:
 
 def write_failures(block: Block, store: Store, reason: str) -> None:
     """Records for a block whose method raised; what an earlier run finished stays."""
-    for cell in block.pending:
-        before = store.read(cell)
+    for run in block.pending:
+        before = store.read(run)
         if before is None or before.status == "failed":
-            record = Record(cell.id, cell.identity(), "failed", versions_of(cell), reason=reason)
-            store.write(cell, dataclasses.replace(record, environment=environment()))
+            record = Record(run.id, run.identity(), "failed", versions_of(run), reason=reason)
+            store.write(run, dataclasses.replace(record, environment=environment()))
 
 
 def check_checkpoint(block: Block, store: Store) -> None:

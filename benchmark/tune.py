@@ -17,7 +17,7 @@ COLUMNS = ("table", "reading", "misfit", "entries", "seeds", "profile")
 
 def candidates(table: Table, search: Search, datasets: Sequence[str] = ()) -> list[Selection]:
     """One selection per reading, of the rows that the search trains."""
-    rows = search.rows or [row.id for row in table.rows if row.printed]
+    rows = search.rows or [row.id for row in table.rows if row.reported]
     return [
         select(table, profile=search.profile, reading=name, methods=rows, datasets=datasets) for name in table.readings
     ]
@@ -44,6 +44,6 @@ def _distances(selection: Selection, search: Search, store: Store) -> Iterator[f
         column = columns.get(entry["column"])
         distance = abs(entry["mean"] - entry["paper_mean"])
         if column and not math.isnan(entry["paper_mean"]):
-            modes = selection.table.target(selection.dataset_of(column)).modes
+            modes = selection.table.dataset(selection.dataset_of(column)).modes
             share = distance / (modes if column.measure.startswith("captured_modes") else 1)
             yield 1.0 if math.isnan(share) else share

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from benchmark.cells import Block, Cell, lay_out, leave_out
+from benchmark.cells import Block, Run, drop_finished, make_blocks
 from benchmark.environment import environment, processor
 from benchmark.errors import UserError
 from benchmark.evaluation import measure
 from benchmark.records import Record, Store
-from benchmark.runner import settle
-from benchmark.training import Evaluation, Watch, advance, make_data, make_module, target_of
+from benchmark.runner import run_block
+from benchmark.training import Evaluation, Watch, advance, dataset_of_run, make_data, make_module
 from benchmark.versions import differing, versions_of
 from evaluators.inversion import INVERSION_MEASURES
 
@@ -30,31 +30,31 @@ class Finding:
     stale: whether the record was made with other versions than today's.
     """
 
-    cell: Cell
+    run: Run
     difference: str
     stale: bool
     elsewhere: bool
 
 
 def verify(
-    cells: Sequence[Cell],
+    runs: Sequence[Run],
     store: Store,
     epochs: int,
     accelerator: str = "auto",
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Finding]:
-    """Train the first ``epochs`` epochs of every finished model of ``cells`` again, pre-training included, with as many
+    """Train the first ``epochs`` epochs of every finished model of ``runs`` again, pre-training included, with as many
     threads as it was trained with, and measure its stored samples again.
 
     All losses and measures of the training must be the stored ones to the last bit, which they can only be on the same
     kind of processor, and the measures of the stored samples to 12 digits.
     """
-    records = {cell: record for cell in cells if (record := store.read(cell)) and record.status == "done"}
-    missing = [cell.id for cell in cells if cell not in records]
+    records = {run: record for run in runs if (record := store.read(run)) and record.status == "done"}
+    missing = [run.id for run in runs if run not in records]
     threads = torch.get_num_threads()
     findings = []
     try:
-        for block in leave_out(lay_out(cells), missing):
+        for block in drop_finished(make_blocks(runs), missing):
             report(f"{block.label} on {block.first.dataset}")
             used = records[block.pending[0]].environment.get("threads", threads)
             torch.set_num_threads(used)
@@ -65,13 +65,13 @@ def verify(
 
 
 def _verify_block(
-    block: Block, records: dict[Cell, Record], store: Store, epochs: int, accelerator: str
+    block: Block, records: dict[Run, Record], store: Store, epochs: int, accelerator: str
 ) -> Iterator[Finding]:
-    cell = block.first
-    epochs = min(epochs, cell.protocol.epochs)
-    module = make_module(cell, block.seeds)
-    data = make_data(cell, block.seeds, module)
-    today = versions_of(cell)
+    run = block.first
+    epochs = min(epochs, run.protocol.epochs)
+    module = make_module(run, block.seeds)
+    data = make_data(run, block.seeds, module)
+    today = versions_of(run)
     evaluation = Evaluation(block, module, data, None, today, lambda progress: None)
     advance(evaluation, accelerator, epochs)
     for slot, pending in block.slots.items():
@@ -98,34 +98,34 @@ class Reproduction:
     elsewhere: tuple[str, ...]
 
 
-def scratch(cell: Cell, store: Store) -> Store:
+def scratch(run: Run, store: Store) -> Store:
     """Where a model is trained again, until it is compared: with a checkpoint, as that may take hours."""
-    return Store(store.unfinished / f"reproduce-{cell.id}")
+    return Store(store.unfinished / f"reproduce-{run.id}")
 
 
-def reproduce(cell: Cell, store: Store, watch: Watch, accelerator: str = "auto") -> Reproduction:
+def reproduce(run: Run, store: Store, watch: Watch, accelerator: str = "auto") -> Reproduction:
     """Train a stored model again and compare status, curves, measures, samples and frames bit for bit.
 
-    Raises ``UserError`` for a cell that is not stored or has failed.
+    Raises ``UserError`` for a run that is not stored or has failed.
     """
-    record = store.read(cell)
+    record = store.read(run)
     if record is None or record.status == "failed":
         why = "failed" if record else "is not stored"
-        raise UserError(f"{cell.id} {why}; there is nothing to reproduce")
-    beside = scratch(cell, store)
+        raise UserError(f"{run.id} {why}; there is nothing to reproduce")
+    beside = scratch(run, store)
     beside.prepare()
-    block = Block((cell,), (cell,))
-    result = settle(block, beside, watch, accelerator)
+    block = Block((run,), (run,))
+    result = run_block(block, beside, watch, accelerator)
     if result.status == "held":
-        raise UserError(f"{cell.id} is being reproduced by {result.reason}")
-    again = beside.read(cell)
+        raise UserError(f"{run.id} is being reproduced by {result.reason}")
+    again = beside.read(run)
     if again is None or again.status == "failed":
         differences = [f"it fails now: {result.reason}"]
     else:
         differences = list(_differences(record, again))
     shutil.rmtree(beside.folder, ignore_errors=True)
     here = environment() | {"threads": torch.get_num_threads()} | (again.environment if again else {})
-    return Reproduction(tuple(differences), tuple(_elsewhere(record, here | {"versions": versions_of(cell)})))
+    return Reproduction(tuple(differences), tuple(_elsewhere(record, here | {"versions": versions_of(run)})))
 
 
 def _differences(record: Record, again: Record) -> Iterator[str]:
@@ -171,12 +171,12 @@ def _generator_difference(record: Record, evaluation: Evaluation, slot: int) -> 
     return ""
 
 
-def _samples_difference(cell: Cell, record: Record, store: Store) -> str:
+def _samples_difference(run: Run, record: Record, store: Store) -> str:
     """The first measure of the stored samples that is another one; nothing is said where not all samples are kept."""
-    samples = store.samples(cell, record)
-    if len(samples) < cell.protocol.samples:
+    samples = store.samples(run, record)
+    if len(samples) < run.protocol.samples:
         return ""
-    for name, value in measure(target_of(cell), cell.protocol, samples[None]).items():
+    for name, value in measure(dataset_of_run(run), run.protocol, samples[None]).items():
         now, then = float(value[0]), record.measures.get(name)
         # Means over a block and over one model of it are taken in another order.
         if not (math.isclose(now, then, rel_tol=1e-12) if then is not None else math.isnan(now)):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark import registry
-from benchmark.cells import Cell
+from benchmark.cells import Run
 from benchmark.evaluation import MEASURES
 from modules.base import AdversarialModule
 from modules.convolutions import find_family
@@ -29,19 +29,19 @@ def version_of(thing: Any) -> int:
     return int(getattr(thing, "version", 0))
 
 
-def versions_of(cell: Cell) -> dict[str, int]:
+def versions_of(run: Run) -> dict[str, int]:
     """The versions that a record of this run is made with today.
 
     Raises:
         UserError: the method or the data set is not here.
     """
-    method: type[AdversarialModule] = registry.method(cell.method)
-    dataset = registry.dataset(cell.dataset)
+    method: type[AdversarialModule] = registry.method(run.method)
+    dataset = registry.dataset(run.dataset)
     return {
         "method": version_of(method),
         "dataset": version_of(dataset),
         "measures": MEASURES[dataset.measures].version,
-        "networks": find_family(cell.protocol.networks).version,
+        "networks": find_family(run.protocol.networks).version,
         "training": TRAINING_VERSION,
     }
 

@@ -98,10 +98,10 @@ class ImageSet:
         return self.fixed if self.stack else len(self.images("train"))
 
     @property
-    def edition(self) -> str:
+    def fingerprint(self) -> str:
         """What lies here under the set's name: how many images of how many pixels, and a hash of some of them, as
         copies may be smaller, or lossy."""
-        return _edition(self.base, _folder_of(self.base))
+        return _fingerprint(self.base, _folder_of(self.base))
 
     def draw(self, n: int, rng: np.random.Generator, part: Part) -> Array:
         """``n`` images drawn with replacement, uint8 ``[n, C, H, W]``."""
@@ -112,7 +112,7 @@ class ImageSet:
         found = self.images(part)[indices.ravel()]
         return found.reshape(len(indices), *self.shape)
 
-    def real(self, n: int, rng: np.random.Generator) -> Array:
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
         """``n`` real images: what a perfect model would give. Each at most once if there are as many and none is a
         stack."""
         part = self.known_part
@@ -130,7 +130,7 @@ class ImageSet:
         chosen = rng.permutation(len(self.images("test")))[:n]
         return self.take(np.sort(chosen)[:, None], "test")
 
-    def kept(self, what: str, make: Callable[[], Array]) -> Array:
+    def cached(self, what: str, make: Callable[[], Array]) -> Array:
         """What ``make`` gives, kept beside the decoded images where there is room."""
         folder = _folder_of(self.base)
         name = f"{_name_of(self.base)}-{what}-{_state(self.base, folder)}"
@@ -148,7 +148,7 @@ class ImageSet:
         the test images."""
         return "train" if self.measures == "images" else "test"
 
-    def collapsed(self, n: int, rng: np.random.Generator, modes: int) -> Array:
+    def sample_modes(self, n: int, rng: np.random.Generator, modes: int) -> Array:
         """``n`` images of the first ``modes`` classes; stacks of the first ``modes`` numbers that they spell; of a set
         without classes, ``modes`` images over and over."""
         labels, part = self.labels(self.known_part), self.known_part
@@ -164,7 +164,7 @@ class ImageSet:
             indices[hit] = rng.choice(np.flatnonzero(labels == label), size=int(hit.sum()))
         return self.take(indices, part)
 
-    def spread(self, n: int, rng: np.random.Generator) -> Array:
+    def sample_uniform(self, n: int, rng: np.random.Generator) -> Array:
         """``n`` images of uniform noise: every pixel, no picture."""
         return rng.integers(256, size=(n, *self.shape), dtype=np.uint8)
 
@@ -183,7 +183,7 @@ def read_images(base: str, part: Part) -> tuple[Array, Array]:
 
 
 @cache
-def _edition(base: str, folder: Path) -> str:
+def _fingerprint(base: str, folder: Path) -> str:
     found, counts = hashlib.sha256(), []
     for part in PARTS:
         images = read_images(base, part)[0]
@@ -545,18 +545,18 @@ class ImageDataModule(LightningDataModule):
         group: int = 4,
     ) -> None:
         super().__init__()
-        self.target, self.seeds, self.batch_size, self.draws = images, tuple(seeds), batch_size, draws
+        self.dataset, self.seeds, self.batch_size, self.draws = images, tuple(seeds), batch_size, draws
         self.symmetric, self.fresh_iterations, self.group = symmetric, fresh_iterations, group
 
     @cached_property
     def iterations_per_epoch(self) -> int:
-        return self.fresh_iterations or math.ceil(self.target.training_size / self.batch_size)
+        return self.fresh_iterations or math.ceil(self.dataset.training_size / self.batch_size)
 
     def train_dataloader(self) -> DataLoader:
         """The current epoch's batches; the trainer asks anew every epoch."""
         epoch = self.trainer.current_epoch if self.trainer else 0
         batches = ImageBatches(
-            self.target, self.seeds, self.batch_size, self.draws, epoch, self.fresh_iterations, self.group
+            self.dataset, self.seeds, self.batch_size, self.draws, epoch, self.fresh_iterations, self.group
         )
         return DataLoader(batches, batch_size=None, collate_fn=self._to_range if self.symmetric else None)
 

@@ -30,7 +30,7 @@ class GaussianMixture:
     source: where these numbers come from.
     measures: what samples of it are judged by: ``registered`` (GAAN) or ``quality`` (VEEGAN).
     radius: distance to a centre within which ``quality`` counts a sample as high-quality, in original units.
-    printed_radius: a paper's own radius where it cannot be meant, judged beside ``radius``.
+    reported_radius: a paper's own radius where it cannot be meant, judged beside ``radius``.
     noisy: coordinates that carry noise, the first so many; 0 for all. The others equal the centre's.
     projected: the noise lies in a random subspace of that dimension instead.
     version: to be raised when a change alters what is drawn; 0 for data sets that state none.
@@ -44,7 +44,7 @@ class GaussianMixture:
     source: str
     measures: Literal["registered", "quality"] = "quality"
     radius: float = 0.0
-    printed_radius: float = 0.0
+    reported_radius: float = 0.0
     noisy: int = 0
     projected: bool = False
     version: int = 0
@@ -79,16 +79,16 @@ class GaussianMixture:
             noise[beyond] = rng.standard_normal(int(beyond.sum())) * self.std
         return (points + noise).astype(np.float32)
 
-    def real(self, n: int, rng: np.random.Generator) -> Array:
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
         """``n`` new points of the mixture: what a perfect model would give."""
-        return self.collapsed(n, rng, len(self.centres))
+        return self.sample_modes(n, rng, len(self.centres))
 
-    def collapsed(self, n: int, rng: np.random.Generator, modes: int) -> Array:
+    def sample_modes(self, n: int, rng: np.random.Generator, modes: int) -> Array:
         """``n`` new points of the first ``modes`` modes only."""
         centres = np.array(self.centres)[rng.integers(modes, size=n)]
         return centres + self._noise(rng, n)
 
-    def spread(self, n: int, rng: np.random.Generator) -> Array:
+    def sample_uniform(self, n: int, rng: np.random.Generator) -> Array:
         """``n`` points uniform over the box of the data: every mode, no quality."""
         return rng.uniform(-self.limit, self.limit, (n, *self.data_shape))
 
@@ -162,7 +162,7 @@ class FreshBatches(IterableDataset):
         ]
         for start in range(0, self.iterations, self.group):
             count = min(self.group, self.iterations - start)
-            points = [[self.mixture.real(count * self.batch_size, rng) for rng in row] for row in streams]
+            points = [[self.mixture.sample(count * self.batch_size, rng) for rng in row] for row in streams]
             seen = self.mixture.scale(np.array(points)) if self.scaled else np.array(points)
             batches = torch.from_numpy(seen.astype(np.float32)).unflatten(2, (count, self.batch_size))
             yield list(batches.movedim(2, 0))
@@ -186,18 +186,18 @@ class MixtureDataModule(LightningDataModule):
         fresh_iterations: int = 0,
     ) -> None:
         super().__init__()
-        self.target, self.seeds, self.batch_size, self.draws = mixture, tuple(seeds), batch_size, draws
+        self.dataset, self.seeds, self.batch_size, self.draws = mixture, tuple(seeds), batch_size, draws
         self.scaled, self.fresh_iterations = scaled, fresh_iterations
 
     @cached_property
     def points(self) -> Tensor:
         """The fixed training set as the networks see it, ``[n, d]``."""
-        points = self.target.training_points()
-        return torch.from_numpy(self.target.scale(points) if self.scaled else points)
+        points = self.dataset.training_points()
+        return torch.from_numpy(self.dataset.scale(points) if self.scaled else points)
 
     @property
     def iterations_per_epoch(self) -> int:
-        return self.fresh_iterations or math.ceil(self.target.training_size / self.batch_size)
+        return self.fresh_iterations or math.ceil(self.dataset.training_size / self.batch_size)
 
     def train_dataloader(self) -> DataLoader:
         """The current epoch's batches; the trainer asks anew every epoch."""
@@ -205,8 +205,8 @@ class MixtureDataModule(LightningDataModule):
         batches: IterableDataset
         if self.fresh_iterations:
             batches = FreshBatches(
-                self.target, self.seeds, self.batch_size, self.draws, epoch, self.fresh_iterations, self.scaled
+                self.dataset, self.seeds, self.batch_size, self.draws, epoch, self.fresh_iterations, self.scaled
             )
         else:
-            batches = SeededBatches(self.target.name, self.points, self.seeds, self.batch_size, self.draws, epoch)
+            batches = SeededBatches(self.dataset.name, self.points, self.seeds, self.batch_size, self.draws, epoch)
         return DataLoader(batches, batch_size=None)

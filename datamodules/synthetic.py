@@ -60,7 +60,7 @@ SYNTH1200 = GaussianMixture(
     limit=20.0,
     # The radius that holds 98.89 % of the data, as 3 std do in two dimensions; the paper's 10 holds none of them.
     radius=28.08,
-    printed_radius=10.0,
+    reported_radius=10.0,
     noisy=700,
     source=f"ten 700-dimensional Gaussians in 1,200 dimensions (Srivastava et al. 2017); centres from the {_PACGAN}",
 )

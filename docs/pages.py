@@ -14,7 +14,7 @@ from typing import Any
 from benchmark import registry
 from benchmark.evaluation import MEASURES
 from benchmark.figure import Figure, all_figures
-from benchmark.schema import Claim, ClaimTable, NetworkTable, Printed, Table, all_tables
+from benchmark.schema import Claim, ClaimTable, NetworkTable, Reported, Table, all_tables
 from benchmark.settings import method_fields
 from modules.base import AdversarialModule
 
@@ -94,7 +94,7 @@ def method_page(name: str, method: type[AdversarialModule]) -> str:
     """What it is, its fields and losses, where it is a row of a table and what was picked there."""
     own = [n for n, value in vars(method).items() if inspect.isfunction(value) and value.__doc__ and n[0] != "_"]
     rows = [
-        f"``{table.id}``, {_plain(row.title)}" + (f": {_plain(row.picked)}" if row.picked else "")
+        f"``{table.id}``, {_plain(row.title)}" + (f": {_plain(row.assumptions)}" if row.assumptions else "")
         for table in all_tables().values()
         if isinstance(table, Table)
         for row in table.rows
@@ -112,20 +112,20 @@ def method_page(name: str, method: type[AdversarialModule]) -> str:
 
 def measure_page(name: str, kind: str) -> str:
     """The functions behind the measures of a kind of data, by their docstrings."""
-    on = [target.name for target in registry.datasets().values() if target.measures == kind]
+    on = [dataset.name for dataset in registry.datasets().values() if dataset.measures == kind]
     said = _prose(inspect.getdoc(MEASURES[kind]) or "")
     parts = [_title(name), said, f"Data sets: {', '.join(f'``{n}``' for n in sorted(on))}."]
     parts += [f".. automodule:: {module}\n   :members:" for module in _EVALUATORS[kind]]
     return _page(parts)
 
 
-def dataset_page(name: str, target: registry.Target) -> str:
+def dataset_page(name: str, dataset: registry.DataSet) -> str:
     """Where it comes from and what its samples are judged by."""
-    shape = " x ".join(map(str, target.data_shape))
-    lines = [f"samples of {shape} numbers", f"judged by :doc:`/made/measures/{target.measures}`"]
-    centres = getattr(target, "centres", ())
-    lines += [f"{len(centres)} modes, standard deviation {getattr(target, 'std', 0):g}"] if centres else []
-    return _page([_title(name), _plain(target.source) + ".", _bullets(lines)])
+    shape = " x ".join(map(str, dataset.data_shape))
+    lines = [f"samples of {shape} numbers", f"judged by :doc:`/made/measures/{dataset.measures}`"]
+    centres = getattr(dataset, "centres", ())
+    lines += [f"{len(centres)} modes, standard deviation {getattr(dataset, 'std', 0):g}"] if centres else []
+    return _page([_title(name), _plain(dataset.source) + ".", _bullets(lines)])
 
 
 def demonstration_page(name: str, demonstration: Any) -> str:
@@ -141,19 +141,19 @@ def table_page(name: str, table: Table | NetworkTable | ClaimTable) -> str:
     """Citation, printed values, profiles, readings and notes, from the table's own data."""
     parts = [_title(name), _plain(table.title), _plain(getattr(table, "citation", "")), f"``{_command(table)}``"]
     if isinstance(table, NetworkTable):
-        sizes = [[role, *(f"{values[c.measure]}" for c in table.columns)] for role, values in table.printed.items()]
+        sizes = [[role, *(f"{values[c.measure]}" for c in table.columns)] for role, values in table.reported.items()]
         parts += ["Printed\n-------", _grid(["", *(c.title for c in table.columns)], sizes)]
     if isinstance(table, ClaimTable):
         parts += ["Claims\n------", _bullets(map(_claim, table.claims))]
     if isinstance(table, Table):
-        columns = [c for c in table.columns if any(c.id in row.printed for row in table.rows)]
+        columns = [c for c in table.columns if any(c.id in row.reported for row in table.rows)]
         for part in dict.fromkeys(c.dataset for c in columns):
             here = [c for c in columns if c.dataset == part]
-            lines = [[row.title, *(_value(row.printed.get(c.id)) for c in here)] for row in table.rows if row.printed]
+            lines = [[row.title, *(_value(row.reported.get(c.id)) for c in here)] for row in table.rows if row.reported]
             parts += [_heading(f"Printed values, {part}" if part else "Printed values")]
-            parts += [_grid(["", *(c.printed_title or c.title for c in here)], lines)]
-        picked = {row.id: f"; {_plain(row.picked)}" if row.picked else "" for row in table.rows}
-        rows = [f"``{row.id}``: {_plain(row.title)}{picked[row.id]}" for row in table.rows]
+            parts += [_grid(["", *(c.reported_title or c.title for c in here)], lines)]
+        assumptions = {row.id: f"; {_plain(row.assumptions)}" if row.assumptions else "" for row in table.rows}
+        rows = [f"``{row.id}``: {_plain(row.title)}{assumptions[row.id]}" for row in table.rows]
         profiles = [f"``{n}``: {p.seeds} seeds; {_fields(p.protocol)}" for n, p in table.profiles.items()]
         readings = [f"``{n}``: {_plain(reading.title)}" for n, reading in table.readings.items()]
         parts += [_heading("Rows"), _bullets(rows), _heading("Profiles"), _bullets(profiles)]
@@ -171,10 +171,10 @@ def _claim(claim: Claim) -> str:
     return f"``{claim.id}``: {_plain(claim.sentence)} ({_plain(claim.source)}). Read as: {_plain(claim.reading)}"
 
 
-def _value(printed: Printed | None) -> str:
-    if printed is None:
+def _value(reported: Reported | None) -> str:
+    if reported is None:
         return ""
-    return f"{printed.mean:g}" + ("" if printed.std is None else f" ± {printed.std:g}")
+    return f"{reported.mean:g}" + ("" if reported.std is None else f" ± {reported.std:g}")
 
 
 def _fields(fields: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from modules.base import Training, Update
 from modules.density import SortedPoints, greedy_pairs, held_out_bandwidth, optimal_pairs
 from modules.gan import GAN
 from modules.losses import squared_distance
-from modules.ranks import whole
+from modules.ranks import all_gather
 
 Array = np.ndarray
 
@@ -50,7 +50,7 @@ class AEIS(GAN):
 
     name = "aeis"
     version = 1
-    couples = ("reconstruction", "deception")
+    batch_coupled_losses = ("autoencoder_loss", "generator_loss")
 
     bandwidths: Tensor
     reference_points: Tensor
@@ -81,7 +81,7 @@ class AEIS(GAN):
         super().__init__(training, data_shape, seeds)
         code_dim = code_dim or self.data_dim
         # A code is of one sample, whatever stands beside it in a batch.
-        self.encoder = self.build_reader("encoder", code_dim, norm=False)
+        self.encoder = self.build_encoder("encoder", code_dim, norm=False)
         self.decoder = self.build_generator("decoder", code_dim)
         self.pair_weight, self.real_weights, self.fake_weights = pair_weight, real_weights, fake_weights
         self.pairing, self.bandwidth = pairing, bandwidth
@@ -99,27 +99,27 @@ class AEIS(GAN):
         self._real: list[SortedPoints | None] = []
 
     def pretraining(self) -> Iterator[Update]:
-        yield Update(self.reconstruction, moves=(self.encoder, self.decoder))
+        yield Update(self.autoencoder_loss, params=(self.encoder, self.decoder))
 
-    def reconstruction(self, x: Tensor, z: Tensor) -> Tensor:
+    def autoencoder_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """|x - decoder(E(x))|^2."""
         place = self.iteration + self.reference_batches
         if place >= 0:
-            seen = whole(x)
+            seen = all_gather(x)
             self.reference_points[:, place, : seen.shape[1]] = seen
         return squared_distance(x, self.decoder(self.encoder(x)))
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D(G(z)) + mean of W_ir W_if |X_ir - X_if|^2 W_l over the pairs."""
         self.prepare()
         sample = self.generator(z)
         with torch.no_grad():
-            real = whole(self.codes(x))
-        fake = whole(self.codes(sample))
+            real = all_gather(self.codes(x))
+        fake = all_gather(self.codes(sample))
         self.fake_codes[:, self.iteration % self.fake_codes.shape[1], : fake.shape[1]] = fake.detach()
         partners, weights = self.pairs(real, fake.detach())
         paired = fake.gather(1, partners.unsqueeze(2).expand_as(fake))
-        adversarial = self.deceived(self.discriminator.logits(sample))
+        adversarial = self.adversarial_loss(self.discriminator.logits(sample))
         return adversarial + self.pair_weight * (weights * (real - paired).square().sum(2)).mean(1)
 
     def codes(self, x: Tensor) -> Tensor:

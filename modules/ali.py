@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
-from modules.losses import says_fake, says_real
-from modules.networks import together
+from modules.losses import bce_fake, bce_real
+from modules.networks import forward_batched
 
 
 class ALI(AdversarialModule):
@@ -21,33 +21,33 @@ class ALI(AdversarialModule):
 
     name = "ali"
     version = 1
-    couples = ()
+    batch_coupled_losses = ()
     simultaneous = True
 
     def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int]) -> None:
         super().__init__(training, data_shape, seeds)
         latent = training.latent_dim
-        self.encoder = self.build_reader("encoder", latent, extra=latent)
+        self.encoder = self.build_encoder("encoder", latent, extra=latent)
         self.generator = self.build_generator()
-        self.discriminator = self.build_reader("discriminator", 1, extra=latent)
+        self.discriminator = self.build_discriminator("discriminator", 1, extra=latent)
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.discrimination, moves=(self.discriminator,))
-        yield Update(self.deception, moves=(self.generator, self.encoder))
+        yield Update(self.discriminator_loss, params=(self.discriminator,))
+        yield Update(self.generator_loss, params=(self.generator, self.encoder))
 
     def pairs(self, x: Tensor, z: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """(x, E(x)) and (G(z), z)."""
         code = self.encoder(x, self.random("encoder", x, "normal", z.shape[2]))
         return (x, code), (self.generator(z), z)
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-log D(x, E(x)) - log(1 - D(G(z), z)) (Alg. 1)."""
         with torch.no_grad():
             pairs = self.pairs(x, z)
-        inferred, generated = together(self.discriminator.logits, *pairs)
-        return says_real(inferred) + says_fake(generated)
+        inferred, generated = forward_batched(self.discriminator.logits, *pairs)
+        return bce_real(inferred) + bce_fake(generated)
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-log(1 - D(x, E(x))) - log D(G(z), z) (Alg. 1)."""
-        inferred, generated = together(self.discriminator.logits, *self.pairs(x, z))
-        return says_fake(inferred) + says_real(generated)
+        inferred, generated = forward_batched(self.discriminator.logits, *self.pairs(x, z))
+        return bce_fake(inferred) + bce_real(generated)

@@ -15,27 +15,27 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from modules.convolutions import ConvFamily, ImageBatchNorm, find_family
-from modules.networks import MLP, Disturbed, MLPFamily, Output, SeedBatchNorm
+from modules.networks import MLP, InstanceNoise, MLPFamily, Output, SeedBatchNorm
 from modules.noise import Distribution, Noise, draw
-from modules.ranks import across, average_gradients, parts, share, sharing
+from modules.ranks import all_reduce_mean, average_gradients, local_shard, num_shards, sharded_batch
 from modules.replicate import Replicated
 
 
 class Update(NamedTuple):
-    """One optimizer step: lower ``loss(x, z)`` (``[S]``, one value per seed) by moving the networks in ``moves``.
+    """One optimizer step: lower ``loss(x, z)`` (``[S]``, one value per seed) by moving the networks in ``params``.
 
-    ``times`` repeats it, each time with fresh draws where the protocol says so. ``rate`` is its learning rate as a
-    multiple of the protocol's.
+    ``n_steps`` repeats it, each time with fresh draws where the protocol says so. ``lr_scale`` is its learning rate as
+    a multiple of the protocol's.
     """
 
     loss: Callable[[Tensor, Tensor], Tensor]
-    moves: tuple[nn.Module, ...]
-    times: int = 1
-    rate: float = 1.0
+    params: tuple[nn.Module, ...]
+    n_steps: int = 1
+    lr_scale: float = 1.0
 
     @property
     def name(self) -> str:
-        return getattr(self.loss, "__name__", "loss")
+        return getattr(self.loss, "__name__", "loss").removesuffix("_loss")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +98,10 @@ class AdversarialModule(LightningModule):
     simultaneous: ClassVar[bool] = False
     #: Gradients of a discriminator are differentiated again (penalties, unrolled steps).
     second_derivatives: ClassVar[bool] = False
-    #: Losses in which samples of a batch meet otherwise than in a mean over them, and which go through ``whole`` or
-    #: ``across`` for it (``modules.ranks``). Each class says so for itself; without a word it trains on one device.
-    couples: ClassVar[tuple[str, ...] | None] = None
+    #: Losses in which samples of a batch meet otherwise than in a mean over them, and which go through ``all_gather``
+    #: or ``all_reduce_mean`` for it (``modules.ranks``). Each class says so for itself; without a word it trains on one
+    #: device.
+    batch_coupled_losses: ClassVar[tuple[str, ...] | None] = None
     #: Networks and buffers that samples and codes are made with: what is kept of a trained model of images.
     samplers: ClassVar[tuple[str, ...]] = ("generator", "encoder")
 
@@ -120,7 +121,7 @@ class AdversarialModule(LightningModule):
         self.seeds = tuple(seeds)
         self.iteration = 0
         self.noise = Noise(seeds)
-        self._slot = self._glance = 0
+        self._slot = self._noise_calls = 0
         self._losses: dict[str, list[Tensor]] = {}
         self._traces: dict[str, list[Tensor]] = {}
         self._steps: list[tuple[Update, list[nn.Parameter]]] | None = None
@@ -180,51 +181,26 @@ class AdversarialModule(LightningModule):
         inputs = inputs or self.training_setup.latent_dim
         return self.family.generator(role, inputs, self.data_shape, self.seeds, self.output, norm)
 
-    def build_reader(self, role: str, outputs: int, extra: int = 0, norm: bool = True) -> Any:
-        """A discriminator or an encoder: from data, and ``extra`` numbers beside them, to ``outputs`` numbers.
+    def build_encoder(self, role: str, outputs: int, extra: int = 0, norm: bool = True) -> Any:
+        """A network from data, and ``extra`` numbers as their condition, to ``outputs`` numbers: an encoder.
 
-        ``norm=False`` asks for one without batch norm. A role that begins with "discriminator" reads data through the
-        protocol's instance noise.
+        ``norm=False`` asks for one without batch norm.
         """
-        return self._through_noise(role, self.family.reader(role, self.data_shape, outputs, self.seeds, extra, norm))
+        return self.family.encoder(role, self.data_shape, outputs, self.seeds, extra, norm)
 
-    def replicate(self, make: Callable[[], nn.Module], role: str, weights: str | Path | None = None) -> Any:
-        """A network of your own: one copy of an ordinary ``nn.Module`` per seed.
-
-        Batch norm and dropout are each seed's own: running statistics are kept per seed, and random numbers come from
-        streams of the role, the seed and the iteration.
-
-        Args:
-            make: Makes one copy, as in ``self.replicate(lambda: Net(), role="discriminator")``. It is called once per
-                seed, each time with random numbers of the role and that seed.
-            role: Name of the network. As in ``build_reader``, one that begins with "discriminator" reads data through
-                the protocol's instance noise.
-            weights: File that every copy starts from: the state dict of one such network, by safetensors or
-                ``torch.save``.
-
-        Returns:
-            A module that is called as the network is.
-
-        Shape:
-            Tensors go in and come out as ``[S, B, ...]`` where one copy takes and returns ``[B, ...]``.
-
-        Raises:
-            TypeError: ``make`` does not make networks.
-            ValueError: The copies differ in shape or share parameters, or the weights do not fit.
-            FileNotFoundError: There is no such file of weights.
-        """
-        return self._through_noise(role, Replicated(make, role, self.seeds, self._moment, weights))
-
-    def _through_noise(self, role: str, network: nn.Module) -> Any:
-        noisy = self.training_setup.instance_noise > 0 and role.startswith("discriminator")
-        return Disturbed(network, self.disturb) if noisy else network
+    def build_discriminator(
+        self, role: str = "discriminator", outputs: int = 1, extra: int = 0, norm: bool = True
+    ) -> Any:
+        """The same for a discriminator or a critic, which sees data through the protocol's instance noise."""
+        network = self.build_encoder(role, outputs, extra, norm)
+        return InstanceNoise(network, self.add_instance_noise) if self.training_setup.instance_noise > 0 else network
 
     def _moment(self) -> tuple[int, ...]:
         """Another one at every call, and the same in a resumed run."""
-        self._glance += 1
-        return (1 if self.iteration < 0 else 0, abs(self.iteration), self._slot, self._glance)
+        self._noise_calls += 1
+        return (1 if self.iteration < 0 else 0, abs(self.iteration), self._slot, self._noise_calls)
 
-    def disturb(self, x: Tensor) -> Tensor:
+    def add_instance_noise(self, x: Tensor) -> Tensor:
         """Data as a discriminator sees them, with new instance noise at every look: for methods that take their
         discriminator apart."""
         t = self.training_setup
@@ -235,10 +211,10 @@ class AdversarialModule(LightningModule):
             if not self.planned_iterations:
                 raise ValueError("a linear schedule of instance noise needs to know how long training is")
             left = max(0.0, 1 - self.iteration / self.planned_iterations)
-        self._glance += 1
+        self._noise_calls += 1
         # Several batches may be looked at in one go.
-        count = -(-x.shape[1] * parts() // t.batch_size)
-        name = f"instance {self._glance} of {count}"
+        count = -(-x.shape[1] * num_shards() // t.batch_size)
+        name = f"instance {self._noise_calls} of {count}"
         return x + left * t.instance_noise * self._noise(name, "normal", x, x.shape[2:], count)
 
     def fake(self, z: Tensor) -> Tensor:
@@ -269,7 +245,7 @@ class AdversarialModule(LightningModule):
     @property
     def calls_per_iteration(self) -> int:
         """Optimizer calls in one iteration."""
-        return sum(update.times for update, _ in self.steps)
+        return sum(update.n_steps for update, _ in self.steps)
 
     @property
     def draws_per_iteration(self) -> int:
@@ -280,8 +256,8 @@ class AdversarialModule(LightningModule):
         t = self.training_setup
         steps = self.pretraining_steps + self.steps
         if t.optimizer == "rmsprop":
-            return [torch.optim.RMSprop(p, lr=u.rate * t.lr) for u, p in steps]
-        return [torch.optim.Adam(p, lr=u.rate * t.lr, betas=(t.beta1, t.beta2), fused=True) for u, p in steps]
+            return [torch.optim.RMSprop(p, lr=u.lr_scale * t.lr) for u, p in steps]
+        return [torch.optim.Adam(p, lr=u.lr_scale * t.lr, betas=(t.beta1, t.beta2), fused=True) for u, p in steps]
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> None:
         """Several iterations, one per entry ``[draws_per_iteration, S, B, ...]``: Lightning's loop costs as much as a
@@ -291,7 +267,7 @@ class AdversarialModule(LightningModule):
 
     def iterate(self, draws: Tensor) -> None:
         """One iteration on ``draws [draws_per_iteration, S, B, ...]``, or on this process's share of them."""
-        with sharing(draws.shape[2]):
+        with sharded_batch(draws.shape[2]):
             self._iterate(draws)
 
     def _iterate(self, draws: Tensor) -> None:
@@ -305,9 +281,9 @@ class AdversarialModule(LightningModule):
         for (update, parameters), optimizer in zip(
             steps, optimizers[:first] if before else optimizers[first:], strict=True
         ):
-            for _ in range(update.times):
-                self._glance = 0
-                x = share(draws[self._slot if len(draws) > 1 else 0])
+            for _ in range(update.n_steps):
+                self._noise_calls = 0
+                x = local_shard(draws[self._slot if len(draws) > 1 else 0])
                 loss = update.loss(x, self._latents(x))
                 for parameter in parameters:
                     parameter.grad = None
@@ -318,23 +294,23 @@ class AdversarialModule(LightningModule):
                 else:
                     self._step(optimizer, update)
                 self._slot += 1
-            self._losses.setdefault(update.name, []).append(across(loss.detach()))
+            self._losses.setdefault(update.name, []).append(all_reduce_mean(loss.detach()))
         for optimizer, update in waiting:
             self._step(optimizer, update)
         self.iteration += 1
 
     def _step(self, optimizer: Any, update: Update) -> None:
-        rate = self.rate(update.rate)
+        rate = self.learning_rate(update.lr_scale)
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.step()
 
-    def rate(self, factor: float = 1.0) -> float:
-        """The learning rate of now, of an update with that ``rate``."""
+    def learning_rate(self, lr_scale: float = 1.0) -> float:
+        """The learning rate of now, of an update with that ``lr_scale``."""
         t = self.training_setup
         per_call = t.lr_counter == "optimizer-calls"
         count = self.iteration * self.calls_per_iteration + self._slot if per_call else self.iteration
-        return factor * t.lr * t.lr_decay ** (max(0, count) // t.lr_decay_every)
+        return lr_scale * t.lr * t.lr_decay ** (max(0, count) // t.lr_decay_every)
 
     def adam_state(self, parameters: Sequence[nn.Parameter]) -> tuple[int, list[Tensor], list[Tensor]]:
         """Steps, first and second moments of the Adam that moves ``parameters``; zeros before its first step."""
@@ -362,8 +338,8 @@ class AdversarialModule(LightningModule):
         name, iteration = f"{name}/{slot}", self.iteration
         if iteration < 0:
             name, iteration = f"pretraining {name}", -iteration
-        noise = self.noise(name, iteration, distribution, shape)[:, : like.shape[1] * parts()]
-        return share(noise).to(like.device)
+        noise = self.noise(name, iteration, distribution, shape)[:, : like.shape[1] * num_shards()]
+        return local_shard(noise).to(like.device)
 
     def take_losses(self) -> dict[str, Tensor]:
         """Losses since the last call, by update, ``[iterations, S]`` each; the record of them starts anew."""
@@ -373,7 +349,7 @@ class AdversarialModule(LightningModule):
 
     def trace(self, name: str, values: Tensor) -> None:
         """Keep ``values [S]`` of this iteration for the record, which has their mean over an epoch as a curve."""
-        self._traces.setdefault(name, []).append(across(values.detach()))
+        self._traces.setdefault(name, []).append(all_reduce_mean(values.detach()))
 
     def traced(self, name: str, x: Tensor) -> Tensor:
         """``x [S, B, ...]`` itself; keeps the size of the gradient that comes back to it, for the record: the mean over
@@ -469,16 +445,16 @@ def _with_parameters(updates: Iterator[Update]) -> list[tuple[Update, list[nn.Pa
                 f"an Update has the loss {_said(update.loss)}: give it the function, Update(self.LOSS, ...), not what"
                 " the function returns"
             )
-        if not isinstance(update.moves, (tuple, list)):
+        if not isinstance(update.params, (tuple, list)):
             raise TypeError(
-                f"the moves of {update.name} are no tuple, but {_said(update.moves)}: write moves=(self.NETWORK,),"
+                f"the moves of {update.name} are no tuple, but {_said(update.params)}: write moves=(self.NETWORK,),"
                 " with a comma"
             )
-        for network in update.moves:
+        for network in update.params:
             if not isinstance(network, nn.Module):
                 raise TypeError(f"the moves of {update.name} hold {_said(network)}: they are networks")
         # Frozen parameters, of a network that came with weights, stay as they are.
-        parameters = [p for network in update.moves for p in network.parameters() if p.requires_grad]
+        parameters = [p for network in update.params for p in network.parameters() if p.requires_grad]
         if not parameters:
             raise ValueError(f"the moves of {update.name} have no parameters to train")
         found.append((update, parameters))

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
 from modules.losses import per_seed
-from modules.networks import together
-from modules.ranks import across
+from modules.networks import forward_batched
+from modules.ranks import all_reduce_mean
 
 
 class BEGAN(AdversarialModule):
@@ -24,7 +24,7 @@ class BEGAN(AdversarialModule):
 
     name = "began"
     version = 1
-    couples = ("discrimination",)
+    batch_coupled_losses = ("discriminator_loss",)
     simultaneous = True
 
     balance: Tensor
@@ -42,32 +42,32 @@ class BEGAN(AdversarialModule):
         super().__init__(training, data_shape, seeds)
         code = code_dim or training.latent_dim
         self.generator = self.build_generator(norm=False)
-        self.discriminator = self.build_reader("discriminator", code, norm=False)
+        self.discriminator = self.build_discriminator("discriminator", code, norm=False)
         self.decoder = self.build_generator("discriminator-decoder", code, norm=False)
         self.gamma, self.lambda_k = gamma, lambda_k
         self.register_buffer("balance", torch.zeros(len(seeds)))
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.discrimination, moves=(self.discriminator, self.decoder))
-        yield Update(self.deception, moves=(self.generator,))
+        yield Update(self.discriminator_loss, params=(self.discriminator, self.decoder))
+        yield Update(self.generator_loss, params=(self.generator,))
 
     def rebuilt(self, x: Tensor) -> Tensor:
         """What the autoencoder makes of images."""
         return self.decoder(self.discriminator(x))
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """L(x) - k_t L(G(z)), L the mean absolute error of the autoencoder; also the balance of the next iteration,
         k_t + lambda_k (gamma L(x) - L(G(z))) in [0, 1]."""
         sample = self.fake(z)
-        of_real, of_fake = together(self.rebuilt, x, sample)
+        of_real, of_fake = forward_batched(self.rebuilt, x, sample)
         real, fake = per_seed((of_real - x).abs()), per_seed((of_fake - sample).abs())
         now = self.balance.clone()
         with torch.no_grad():
-            moved = (self.balance + self.lambda_k * across(self.gamma * real - fake)).clamp(0, 1)
+            moved = (self.balance + self.lambda_k * all_reduce_mean(self.gamma * real - fake)).clamp(0, 1)
             self.balance.copy_(moved)
         return real - now * fake
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """L(G(z))."""
         sample = self.generator(z)
         return per_seed((self.rebuilt(sample) - sample).abs())

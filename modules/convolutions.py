@@ -24,7 +24,7 @@ from modules.networks import (
     SeedBatchNorm,
     SeedLinear,
     finish,
-    in_full,
+    to_float32,
 )
 from modules.ranks import batch_norm
 
@@ -32,17 +32,17 @@ from modules.ranks import batch_norm
 _STD = 0.02
 
 
-def fold(x: Tensor) -> Tensor:
+def merge_seeds(x: Tensor) -> Tensor:
     """``[S, B, C, H, W]`` to ``[B, S * C, H, W]``."""
     return x.transpose(0, 1).flatten(1, 2)
 
 
-def unfold(x: Tensor, seeds: int) -> Tensor:
+def split_seeds(x: Tensor, seeds: int) -> Tensor:
     """``[B, S * C, H, W]`` to ``[S, B, C, H, W]``."""
     return x.unflatten(1, (seeds, -1)).transpose(0, 1)
 
 
-def tune(module: nn.Module, *, channels_last: bool = False, compiled: bool = False) -> None:
+def set_memory_format_and_compile(module: nn.Module, *, channels_last: bool = False, compiled: bool = False) -> None:
     """Make the convolutional networks inside a module faster where hardware likes it: pixels before channels in memory,
     and layers compiled by ``torch.compile``.
 
@@ -51,9 +51,9 @@ def tune(module: nn.Module, *, channels_last: bool = False, compiled: bool = Fal
     """
     twice = getattr(module, "second_derivatives", False)
     for network in module.modules():
-        if isinstance(network, (ConvGenerator, ConvReader)):
+        if isinstance(network, (ConvGenerator, ConvEncoder)):
             network.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-            if compiled and not (twice and isinstance(network, ConvReader)):
+            if compiled and not (twice and isinstance(network, ConvEncoder)):
                 network.layers.compile()
 
 
@@ -197,8 +197,8 @@ class ConvGenerator(nn.Module):
     def logits(self, z: Tensor) -> Tensor:
         """Images before the output function."""
         small = self.first(z if self.hidden is None else self.hidden(z)).unflatten(2, self.start)
-        hidden = self.activation(self.norm(fold(small).contiguous(memory_format=self.memory_format)))
-        return in_full(unfold(self.layers(hidden), self.seeds))
+        hidden = self.activation(self.norm(merge_seeds(small).contiguous(memory_format=self.memory_format)))
+        return to_float32(split_seeds(self.layers(hidden), self.seeds))
 
     def forward(self, z: Tensor) -> Tensor:
         return self.finish(self.logits(z))
@@ -208,7 +208,7 @@ class ConvGenerator(nn.Module):
         return finish(logits, self.output)
 
 
-class ConvReader(nn.Module):
+class ConvEncoder(nn.Module):
     """Images ``[S, B, *shape]`` to ``[S, B, outputs]``: convolutions of stride 2 with leaky ReLU, one linear layer.
 
     As a discriminator and as an encoder. ``logits`` is the output, ``features`` what the linear layer reads.
@@ -261,25 +261,25 @@ class ConvReader(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """What the convolutions make of images, ``[S, B, feature_dim]``."""
-        folded = fold(x).contiguous(memory_format=self.memory_format)
-        return in_full(unfold(self.layers(folded), self.seeds).flatten(2))
+        folded = merge_seeds(x).contiguous(memory_format=self.memory_format)
+        return to_float32(split_seeds(self.layers(folded), self.seeds).flatten(2))
 
-    def logits(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
+    def logits(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """``[S, B, outputs]`` for images, and for the numbers ``[S, B, extra]`` beside them."""
         hidden = self.features(x)
-        if beside is not None:
-            hidden = torch.cat([hidden, beside], 2)
-        return in_full(self.last(hidden if self.joint is None else self.joint(hidden)))
+        if condition is not None:
+            hidden = torch.cat([hidden, condition], 2)
+        return to_float32(self.last(hidden if self.joint is None else self.joint(hidden)))
 
-    def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
-        return self.logits(x, beside)
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.logits(x, condition)
 
 
 @dataclass(frozen=True)
 class ConvFamily:
     """A named choice of convolutional layers, from which every method builds the networks it needs.
 
-    generator_channels, discriminator_channels, encoder_channels: as in ``ConvGenerator`` and ``ConvReader``.
+    generator_channels, discriminator_channels, encoder_channels: as in ``ConvGenerator`` and ``ConvEncoder``.
     kernel, last_kernel: sides of the kernels.
     generator_norm, discriminator_norm, first_norm: where batches are normalised; ``first_norm`` also after the
         discriminator's first convolution. A method that penalises gradients sample by sample asks for none in its
@@ -310,7 +310,7 @@ class ConvFamily:
     def generator(
         self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output, norm: bool = True
     ) -> ConvGenerator:
-        """A network from ``[S, B, latent]`` to images of ``shape``; ``norm`` as in ``reader``."""
+        """A network from ``[S, B, latent]`` to images of ``shape``; ``norm`` as in ``encoder``."""
         norm = self.generator_norm and norm
         return ConvGenerator(
             role,
@@ -327,13 +327,13 @@ class ConvFamily:
             kind=self.initialisation if norm else self.bare_initialisation,
         )
 
-    def reader(
+    def encoder(
         self, role: str, shape: Sequence[int], outputs: int, seeds: Sequence[int], extra: int = 0, norm: bool = True
-    ) -> ConvReader:
+    ) -> ConvEncoder:
         """A network from images of ``shape``, and ``extra`` numbers beside them, to ``[S, B, outputs]``; ``norm=False``
         asks for one without batch norm, whose samples do not depend on each other."""
         norm = self.discriminator_norm and norm
-        return ConvReader(
+        return ConvEncoder(
             role,
             self.image(shape),
             outputs,

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from modules.base import AdversarialModule, Training, Update
-from modules.losses import says_fake, says_real
-from modules.ranks import whole
+from modules.losses import bce_fake, bce_real
+from modules.ranks import all_gather
 
 
 class DAN2S(AdversarialModule):
@@ -24,7 +24,7 @@ class DAN2S(AdversarialModule):
 
     name = "dan-2s"
     version = 1
-    couples = ("discrimination", "deception")
+    batch_coupled_losses = ("discriminator_loss", "generator_loss")
 
     def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int]) -> None:
         super().__init__(training, data_shape, seeds)
@@ -33,15 +33,15 @@ class DAN2S(AdversarialModule):
         self.discriminator = nn.ModuleDict({"point": whole.layers[:-2], "pair": whole.layers[-2:]})
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.discrimination, moves=(self.discriminator,))
-        yield Update(self.deception, moves=(self.generator,))
+        yield Update(self.discriminator_loss, params=(self.discriminator,))
+        yield Update(self.generator_loss, params=(self.generator,))
 
     def halves(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Mean embeddings ``[S, 1, width]`` of the first and the second half of a batch."""
-        samples = self.disturb(samples)
+        samples = self.add_instance_noise(samples)
         for layer in self.discriminator["point"]:  # type: ignore[attr-defined]
             samples = layer(samples).relu_()
-        samples = whole(samples)
+        samples = all_gather(samples)
         half = samples.shape[1] // 2
         return samples[:, :half].mean(1, keepdim=True), samples[:, half:].mean(1, keepdim=True)
 
@@ -51,13 +51,13 @@ class DAN2S(AdversarialModule):
         first, last = self.discriminator["pair"]  # type: ignore[misc]
         return last(first(hidden).relu_())  # type: ignore[has-type]
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """Logistic loss, (real, real) and (fake, fake) labelled "same", the two mixed pairs "different" (Eq. 8)."""
         (real_1, real_2), (fake_1, fake_2) = self.halves(x), self.halves(self.fake(z))
         logits = self.same((real_1, real_2), (fake_1, fake_2), (real_1, fake_2), (fake_1, real_2))
-        return says_real(logits[:, :2]) + says_fake(logits[:, 2:])
+        return bce_real(logits[:, :2]) + bce_fake(logits[:, 2:])
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """Logistic loss of the two mixed pairs, labelled "same"."""
         (real_1, real_2), (fake_1, fake_2) = self.halves(x), self.halves(self.generator(z))
-        return says_real(self.same((real_1, fake_2), (fake_1, real_2)))
+        return bce_real(self.same((real_1, fake_2), (fake_1, real_2)))

@@ -11,15 +11,15 @@ from torch import Tensor
 from modules.base import AdversarialModule, Training, Update
 from modules.losses import (
     PenaltyNorm,
+    bce_fake,
+    bce_real,
+    bce_with_logits,
     gradient_penalty,
     per_seed,
-    says_fake,
-    says_real,
-    sigmoid_cross_entropy,
     squared_distance,
 )
-from modules.networks import together
-from modules.ranks import across
+from modules.networks import forward_batched
+from modules.ranks import all_reduce_mean
 
 
 class GAAN(AdversarialModule):
@@ -50,7 +50,7 @@ class GAAN(AdversarialModule):
 
     name = "gaan"
     version = 1
-    couples = ("reconstruction", "deception")
+    batch_coupled_losses = ("autoencoder_loss", "generator_loss")
     second_derivatives = True
 
     def __init__(
@@ -77,13 +77,13 @@ class GAAN(AdversarialModule):
         if reconstruction_loss == "cross-entropy" and training.scaling != "unit":
             raise ValueError("method.reconstruction_loss=cross-entropy needs data in [0, 1]: protocol.scaling=unit")
         super().__init__(training, data_shape, seeds)
-        self.encoder = self.build_reader("encoder", training.latent_dim)
+        self.encoder = self.build_encoder("encoder", training.latent_dim)
         self.generator = self.build_generator()
-        self.discriminator = self.build_reader("discriminator", 1)
+        self.discriminator = self.build_discriminator("discriminator", 1)
         self.lambda_r, self.lambda_w, self.lambda_p, self.penalty = lambda_r, lambda_w, lambda_p, penalty
         self.real_weight, self.reconstruction_weight = real_weight, reconstruction_weight
         self.reconstruction_label = reconstruction_label
-        self.generator_loss, self.reconstruction_loss = generator_loss, reconstruction_loss
+        self.generator_objective, self.reconstruction_loss = generator_loss, reconstruction_loss
         self.distance_from = distance_from
         self.discriminator_updates = discriminator_updates
         self.compared, self.reconstruction_scale = compared, reconstruction_scale
@@ -91,50 +91,50 @@ class GAAN(AdversarialModule):
 
     def updates(self) -> Iterator[Update]:
         both = self.autoencoder_moves == "both"
-        yield Update(self.reconstruction, moves=(self.encoder, self.generator) if both else (self.encoder,))
-        yield Update(self.discrimination, moves=(self.discriminator,), times=self.discriminator_updates)
-        yield Update(self.deception, moves=(self.generator,))
+        yield Update(self.autoencoder_loss, params=(self.encoder, self.generator) if both else (self.encoder,))
+        yield Update(self.discriminator_loss, params=(self.discriminator,), n_steps=self.discriminator_updates)
+        yield Update(self.generator_loss, params=(self.generator,))
 
-    def reconstruction(self, x: Tensor, z: Tensor) -> Tensor:
+    def autoencoder_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """|x - G(E(x))|^2 + lambda_r (f - lambda_w g)^2 (Eqs. 3, 5 and 6), f and g differences of means over the batch
         and all coordinates: f of data and samples, or of their features, g of codes and latents."""
         code = self.encoder(x)
-        logits, sample_logits = together(self.generator.logits, code, z)
+        logits, sample_logits = forward_batched(self.generator.logits, code, z)
         rebuilt, sample = self.generator.finish(logits), self.generator.finish(sample_logits)
         data = x
         if self.compared == "features":
-            data, rebuilt, sample = together(self.discriminator.features, x, rebuilt, sample)
+            data, rebuilt, sample = forward_batched(self.discriminator.features, x, rebuilt, sample)
         if self.reconstruction_loss == "squared-error":
             loss = squared_distance(data, rebuilt)
             if self.reconstruction_scale == "mean":
                 loss = loss / data[0, 0].numel()
         else:
-            loss = sigmoid_cross_entropy(logits, x)
-        f = across(per_seed(data if self.distance_from == "data" else rebuilt) - per_seed(sample))
-        g = across(per_seed(code) - per_seed(z))
+            loss = bce_with_logits(logits, x)
+        f = all_reduce_mean(per_seed(data if self.distance_from == "data" else rebuilt) - per_seed(sample))
+        g = all_reduce_mean(per_seed(code) - per_seed(z))
         weight = self.lambda_w
         if weight == "dimensions":
             weight = (z[0, 0].numel() / data[0, 0].numel()) ** 0.5
         return loss + self.lambda_r * (f - weight * g).square()
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """Logistic loss on data, reconstructions and samples, plus the penalty between data and samples (Eq. 4 with
         the penalty's sign turned, as the printed one would reward violations)."""
         with torch.no_grad():
-            rebuilt, fake = together(self.generator, self.encoder(x), z)
-        logits, rebuilt_logits, fake_logits = together(self.discriminator.logits, x, rebuilt, fake)
-        loss = self.real_weight * says_real(logits) + says_fake(fake_logits)
+            rebuilt, fake = forward_batched(self.generator, self.encoder(x), z)
+        logits, rebuilt_logits, fake_logits = forward_batched(self.discriminator.logits, x, rebuilt, fake)
+        loss = self.real_weight * bce_real(logits) + bce_fake(fake_logits)
         if self.reconstruction_label != "none":
-            says = says_real if self.reconstruction_label == "real" else says_fake
-            loss = loss + self.reconstruction_weight * says(rebuilt_logits)
+            bce = bce_real if self.reconstruction_label == "real" else bce_fake
+            loss = loss + self.reconstruction_weight * bce(rebuilt_logits)
         if self.lambda_p == 0:
             return loss
         epsilon = (self.random("penalty", x, "uniform", *[1] * (x.ndim - 2)) + 1) / 2
         return loss + self.lambda_p * gradient_penalty(self.discriminator.logits, x, fake, epsilon, self.penalty)
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D(G(z)) (Alg. 1, line 10), or |E D(x) - E D(G(z))| (code)."""
         logits = self.discriminator.logits(self.generator(z))
-        if self.generator_loss == "log":
-            return says_real(logits)
-        return across(per_seed(self.discriminator.logits(x).sigmoid()) - per_seed(logits.sigmoid())).abs()
+        if self.generator_objective == "log":
+            return bce_real(logits)
+        return all_reduce_mean(per_seed(self.discriminator.logits(x).sigmoid()) - per_seed(logits.sigmoid())).abs()

@@ -8,8 +8,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
-from modules.losses import GeneratorLoss, says_fake, says_real
-from modules.networks import together
+from modules.losses import GeneratorLoss, bce_fake, bce_real
+from modules.networks import forward_batched
 
 
 class GAN(AdversarialModule):
@@ -22,7 +22,7 @@ class GAN(AdversarialModule):
 
     name = "gan"
     version = 1
-    couples: ClassVar[tuple[str, ...] | None] = ()
+    batch_coupled_losses: ClassVar[tuple[str, ...] | None] = ()
 
     def __init__(
         self,
@@ -35,22 +35,22 @@ class GAN(AdversarialModule):
     ) -> None:
         super().__init__(training, data_shape, seeds)
         self.generator = self.build_generator()
-        self.discriminator = self.build_reader("discriminator", 1)
-        self.generator_loss, self.generator_rate = generator_loss, generator_rate
+        self.discriminator = self.build_discriminator("discriminator", 1)
+        self.generator_objective, self.generator_rate = generator_loss, generator_rate
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.discrimination, moves=(self.discriminator,))
-        yield Update(self.deception, moves=(self.generator,), rate=self.generator_rate)
+        yield Update(self.discriminator_loss, params=(self.discriminator,))
+        yield Update(self.generator_loss, params=(self.generator,), lr_scale=self.generator_rate)
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D(x) - E log(1 - D(G(z))) (Eq. 1)."""
-        real, fake = together(self.discriminator.logits, x, self.fake(z))
-        return says_real(real) + says_fake(fake)
+        real, fake = forward_batched(self.discriminator.logits, x, self.fake(z))
+        return bce_real(real) + bce_fake(fake)
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D(G(z)) (section 3), or E log(1 - D(G(z))) (Eq. 1)."""
-        return self.deceived(self.discriminator.logits(self.generator(z)))
+        return self.adversarial_loss(self.discriminator.logits(self.generator(z)))
 
-    def deceived(self, logits: Tensor) -> Tensor:
+    def adversarial_loss(self, logits: Tensor) -> Tensor:
         """The generator's loss for the logits of its samples."""
-        return says_real(logits) if self.generator_loss == "non-saturating" else -says_fake(logits)
+        return bce_real(logits) if self.generator_objective == "non-saturating" else -bce_fake(logits)

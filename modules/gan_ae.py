@@ -14,9 +14,9 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
-from modules.losses import per_seed, says_fake, says_real
-from modules.networks import MLP, together
-from modules.ranks import across
+from modules.losses import bce_fake, bce_real, per_seed
+from modules.networks import MLP, forward_batched
+from modules.ranks import all_reduce_mean
 
 #: Summed logistic loss of a discriminator that cannot tell: D = 1/2 everywhere.
 EQUILIBRIUM = 2 * math.log(2)
@@ -60,13 +60,13 @@ class GANAE(AdversarialModule):
 
     name = "gan-ae"
     version = 1
-    couples = ("discrimination",)
+    batch_coupled_losses = ("discriminator_loss",)
     samplers = ("generator", "encoder", "code_shares", "code_means", "code_factors")
 
     code_shares: Tensor
     code_means: Tensor
     code_factors: Tensor
-    discriminator_loss: Tensor
+    mean_discriminator_loss: Tensor
 
     def __init__(
         self,
@@ -90,16 +90,16 @@ class GANAE(AdversarialModule):
             raise ValueError("gan-ae needs 0 < method.gamma <= 1 and 1 <= method.components < method.calibration")
         super().__init__(training, data_shape, seeds)
         latent, count = training.latent_dim, len(self.seeds)
-        self.encoder = self.build_reader("encoder", latent)
+        self.encoder = self.build_encoder("encoder", latent)
         self.generator = self.build_generator()
-        self.discriminator = self.build_reader("discriminator", 1)
+        self.discriminator = self.build_discriminator("discriminator", 1)
         self.reconstruction, self.decay, self.decays, self.gamma = reconstruction, decay, decays, gamma
         self.reconstruction_weight, self.adversarial_weight = reconstruction_weight, adversarial_weight
         self.calibration, self.components, self.code_critic = calibration, components, None
         if code_critic:
             self.calibration = 0
             self.code_critic = MLP("code-critic", latent, 1, seeds=seeds, hidden=_CRITIC_LAYERS, width=_CRITIC_WIDTH)
-        self.register_buffer("discriminator_loss", torch.full((count,), EQUILIBRIUM))
+        self.register_buffer("mean_discriminator_loss", torch.full((count,), EQUILIBRIUM))
         # Shares are cumulative: at first the first Gaussian has all.
         self.register_buffer("code_shares", torch.ones(count, components))
         self.register_buffer("code_means", torch.zeros(count, components, latent))
@@ -111,38 +111,38 @@ class GANAE(AdversarialModule):
         return self.training_setup.latent_dim + (self.code_critic is None)
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.discrimination, moves=(self.discriminator,))
+        yield Update(self.discriminator_loss, params=(self.discriminator,))
         if self.code_critic is not None:
-            yield Update(self.code_criticism, moves=(self.code_critic,))
-        yield Update(self.autoencoding, moves=(self.encoder, self.generator))
+            yield Update(self.code_critic_loss, params=(self.code_critic,))
+        yield Update(self.autoencoder_loss, params=(self.encoder, self.generator))
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D(x) - E log(1 - D(H(x))); also moves the running mean that alpha follows."""
         with torch.no_grad():
             rebuilt = self.generator(self.encoder(x))
-        real, fake = together(self.discriminator.logits, x, rebuilt)
-        loss = says_real(real) + says_fake(fake)
-        self.discriminator_loss.lerp_(across(loss.detach().float()), 1 - _MEMORY)
+        real, fake = forward_batched(self.discriminator.logits, x, rebuilt)
+        loss = bce_real(real) + bce_fake(fake)
+        self.mean_discriminator_loss.lerp_(all_reduce_mean(loss.detach().float()), 1 - _MEMORY)
         return loss
 
-    def code_criticism(self, x: Tensor, z: Tensor) -> Tensor:
+    def code_critic_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log C(z) - E log(1 - C(E(x))), C the critic of codes."""
         assert self.code_critic is not None
         with torch.no_grad():
             code = self.encoder(x)
-        prior, found = together(self.code_critic.logits, z, code)
-        return says_real(prior) + says_fake(found)
+        prior, found = forward_batched(self.code_critic.logits, z, code)
+        return bce_real(prior) + bce_fake(found)
 
-    def autoencoding(self, x: Tensor, z: Tensor) -> Tensor:
+    def autoencoder_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """lambda L(x, H(x)) - E log D(H(x)), one of them times alpha, and -E log C(E(x)) of a critic of codes."""
         code, alpha = self.encoder(x), self.alpha()
         rebuilt = self.generator(code)
         seen = self.traced("gradient", rebuilt)
-        adversarial = self.adversarial_weight * says_real(self.discriminator.logits(seen))
+        adversarial = self.adversarial_weight * bce_real(self.discriminator.logits(seen))
         error = (x - rebuilt).abs() if self.reconstruction == "l1" else (x - rebuilt).square()
         reconstruction = self.reconstruction_weight * per_seed(error)
         if self.code_critic is not None:
-            adversarial = adversarial + self.adversarial_weight * says_real(self.code_critic.logits(code))
+            adversarial = adversarial + self.adversarial_weight * bce_real(self.code_critic.logits(code))
         self.trace("alpha", alpha)
         if self.decays == "adversarial":
             return reconstruction + alpha * adversarial
@@ -151,8 +151,10 @@ class GANAE(AdversarialModule):
     def alpha(self) -> Tensor:
         """The decay of this iteration, ``[S]``."""
         if self.decay == "adaptive":
-            return (self.discriminator_loss / EQUILIBRIUM).clamp(0, 1)
-        return torch.full_like(self.discriminator_loss, self.gamma**self.iteration if self.decay != "none" else 1.0)
+            return (self.mean_discriminator_loss / EQUILIBRIUM).clamp(0, 1)
+        return torch.full_like(
+            self.mean_discriminator_loss, self.gamma**self.iteration if self.decay != "none" else 1.0
+        )
 
     # Free samples -------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
 from modules.density import optimal_partners
-from modules.ranks import whole
+from modules.ranks import all_gather
 
 #: Where a pair is equal its distance has no derivative: the floor keeps it finite.
 _LEAST = 1e-24
@@ -23,23 +23,23 @@ class GANHungarian(AdversarialModule):
 
     name = "gan-hungarian"
     version = 1
-    couples = ("matching",)
+    batch_coupled_losses = ("generator_loss",)
 
     def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int]) -> None:
         super().__init__(training, data_shape, seeds)
         self.generator = self.build_generator()
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.matching, moves=(self.generator,))
+        yield Update(self.generator_loss, params=(self.generator,))
 
     def partners(self, x: Tensor, sample: Tensor) -> Tensor:
         """The place ``[S, B]`` of each datum's partner among the samples, a constant to the gradient."""
         return optimal_partners(x, sample)
 
-    def matching(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """Mean of |x_i - G(z)_p(i)| over the batch, p the best one-to-one pairing: the batches' 1-Wasserstein
         distance."""
-        data, sample = whole(x.flatten(2)), whole(self.generator(z).flatten(2))
+        data, sample = all_gather(x.flatten(2)), all_gather(self.generator(z).flatten(2))
         partners = self.partners(data, sample).unsqueeze(2).expand_as(sample)
         squares = (data - torch.gather(sample, 1, partners)).square().sum(2)
         return squares.clamp_min(_LEAST).sqrt().mean(1)

@@ -11,32 +11,32 @@ from torch import Tensor, nn
 
 from modules.base import Training
 from modules.gan import GAN
-from modules.losses import in_32_bits
+from modules.losses import autocast_disabled
 from modules.networks import SeedLinear
-from modules.ranks import whole
+from modules.ranks import all_gather
 
 
 class MinibatchDiscriminator(nn.Module):
     """A discriminator that sees how close a sample is to the others of its batch (Salimans et al. 2016, section 3.2).
 
-    reader: a network with ``1 + kernels * kernel_dim`` outputs. The first is the part of the logit that reads the
+    network: a network with ``1 + kernels * kernel_dim`` outputs. The first is the part of the logit that reads the
         features; the others are the paper's M = f(x) T. Biases of M cancel out.
     """
 
     #: Whether a sample's output depends on its batch: real and generated batches must not be joined.
     mixes_batch = True
 
-    def __init__(self, reader: Any, kernels: int, kernel_dim: int, seeds: Sequence[int]) -> None:
+    def __init__(self, network: Any, kernels: int, kernel_dim: int, seeds: Sequence[int]) -> None:
         super().__init__()
         generators = [np.random.default_rng((*b"initialisation minibatch", seed)) for seed in seeds]
-        self.reader, self.kernels, self.kernel_dim = reader, kernels, kernel_dim
+        self.network, self.kernels, self.kernel_dim = network, kernels, kernel_dim
         self.closeness = SeedLinear(kernels, 1, generators)
 
     def logits(self, x: Tensor) -> Tensor:
         """``[S, B, 1]``: what the output layer makes of features and closeness, joined."""
         # Gradients of M sum to 0 over a batch, which 16 bits are too coarse for.
-        with in_32_bits(x):
-            own, projected = self.reader.logits(x).split([1, self.kernels * self.kernel_dim], 2)
+        with autocast_disabled(x):
+            own, projected = self.network.logits(x).split([1, self.kernels * self.kernel_dim], 2)
             return own + self.closeness(closeness(projected.unflatten(2, (self.kernels, self.kernel_dim))))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def closeness(projected: Tensor) -> Tensor:
     The paper has the sum, whose weights its code normalises. The mean starts at the scale of other activations, and a
     shorter batch looks the same.
     """
-    points, others = projected.transpose(1, 2), whole(projected).transpose(1, 2)
+    points, others = projected.transpose(1, 2), all_gather(projected).transpose(1, 2)
     return (-torch.cdist(points, others, p=1)).exp().mean(3).transpose(1, 2)
 
 
@@ -62,7 +62,7 @@ class GANMB(GAN):
 
     name = "gan-mb"
     version = 1
-    couples = ("discrimination", "deception")
+    batch_coupled_losses = ("discriminator_loss", "generator_loss")
 
     def __init__(
         self,
@@ -76,5 +76,5 @@ class GANMB(GAN):
         if min(kernels, kernel_dim) < 1:
             raise ValueError("method.kernels and method.kernel_dim must be at least 1; without kernels use gan")
         super().__init__(training, data_shape, seeds)
-        reader = self.build_reader("discriminator", 1 + kernels * kernel_dim)
-        self.discriminator = MinibatchDiscriminator(reader, kernels, kernel_dim, seeds)
+        network = self.build_discriminator("discriminator", 1 + kernels * kernel_dim)
+        self.discriminator = MinibatchDiscriminator(network, kernels, kernel_dim, seeds)

@@ -10,7 +10,7 @@ from torch import Tensor
 from modules.base import Training
 from modules.gan import GAN
 from modules.losses import gaussian_bandwidths, squared_mmd
-from modules.ranks import whole
+from modules.ranks import all_gather
 
 
 class GANMMD(GAN):
@@ -24,7 +24,7 @@ class GANMMD(GAN):
 
     name = "gan-mmd"
     version = 1
-    couples = ("deception",)
+    batch_coupled_losses = ("generator_loss",)
 
     def __init__(
         self,
@@ -40,8 +40,10 @@ class GANMMD(GAN):
         self.mmd_weight, self.estimator = mmd_weight, estimator
         self.bandwidths = gaussian_bandwidths(self.data_dim, training.scaling, bandwidth_scale)
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D(G(z)) + weight MMD^2(x, G(z))."""
         sample = self.generator(z)
-        discrepancy = squared_mmd(whole(x), whole(sample), self.bandwidths, unbiased=self.estimator == "unbiased")
-        return self.deceived(self.discriminator.logits(sample)) + self.mmd_weight * discrepancy
+        discrepancy = squared_mmd(
+            all_gather(x), all_gather(sample), self.bandwidths, unbiased=self.estimator == "unbiased"
+        )
+        return self.adversarial_loss(self.discriminator.logits(sample)) + self.mmd_weight * discrepancy

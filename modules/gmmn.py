@@ -8,7 +8,7 @@ from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
 from modules.losses import gaussian_bandwidths, squared_mmd
-from modules.ranks import whole
+from modules.ranks import all_gather
 
 #: Where two batches are equal the square root has no derivative: the floor keeps it finite.
 _LEAST = 1e-12
@@ -24,7 +24,7 @@ class GMMN(AdversarialModule):
 
     name = "gmmn"
     version = 1
-    couples = ("matching",)
+    batch_coupled_losses = ("generator_loss",)
 
     def __init__(
         self, training: Training, data_shape: Sequence[int], seeds: Sequence[int], *, bandwidth_scale: float = 0.0
@@ -34,8 +34,8 @@ class GMMN(AdversarialModule):
         self.bandwidths = gaussian_bandwidths(self.data_dim, training.scaling, bandwidth_scale)
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.matching, moves=(self.generator,))
+        yield Update(self.generator_loss, params=(self.generator,))
 
-    def matching(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """sqrt(MMD^2(x, G(z))), the biased estimator (Eqs. 3 and 6)."""
-        return squared_mmd(whole(x), whole(self.generator(z)), self.bandwidths).clamp_min(_LEAST).sqrt()
+        return squared_mmd(all_gather(x), all_gather(self.generator(z)), self.bandwidths).clamp_min(_LEAST).sqrt()

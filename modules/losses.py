@@ -19,12 +19,12 @@ def per_seed(values: Tensor) -> Tensor:
     return values.flatten(1).mean(1)
 
 
-def says_real(logits: Tensor) -> Tensor:
+def bce_real(logits: Tensor) -> Tensor:
     """-log D for logits of D: the logistic loss with label "real" (Goodfellow et al. 2014, Eq. 1)."""
     return per_seed(functional.softplus(-logits))
 
 
-def says_fake(logits: Tensor) -> Tensor:
+def bce_fake(logits: Tensor) -> Tensor:
     """-log(1 - D) for logits of D: the logistic loss with label "fake" (Goodfellow et al. 2014, Eq. 1)."""
     return per_seed(functional.softplus(logits))
 
@@ -34,7 +34,7 @@ def squared_distance(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().flatten(2).sum(2).mean(1)
 
 
-def sigmoid_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+def bce_with_logits(logits: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy of ``sigmoid(logits)`` against targets in [0, 1], mean over batch and coordinates."""
     return per_seed(functional.binary_cross_entropy_with_logits(logits, target, reduction="none"))
 
@@ -57,7 +57,7 @@ def squared_mmd(a: Tensor, b: Tensor, bandwidths: Sequence[float], *, unbiased: 
     where training is in mixed precision.
     """
     # Squared distances are differences of large numbers.
-    with in_32_bits(a):
+    with autocast_disabled(a):
         a, b = a.float().flatten(2), b.float().flatten(2)
 
         def kernels(u: Tensor, v: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(2).sum(2).mean(1)
 
 
-def in_32_bits(like: Tensor) -> AbstractContextManager[object]:
+def autocast_disabled(like: Tensor) -> AbstractContextManager[object]:
     """No mixed precision inside: in 16 bits the squares of gradients overflow, or their root's derivative does."""
     kind = like.device.type
     return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
@@ -96,7 +96,7 @@ def gradient_penalty(
     norm (``l2``), its square (``squared``, as GAAN's Eq. 4 prints it), or the root mean square over coordinates
     (``rms``, as GAAN's released code has it).
     """
-    with in_32_bits(real):
+    with autocast_disabled(real):
         between = (epsilon * real + (1 - epsilon) * fake).detach().requires_grad_()
         (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     squares = gradient.flatten(2).square()

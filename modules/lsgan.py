@@ -10,7 +10,7 @@ from torch import Tensor
 from modules.base import Training
 from modules.gan import GAN
 from modules.losses import per_seed
-from modules.networks import together
+from modules.networks import forward_batched
 
 
 class LSGAN(GAN):
@@ -23,7 +23,7 @@ class LSGAN(GAN):
 
     name = "lsgan"
     version = 1
-    couples = ()
+    batch_coupled_losses = ()
 
     def __init__(
         self,
@@ -41,11 +41,11 @@ class LSGAN(GAN):
         score = logits if self.score == "linear" else logits.sigmoid()
         return 0.5 * per_seed((score - target).square())
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """E (D(x) - 1)^2 / 2 + E D(G(z))^2 / 2 (Eq. 9)."""
-        real, fake = together(self.discriminator.logits, x, self.fake(z))
+        real, fake = forward_batched(self.discriminator.logits, x, self.fake(z))
         return self._miss(real, 1.0) + self._miss(fake, 0.0)
 
-    def deceived(self, logits: Tensor) -> Tensor:
+    def adversarial_loss(self, logits: Tensor) -> Tensor:
         """E (D(G(z)) - 1)^2 / 2 (Eq. 9)."""
         return self._miss(logits, 1.0)

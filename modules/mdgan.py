@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
-from modules.losses import says_fake, says_real, squared_distance
-from modules.networks import together
+from modules.losses import bce_fake, bce_real, squared_distance
+from modules.networks import forward_batched
 
 
 class MDGAN(AdversarialModule):
@@ -23,7 +23,7 @@ class MDGAN(AdversarialModule):
 
     name = "mdgan"
     version = 1
-    couples = ()
+    batch_coupled_losses = ()
 
     def __init__(
         self,
@@ -34,39 +34,39 @@ class MDGAN(AdversarialModule):
         adversarial_weight: float = 0.01,
     ) -> None:
         super().__init__(training, data_shape, seeds)
-        self.encoder = self.build_reader("encoder", training.latent_dim)
+        self.encoder = self.build_encoder("encoder", training.latent_dim)
         self.generator = self.build_generator()
-        self.manifold_discriminator = self.build_reader("discriminator", 1)
-        self.diffusion_discriminator = self.build_reader("discriminator-diffusion", 1)
+        self.manifold_discriminator = self.build_discriminator("discriminator", 1)
+        self.diffusion_discriminator = self.build_discriminator("discriminator-diffusion", 1)
         self.adversarial_weight = adversarial_weight
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.manifold_discrimination, moves=(self.manifold_discriminator,))
-        yield Update(self.reconstruction, moves=(self.encoder, self.generator))
-        yield Update(self.diffusion_discrimination, moves=(self.diffusion_discriminator,))
-        yield Update(self.deception, moves=(self.generator,))
+        yield Update(self.manifold_discriminator_loss, params=(self.manifold_discriminator,))
+        yield Update(self.autoencoder_loss, params=(self.encoder, self.generator))
+        yield Update(self.diffusion_discriminator_loss, params=(self.diffusion_discriminator,))
+        yield Update(self.generator_loss, params=(self.generator,))
 
     def rebuilt(self, x: Tensor) -> Tensor:
         """G(E(x)) as a constant."""
         with torch.no_grad():
             return self.generator(self.encoder(x))
 
-    def manifold_discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+    def manifold_discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-log D1(x) - log(1 - D1(G(E(x)))) (Fig. 2, step 2)."""
-        real, rebuilt = together(self.manifold_discriminator.logits, x, self.rebuilt(x))
-        return says_real(real) + says_fake(rebuilt)
+        real, rebuilt = forward_batched(self.manifold_discriminator.logits, x, self.rebuilt(x))
+        return bce_real(real) + bce_fake(rebuilt)
 
-    def reconstruction(self, x: Tensor, z: Tensor) -> Tensor:
+    def autoencoder_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """|x - G(E(x))|^2 - lambda log D1(G(E(x))) (Fig. 2, step 3)."""
         rebuilt = self.generator(self.encoder(x))
-        deceived = says_real(self.manifold_discriminator.logits(rebuilt))
-        return squared_distance(x, rebuilt) + self.adversarial_weight * deceived
+        adversarial = bce_real(self.manifold_discriminator.logits(rebuilt))
+        return squared_distance(x, rebuilt) + self.adversarial_weight * adversarial
 
-    def diffusion_discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+    def diffusion_discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-log D2(G(E(x))) - log(1 - D2(G(z))) (Fig. 2, step 5)."""
-        rebuilt, fake = together(self.diffusion_discriminator.logits, self.rebuilt(x), self.fake(z))
-        return says_real(rebuilt) + says_fake(fake)
+        rebuilt, fake = forward_batched(self.diffusion_discriminator.logits, self.rebuilt(x), self.fake(z))
+        return bce_real(rebuilt) + bce_fake(fake)
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-log D2(G(z)) (Fig. 2, step 6)."""
-        return says_real(self.diffusion_discriminator.logits(self.generator(z)))
+        return bce_real(self.diffusion_discriminator.logits(self.generator(z)))

@@ -89,8 +89,8 @@ class SeedBatchNorm(nn.Module):
 class MLP(nn.Module):
     """Fully connected network with hidden layers of one kind.
 
-    ``forward`` applies the output function, ``logits`` leaves it out, ``features`` is the last hidden layer. Numbers
-    that are read ``beside`` the data are joined to them.
+    ``forward`` applies the output function, ``logits`` leaves it out, ``features`` is the last hidden layer. The
+    numbers of a ``condition`` are joined to the data.
     """
 
     def __init__(
@@ -120,30 +120,30 @@ class MLP(nn.Module):
         #: Whether a sample's output depends on its batch.
         self.mixes_batch = batch_norm
 
-    def features(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
+    def features(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Activations of the last hidden layer, ``[S, B, width]``."""
-        if beside is not None:
-            x = torch.cat([x, beside], 2)
+        if condition is not None:
+            x = torch.cat([x, condition], 2)
         for number, layer in enumerate(self.layers[:-1]):
             x = layer(x)
             if self.norms:
                 x = self.norms[number](x)
             x = activate(x, self.activation)
-        return in_full(x)
+        return to_float32(x)
 
-    def logits(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
+    def logits(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Output before the output function, ``[S, B, out]``."""
-        return in_full(self.layers[-1](self.features(x, beside)))
+        return to_float32(self.layers[-1](self.features(x, condition)))
 
-    def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
-        return self.finish(self.logits(x, beside))
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.finish(self.logits(x, condition))
 
     def finish(self, logits: Tensor) -> Tensor:
         """The output function."""
         return finish(logits, self.output)
 
 
-def in_full(x: Tensor) -> Tensor:
+def to_float32(x: Tensor) -> Tensor:
     """What leaves a network in mixed precision is 32 bits wide again: losses are means of many small terms."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
@@ -162,7 +162,7 @@ def activate(x: Tensor, activation: Activation) -> Tensor:
     return x.tanh() if activation == "tanh" else x.unflatten(2, (-1, PIECES)).amax(3)
 
 
-def together(network: Callable[..., Tensor], *batches: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def forward_batched(network: Callable[..., Tensor], *batches: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """One pass over several batches ``[S, B_i, ...]``, or over tuples of what a network reads side by side: the outputs
     of each, at the cost of fewer, larger products. A network whose batch norm would mix them takes them one after
     another."""
@@ -173,23 +173,23 @@ def together(network: Callable[..., Tensor], *batches: Tensor | tuple[Tensor, ..
     return network(*joined).split([part[0].shape[1] for part in parts], 1)
 
 
-class Disturbed(nn.Module):
-    """A network that reads its data, not what stands beside them, through ``disturb``."""
+class InstanceNoise(nn.Module):
+    """A network whose data, but not their condition, pass through ``add_noise`` first."""
 
-    def __init__(self, network: nn.Module, disturb: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, network: nn.Module, add_noise: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.network: Any = network
-        self.disturb = disturb
+        self.add_noise = add_noise
         self.mixes_batch = getattr(network, "mixes_batch", False)
 
-    def features(self, x: Tensor, *beside: Tensor) -> Tensor:
-        return self.network.features(self.disturb(x), *beside)
+    def features(self, x: Tensor, *condition: Tensor) -> Tensor:
+        return self.network.features(self.add_noise(x), *condition)
 
-    def logits(self, x: Tensor, *beside: Tensor) -> Tensor:
-        return self.network.logits(self.disturb(x), *beside)
+    def logits(self, x: Tensor, *condition: Tensor) -> Tensor:
+        return self.network.logits(self.add_noise(x), *condition)
 
-    def forward(self, x: Tensor, *beside: Tensor) -> Tensor:
-        return self.network(self.disturb(x), *beside)
+    def forward(self, x: Tensor, *condition: Tensor) -> Tensor:
+        return self.network(self.add_noise(x), *condition)
 
 
 @dataclass(frozen=True)
@@ -214,10 +214,10 @@ class MLPFamily:
     def generator(
         self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output, norm: bool = True
     ) -> MLP:
-        """A network from ``[S, B, latent]`` to data of ``shape``; ``norm`` as in ``reader``."""
+        """A network from ``[S, B, latent]`` to data of ``shape``; ``norm`` as in ``encoder``."""
         return self._changed(role, norm).build(role, latent, self.dim(shape), seeds, output)
 
-    def reader(
+    def encoder(
         self, role: str, shape: Sequence[int], outputs: int, seeds: Sequence[int], extra: int = 0, norm: bool = True
     ) -> MLP:
         """A network from data of ``shape``, and ``extra`` numbers beside them, to ``[S, B, outputs]``; ``norm=False``

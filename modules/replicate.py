@@ -26,8 +26,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
-from modules.networks import in_full
-from modules.ranks import batch_norm, parts
+from modules.networks import to_float32
+from modules.ranks import batch_norm, num_shards
 
 
 class Replicated(nn.Module):
@@ -116,7 +116,7 @@ class Replicated(nn.Module):
             return functional_call(self.network, state, inputs, named)
 
         axes = (0, tuple(map(_axis, inputs)), {name: _axis(value) for name, value in named.items()})
-        return _each(in_full, vmap(one, in_dims=axes)(dict(self.network.named_parameters()), inputs, named))
+        return _each(to_float32, vmap(one, in_dims=axes)(dict(self.network.named_parameters()), inputs, named))
 
     def _one_by_one(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
         parameters = {name: value.unbind() for name, value in self.network.named_parameters()}
@@ -217,7 +217,7 @@ def _join(outputs: Sequence[Any], role: str) -> Any:
     """What the copies returned, as one, with a leading axis of seeds in every tensor."""
     first = outputs[0]
     if isinstance(first, Tensor):
-        return in_full(torch.stack(list(outputs)))
+        return to_float32(torch.stack(list(outputs)))
     if isinstance(first, (tuple, list)):
         joined = [_join(each, role) for each in zip(*outputs, strict=True)]
         return type(first)(*joined) if hasattr(first, "_fields") else type(first)(joined)
@@ -258,7 +258,7 @@ def _own_random_numbers(generators: Sequence[torch.Generator], number: int, role
     try:
         for generator in generators:
             generator.manual_seed(number)
-        fresh = [generator.get_state() for generator in generators] if parts() > 1 else []
+        fresh = [generator.get_state() for generator in generators] if num_shards() > 1 else []
         yield
         for generator, state in zip(generators, fresh, strict=False):
             if not torch.equal(generator.get_state(), state):
@@ -280,7 +280,7 @@ class _WholeBatch(TorchFunctionMode):
 
 
 def _whole_batch() -> Any:
-    return _WholeBatch() if parts() > 1 else nullcontext()
+    return _WholeBatch() if num_shards() > 1 else nullcontext()
 
 
 def _batch_norm(

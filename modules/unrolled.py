@@ -12,9 +12,9 @@ from torch.func import functional_call
 
 from modules.base import Training, Update
 from modules.gan import GAN
-from modules.losses import GeneratorLoss, says_fake, says_real
-from modules.networks import together
-from modules.ranks import across
+from modules.losses import GeneratorLoss, bce_fake, bce_real
+from modules.networks import forward_batched
+from modules.ranks import all_reduce_mean
 
 #: Where a second moment is 0 the square root has no derivative: one dead unit would turn a whole gradient into NaN.
 _LEAST_MOMENT = 1e-30
@@ -35,7 +35,7 @@ class UnrolledGAN(GAN):
 
     name = "unrolled"
     version = 1
-    couples = ("deception",)
+    batch_coupled_losses = ("generator_loss",)
     second_derivatives = True
 
     def __init__(
@@ -56,10 +56,10 @@ class UnrolledGAN(GAN):
         self.k, self.inner_optimizer, self.discriminator_rate = k, inner_optimizer, discriminator_rate
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.deception, moves=(self.generator,), rate=self.generator_rate)
-        yield Update(self.discrimination, moves=(self.discriminator,), rate=self.discriminator_rate)
+        yield Update(self.generator_loss, params=(self.generator,), lr_scale=self.generator_rate)
+        yield Update(self.discriminator_loss, params=(self.discriminator,), lr_scale=self.discriminator_rate)
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D_k(G(z)) or E log(1 - D_k(G(z))), D_k the discriminator after k steps (Eqs. 7 to 9)."""
         sample = self.generator(z)
         weights = dict(self.discriminator.named_parameters())
@@ -67,22 +67,22 @@ class UnrolledGAN(GAN):
         state = self.adam_state(list(weights.values()))
         for _ in range(self.k):
             real, fake = self.judged(dict(zip(names, values, strict=True)), x, sample)
-            loss = (says_real(real) + says_fake(fake)).sum()
-            gradients = [across(g) for g in torch.autograd.grad(loss, values, create_graph=True)]
+            loss = (bce_real(real) + bce_fake(fake)).sum()
+            gradients = [all_reduce_mean(g) for g in torch.autograd.grad(loss, values, create_graph=True)]
             if self.inner_optimizer == "adam":
                 values, state = self.adam_step(values, gradients, state)
             else:
-                rate = self.rate(self.discriminator_rate)
+                rate = self.learning_rate(self.discriminator_rate)
                 values = [v - rate * g for v, g in zip(values, gradients, strict=True)]
-        return self.deceived(*self.judged(dict(zip(names, values, strict=True)), sample))
+        return self.adversarial_loss(*self.judged(dict(zip(names, values, strict=True)), sample))
 
     def judged(self, weights: Mapping[str, Tensor], *batches: Tensor) -> tuple[Tensor, ...]:
         """Logits of the discriminator with other weights for each of the batches; it stays as it is, the running
         statistics of its batch norm included."""
         running = {name: buffer.clone() for name, buffer in self.discriminator.named_buffers()}
         moved = partial(functional_call, self.discriminator, {**weights, **running})
-        # What a partial function hides from ``together``.
-        return tuple(map(moved, batches)) if self.discriminator.mixes_batch else together(moved, *batches)
+        # What a partial function hides from ``forward_batched``.
+        return tuple(map(moved, batches)) if self.discriminator.mixes_batch else forward_batched(moved, *batches)
 
     def adam_step(
         self, values: Sequence[Tensor], gradients: Sequence[Tensor], state: tuple[int, list[Tensor], list[Tensor]]
@@ -93,7 +93,7 @@ class UnrolledGAN(GAN):
         count += 1
         first = [t.beta1 * m + (1 - t.beta1) * g for m, g in zip(first, gradients, strict=True)]
         second = [t.beta2 * v + (1 - t.beta2) * g.square() for v, g in zip(second, gradients, strict=True)]
-        rate = self.rate(self.discriminator_rate) / (1 - t.beta1**count)
+        rate = self.learning_rate(self.discriminator_rate) / (1 - t.beta1**count)
         correction = (1 - t.beta2**count) ** 0.5
         moved = [
             p - rate * m / (v.clamp_min(_LEAST_MOMENT).sqrt() / correction + _ADAM_EPS)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
-from modules.losses import gaussian_kl, says_fake, says_real, squared_distance
-from modules.networks import together
+from modules.losses import bce_fake, bce_real, gaussian_kl, squared_distance
+from modules.networks import forward_batched
 
 
 class VAEGAN(AdversarialModule):
@@ -25,7 +25,7 @@ class VAEGAN(AdversarialModule):
 
     name = "vae-gan"
     version = 1
-    couples = ()
+    batch_coupled_losses = ()
 
     def __init__(
         self,
@@ -39,15 +39,15 @@ class VAEGAN(AdversarialModule):
         if training.prior != "normal":
             raise ValueError("vae-gan needs a normal prior, as its KL divergence is to N(0, I): protocol.prior=normal")
         super().__init__(training, data_shape, seeds)
-        self.encoder = self.build_reader("encoder", 2 * training.latent_dim)
+        self.encoder = self.build_encoder("encoder", 2 * training.latent_dim)
         self.generator = self.build_generator()
-        self.discriminator = self.build_reader("discriminator", 1)
+        self.discriminator = self.build_discriminator("discriminator", 1)
         self.gamma, self.likelihood = gamma, likelihood
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.inference, moves=(self.encoder,))
-        yield Update(self.discrimination, moves=(self.discriminator,))
-        yield Update(self.deception, moves=(self.generator,))
+        yield Update(self.encoder_loss, params=(self.encoder,))
+        yield Update(self.discriminator_loss, params=(self.discriminator,))
+        yield Update(self.generator_loss, params=(self.generator,))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A sample, the mean and the log variance of q(z | x)."""
@@ -58,23 +58,23 @@ class VAEGAN(AdversarialModule):
     def negative_log_likelihood(self, x: Tensor, rebuilt: Tensor) -> Tensor:
         """-log p(x | z) up to a constant (Eq. 7)."""
         if self.likelihood == "features":
-            x, rebuilt = together(self.discriminator.features, x, rebuilt)
+            x, rebuilt = forward_batched(self.discriminator.features, x, rebuilt)
         return 0.5 * squared_distance(x, rebuilt)
 
-    def inference(self, x: Tensor, z: Tensor) -> Tensor:
+    def encoder_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """KL to the prior plus negative log likelihood (Alg. 1, the encoder's gradient)."""
         code, mean, log_variance = self.encode(x)
         return gaussian_kl(mean, log_variance) + self.negative_log_likelihood(x, self.generator(code))
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """Logistic loss on data, reconstructions and samples (Eq. 8)."""
         with torch.no_grad():
-            rebuilt, fake = together(self.generator, self.encode(x)[0], z)
-        real, rebuilt, fake = together(self.discriminator.logits, x, rebuilt, fake)
-        return says_real(real) + says_fake(rebuilt) + says_fake(fake)
+            rebuilt, fake = forward_batched(self.generator, self.encode(x)[0], z)
+        real, rebuilt, fake = forward_batched(self.discriminator.logits, x, rebuilt, fake)
+        return bce_real(real) + bce_fake(rebuilt) + bce_fake(fake)
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """Non-saturating loss on reconstructions and samples, plus gamma times the negative log likelihood."""
-        rebuilt, sample = together(self.generator, self.encode(x)[0].detach(), z)
-        logits = together(self.discriminator.logits, rebuilt, sample)
-        return says_real(logits[0]) + says_real(logits[1]) + self.gamma * self.negative_log_likelihood(x, rebuilt)
+        rebuilt, sample = forward_batched(self.generator, self.encode(x)[0].detach(), z)
+        logits = forward_batched(self.discriminator.logits, rebuilt, sample)
+        return bce_real(logits[0]) + bce_real(logits[1]) + self.gamma * self.negative_log_likelihood(x, rebuilt)

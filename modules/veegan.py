@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
-from modules.losses import per_seed, says_fake, says_real, squared_distance
-from modules.networks import together
+from modules.losses import bce_fake, bce_real, per_seed, squared_distance
+from modules.networks import forward_batched
 
 
 class VEEGAN(AdversarialModule):
@@ -30,7 +30,7 @@ class VEEGAN(AdversarialModule):
 
     name = "veegan"
     version = 1
-    couples = ()
+    batch_coupled_losses = ()
     simultaneous = True
 
     def __init__(
@@ -49,8 +49,8 @@ class VEEGAN(AdversarialModule):
         super().__init__(training, data_shape, seeds)
         latent = training.latent_dim
         self.generator = self.build_generator(inputs=latent + extra_noise)
-        self.reconstructor = self.build_reader("reconstructor", latent)
-        self.discriminator = self.build_reader("discriminator", 1, extra=latent)
+        self.reconstructor = self.build_encoder("reconstructor", latent)
+        self.discriminator = self.build_discriminator("discriminator", 1, extra=latent)
         self.reconstruction_weight, self.likelihood = reconstruction_weight, likelihood
         self.extra_noise, self.codes = extra_noise, codes
 
@@ -59,14 +59,14 @@ class VEEGAN(AdversarialModule):
         return self.training_setup.latent_dim + self.extra_noise
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.discrimination, moves=(self.discriminator,))
-        yield Update(self.deception, moves=(self.generator, self.reconstructor))
+        yield Update(self.discriminator_loss, params=(self.discriminator,))
+        yield Update(self.generator_loss, params=(self.generator, self.reconstructor))
 
     def made(self, z: Tensor) -> Tensor:
         """G(z) and its extra noise."""
         return self.generator(torch.cat([z, self.random("extra", z, "normal", self.extra_noise)], 2))
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-log D(z, G(z)) - log(1 - D(f, x)), f from N(F(x), I): the generated pair is labelled 1 (Eq. 6 and Alg. 1,
         line 7)."""
         with torch.no_grad():
@@ -74,10 +74,10 @@ class VEEGAN(AdversarialModule):
             if self.codes == "sampled":
                 code = code + self.random("code", x, "normal", z.shape[2])
             pairs = (self.made(z), z), (x, code)
-        generated, inferred = together(self.discriminator.logits, *pairs)
-        return says_real(generated) + says_fake(inferred)
+        generated, inferred = forward_batched(self.discriminator.logits, *pairs)
+        return bce_real(generated) + bce_fake(inferred)
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """Mean logit of (z, G(z)) plus half the squared error of F(G(z)) as a reconstruction of z, which is its
         Gaussian negative log likelihood up to a constant (Eq. 5 and Alg. 1, lines 8 and 9)."""
         sample = self.made(z)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
 from modules.losses import per_seed
-from modules.networks import together
+from modules.networks import forward_batched
 
 
 class WGAN(AdversarialModule):
@@ -22,7 +22,7 @@ class WGAN(AdversarialModule):
 
     name = "wgan"
     version = 1
-    couples = ()
+    batch_coupled_losses = ()
 
     def __init__(
         self,
@@ -35,12 +35,12 @@ class WGAN(AdversarialModule):
     ) -> None:
         super().__init__(training, data_shape, seeds)
         self.generator = self.build_generator()
-        self.critic = self.build_reader("discriminator", 1)
+        self.critic = self.build_discriminator("discriminator", 1)
         self.clip, self.critic_updates = clip, critic_updates
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.criticism, moves=(self.critic,), times=self.critic_updates)
-        yield Update(self.generation, moves=(self.generator,))
+        yield Update(self.critic_loss, params=(self.critic,), n_steps=self.critic_updates)
+        yield Update(self.generator_loss, params=(self.generator,))
 
     @torch.no_grad()
     def _clip(self) -> None:
@@ -48,13 +48,13 @@ class WGAN(AdversarialModule):
         for weight in self.critic.parameters():
             weight.clamp_(-self.clip, self.clip)
 
-    def criticism(self, x: Tensor, z: Tensor) -> Tensor:
+    def critic_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """E f(G(z)) - E f(x) (Alg. 1, line 5)."""
         self._clip()
-        real, fake = together(self.critic, x, self.fake(z))
+        real, fake = forward_batched(self.critic, x, self.fake(z))
         return per_seed(fake) - per_seed(real)
 
-    def generation(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-E f(G(z)) (Alg. 1, line 10)."""
         self._clip()
         return -per_seed(self.critic(self.generator(z)))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
 from modules.losses import PenaltyNorm, gradient_penalty, per_seed
-from modules.networks import together
+from modules.networks import forward_batched
 
 
 class WGANGP(AdversarialModule):
@@ -21,7 +21,7 @@ class WGANGP(AdversarialModule):
 
     name = "wgan-gp"
     version = 1
-    couples = ()
+    batch_coupled_losses = ()
     second_derivatives = True
 
     def __init__(
@@ -36,21 +36,21 @@ class WGANGP(AdversarialModule):
     ) -> None:
         super().__init__(training, data_shape, seeds)
         self.generator = self.build_generator()
-        self.critic = self.build_reader("discriminator", 1, norm=False)
+        self.critic = self.build_discriminator("discriminator", 1, norm=False)
         self.lambda_p, self.penalty, self.critic_updates = lambda_p, penalty, critic_updates
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.criticism, moves=(self.critic,), times=self.critic_updates)
-        yield Update(self.generation, moves=(self.generator,))
+        yield Update(self.critic_loss, params=(self.critic,), n_steps=self.critic_updates)
+        yield Update(self.generator_loss, params=(self.generator,))
 
-    def criticism(self, x: Tensor, z: Tensor) -> Tensor:
+    def critic_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """E f(G(z)) - E f(x) + lambda_p penalty (Eq. 3; Alg. 1, lines 2-9)."""
         sample = self.fake(z)
-        real, fake = together(self.critic, x, sample)
+        real, fake = forward_batched(self.critic, x, sample)
         epsilon = (self.random("penalty", x, "uniform", *[1] * (x.ndim - 2)) + 1) / 2
         penalty = gradient_penalty(self.critic, x, sample, epsilon, self.penalty)
         return per_seed(fake) - per_seed(real) + self.lambda_p * penalty
 
-    def generation(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-E f(G(z)) (Alg. 1, line 12)."""
         return -per_seed(self.critic(self.generator(z)))

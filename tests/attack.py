@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.cells import Cell, digest
+from benchmark.cells import Run, digest
 from benchmark.cli import main
 from benchmark.records import FORMAT, Record, Store
 from benchmark.schema import Table, find_table, select
@@ -52,12 +52,12 @@ VALUES: tuple[Any, ...] = (
 )
 
 
-def cells() -> list[Cell]:
-    """Cells of a table that figures are drawn of."""
+def runs() -> list[Run]:
+    """Runs of a table that figures are drawn of."""
     table = find_table("2")
     assert isinstance(table, Table)
     chosen = select(table, profile="smoke", seeds=(0, 1))
-    return [cell for row in chosen.rows[:3] for cell in chosen.cells(row)]
+    return [run for row in chosen.rows[:3] for run in chosen.runs(row)]
 
 
 # What is done to a record ---------------------------------------------------------------------------------------------
@@ -159,12 +159,12 @@ def array(rng: random.Random) -> bytes:
 
 def fill(results: Path, records: int, rng: random.Random) -> list[str]:
     """A folder with sound records and hostile ones: their ids."""
-    store, ids, family = Store(results), [], cells()
+    store, ids, family = Store(results), [], runs()
     for number in range(records):
-        cell = dataclasses.replace(family[number % len(family)], seed=number // len(family))
-        record, samples = sound(cell)
-        store.write(cell, record, samples)
-        path = store.path(cell)
+        run = dataclasses.replace(family[number % len(family)], seed=number // len(family))
+        record, samples = sound(run)
+        store.write(run, record, samples)
+        path = store.path(run)
         content = json.loads(path.read_text())
         del content["format"], content["checksum"]
         kind = number % (len(RECORDS) + 2)
@@ -178,13 +178,13 @@ def fill(results: Path, records: int, rng: random.Random) -> list[str]:
             path.write_text(sealed(content))
         else:
             text = RECORDS[kind - 2](content, rng)
-            # Where its cell says, so that readers come upon it.
+            # Where its run says, so that readers come upon it.
             with contextlib.suppress(Exception):
                 named = json.loads(text)["cell"]
                 path = results / "records" / named["dataset"].replace(":", ".") / named["method"].replace(":", ".")
                 path = path.resolve() / f"{digest(named)}.json"
                 if results.resolve() not in path.parents:
-                    path = store.path(cell)
+                    path = store.path(run)
                 path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", errors="surrogatepass")
         ids.append(path.stem)
@@ -194,13 +194,13 @@ def fill(results: Path, records: int, rng: random.Random) -> list[str]:
 _SOUND: dict[tuple[str, str], Any] = {}
 
 
-def sound(cell: Cell) -> tuple[Record, np.ndarray]:
-    """As ``make_record``, made once for a method: only the cell differs."""
-    key = (cell.dataset, cell.method)
+def sound(run: Run) -> tuple[Record, np.ndarray]:
+    """As ``make_record``, made once for a method: only the run differs."""
+    key = (run.dataset, run.method)
     if key not in _SOUND:
-        _SOUND[key] = make_record(cell)
+        _SOUND[key] = make_record(run)
     record, samples = _SOUND[key]
-    return dataclasses.replace(record, id=cell.id, cell=cell.identity(), samples=None), samples
+    return dataclasses.replace(record, id=run.id, cell=run.identity(), samples=None), samples
 
 
 def lay_traps(parent: Path, results: Path) -> None:
@@ -226,7 +226,7 @@ def lay_traps(parent: Path, results: Path) -> None:
 
 
 def calls(parent: Path, results: Path, ids: list[str], rng: random.Random) -> list[list[str]]:
-    """Every command that looks; those that name a cell for some of the cells."""
+    """Every command that looks; those that name a run for some of the runs."""
     chosen = ["--profile", "smoke", "--seeds", "8"]
     common: list[list[str]] = [
         ["doctor"],
@@ -252,12 +252,12 @@ def calls(parent: Path, results: Path, ids: list[str], rng: random.Random) -> li
 
 
 def sound_ids(results: Path) -> set[str]:
-    """Cells that can be trained again, which takes its time and is no looking."""
+    """Runs that can be trained again, which takes its time and is no looking."""
     store, found = Store(results, damaged=lambda line: None), set()
     for path in results.glob("records/*/*/*.json"):
         with contextlib.suppress(Exception):
-            cell = store.cell_at(path)
-            if (record := store.read(cell)) and record.status != "failed":
+            run = store.run_at(path)
+            if (record := store.read(run)) and record.status != "failed":
                 found.add(path.stem)
     return found
 

@@ -72,20 +72,20 @@ def go_on(folder: Path, middle: str, turn: int, seconds: float) -> bool:
 
 
 def finish(folder: Path) -> list[tuple[object, ...]]:
-    """Run to the end: what must be equal, cell by cell. Nothing else may be left in the folder."""
+    """Run to the end: what must be equal, run by run. Nothing else may be left in the folder."""
     go_on(folder, "", 0, 600.0)
     store = Store(folder)
-    found = {cell.id: read(store, cell) for cell in map(store.cell_at, folder.glob("records/*/*/*.json"))}
+    found = {run.id: read(store, run) for run in map(store.run_at, folder.glob("records/*/*/*.json"))}
     files = [path.name for path in folder.rglob("*") if path.name.startswith(".") or path.suffix == ".ckpt"]
     if files != [".gitignore"]:
         raise SystemExit(f"left behind in {folder}: {files}")
     return [(key, r.status, r.measures, r.curves, r.samples, r.frames) for key, r in sorted(found.items())]
 
 
-def read(store: Store, cell: Any) -> Record:
-    record = store.read(cell)
+def read(store: Store, run: Any) -> Record:
+    record = store.read(run)
     assert record is not None
-    store.samples(cell, record)
+    store.samples(run, record)
     return record
 
 
@@ -104,7 +104,7 @@ def kill(times: int, seed: int, folder: Path) -> dict[str, int]:
         if go_on(disturbed, kind, rng.randint(1, 4), rng.uniform(0, duration)):
             hits[kind] += 1
             for path in disturbed.glob("records/*/*/*.json"):
-                read(Store(disturbed), Store(disturbed).cell_at(path))
+                read(Store(disturbed), Store(disturbed).run_at(path))
         else:
             compare(disturbed, straight)
             shutil.rmtree(disturbed)

@@ -25,7 +25,7 @@ def test_every_method_data_set_and_table_has_a_page(tmp_path: Path, monkeypatch:
     for name, table in all_tables().items():
         if isinstance(table, Table):
             text = (tmp_path / "made" / "tables" / f"{name}.rst").read_text()
-            printed = [value.mean for row in table.rows for value in row.printed.values()]
+            printed = [value.mean for row in table.rows for value in row.reported.values()]
             assert all(f"- {mean:g}" in text for mean in printed)
 
 

@@ -38,8 +38,8 @@ PUBLISHED = published()
 
 def _needs_images(chosen: Selection) -> bool:
     """The rows of known quality are drawn from the data, which no repository holds."""
-    targets = map(chosen.table.target, chosen.datasets)
-    return any(isinstance(target, ImageSet) and target.base != "digits" for target in targets)
+    targets = map(chosen.table.dataset, chosen.datasets)
+    return any(isinstance(dataset, ImageSet) and dataset.base != "digits" for dataset in targets)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

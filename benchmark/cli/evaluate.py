@@ -13,7 +13,7 @@ from benchmark.cli.options import DataOptions, FeatureOptions, MeasureOptions, c
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.registry import Target
+    from benchmark.registry import DataSet
 
 #: What a measure counts, by its name: modes of the data, or samples.
 _OF_MODES = ("registered_modes", "captured_modes", "captured_modes_literal", "modes")
@@ -66,14 +66,14 @@ def run(options: EvaluateOptions) -> int:
     prepare(options)
     dataset = name("datasets", options.dataset)
     measures = [name("measures", word) for word in options.measure]
-    target = registry.dataset(dataset)
+    data = registry.dataset(dataset)
     settings: Any = {"dataset": dataset, "measures": measures, "features": options.features or "inception"}
     source: Any = _sampler(options.sampler) if options.sampler else options.samples
     values = _line(api.evaluate(source, n=options.n, **settings))
     if options.format == "json":
         print(json.dumps({k: v if math.isfinite(v) else None for k, v in values.items()}, indent=1))
         return 0
-    write(_table(target, values, _known(target, values, settings)))
+    write(_table(data, values, _known(data, values, settings)))
     return 0
 
 
@@ -92,7 +92,7 @@ def _sampler(word: str) -> Any:
     return found
 
 
-def _known(target: Target, values: Mapping[str, float], settings: Mapping[str, Any]) -> Columns:
+def _known(dataset: DataSet, values: Mapping[str, float], settings: Mapping[str, Any]) -> Columns:
     """What as many new samples of the data get, and those of a sampler that has half of its modes. Distances of images
     take minutes, so that there the data's value is the one that ``evaluate`` has anyway."""
     import numpy as np
@@ -100,30 +100,30 @@ def _known(target: Target, values: Mapping[str, float], settings: Mapping[str, A
     from benchmark import api
     from benchmark.sheet import collapsed_modes
 
-    if target.measures == "images":
+    if dataset.measures == "images":
         return {"data": {key.removesuffix("_floor"): value for key, value in values.items() if key.endswith("_floor")}}
-    n, half = int(values["n"]), collapsed_modes(target)
+    n, half = int(values["n"]), collapsed_modes(dataset)
     samples = {
-        "data": target.real(n, np.random.default_rng(0)),
-        f"collapsed ({half} modes)": target.collapsed(n, np.random.default_rng(1), half),
+        "data": dataset.sample(n, np.random.default_rng(0)),
+        f"collapsed ({half} modes)": dataset.sample_modes(n, np.random.default_rng(1), half),
     }
     return {title: _line(api.evaluate(found, **settings)) for title, found in samples.items()}
 
 
-def _table(target: Target, values: Mapping[str, float], known: Columns) -> str:
+def _table(dataset: DataSet, values: Mapping[str, float], known: Columns) -> str:
     """Lines in columns: measure, value, of how many, and what known samplers get."""
     n = int(values["n"])
-    of = dict.fromkeys(_OF_MODES, target.modes) | dict.fromkeys(_OF_SAMPLES, n)
+    of = dict.fromkeys(_OF_MODES, dataset.modes) | dict.fromkeys(_OF_SAMPLES, n)
     rows = [["measure", "value", "of", *known]]
     for measure, value in values.items():
         if measure not in ("n", "n_real") and not measure.endswith("_floor"):
             others = [_number(column[measure]) if measure in column else "" for column in known.values()]
             rows.append([measure, _number(value), f"{of[measure]:,}" if measure in of else "", *others])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [f"{n:,} samples for {target.name}"]
+    lines = [f"{n:,} samples for {dataset.name}"]
     for name, *words in rows:
-        cells = [word.rjust(width) for word, width in zip(words, widths[1:], strict=True)]
-        lines.append("  ".join([name.ljust(widths[0]), *cells]).rstrip())
+        count = [word.rjust(width) for word, width in zip(words, widths[1:], strict=True)]
+        lines.append("  ".join([name.ljust(widths[0]), *count]).rstrip())
     return "\n".join(lines) + "\n"
 
 

@@ -26,7 +26,7 @@ from benchmark.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from benchmark.cells import Block, Cell
+    from benchmark.cells import Block, Run
     from benchmark.cli.select import Choice, TableChoice
     from benchmark.demonstration import Experiment
     from benchmark.estimate import Device, Estimate
@@ -86,14 +86,14 @@ class Work:
     """
 
     header: str
-    lines: Mapping[str, Sequence[Cell]]
-    paper: Sequence[Cell] = ()
+    lines: Mapping[str, Sequence[Run]]
+    paper: Sequence[Run] = ()
     experiments: Sequence[Experiment] = ()
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[Run]:
         """Every model."""
-        return [cell for line in self.lines.values() for cell in line]
+        return [run for line in self.lines.values() for run in line]
 
 
 def run(options: PlanOptions) -> int:
@@ -151,7 +151,7 @@ def _work(chosen: Choice, options: PlanOptions) -> Work:
     if isinstance(chosen, Inquiry):
         return Work(chosen.header, chosen.trained, experiments=chosen.all_experiments)
     assert isinstance(chosen, TableChoice)
-    rows = {row.id: chosen.selection.cells(row) for row in chosen.selection.rows}
+    rows = {row.id: chosen.selection.runs(row) for row in chosen.selection.rows}
     return Work(sheets.header(chosen.selection), rows, _at_paper(chosen, options))
 
 
@@ -159,40 +159,40 @@ def _rows(
     work: Work, blocks: Sequence[Block], estimates: Estimates, store: Store, options: PlanOptions
 ) -> Iterator[str]:
     """A line for each row, and what of it will fail."""
-    from benchmark.cells import lay_out
+    from benchmark.cells import make_blocks
     from benchmark.cli.select import shard_of
     from benchmark.progress import many
 
-    part = {cell for block in shard_of(options).of(lay_out(work.cells)) for cell in block.cells}
+    part = {run for block in shard_of(options).of(make_blocks(work.cells)) for run in block.runs}
     for name, line in work.lines.items():
-        cells = [cell for cell in line if cell in part]
-        mine = [block for block in blocks if block.pending[0] in cells]
-        said = f"  {name:<12} {', '.join(_counts(cells, mine, store)):<24}"
+        runs = [run for run in line if run in part]
+        mine = [block for block in blocks if block.pending[0] in runs]
+        said = f"  {name:<12} {', '.join(_counts(runs, mine, store)):<24}"
         yield f"{said} {many(len(mine), 'block')}, {_cost(estimates, mine)}" if mine else said.rstrip()
         problems = dict.fromkeys(found[block.id].problem for found in estimates.values() for block in mine)
         yield from (f"    will fail: {problem}" for problem in problems if problem)
 
 
-def _counts(cells: Sequence[Cell], blocks: Sequence[Block], store: Store) -> Iterator[str]:
+def _counts(runs: Sequence[Run], blocks: Sequence[Block], store: Store) -> Iterator[str]:
     """How many models of a row are done, to do, diverged, failed and stale, where there are any."""
     from benchmark.runner import read_records
     from benchmark.sheet import is_stale
 
-    if not cells:
+    if not runs:
         yield "in other parts"
-    records = read_records(store, cells)
+    records = read_records(store, runs)
     left = sum(len(block.pending) for block in blocks)
     status = [record.status for record in records.values()]
-    counts = {"done": len(cells) - left, "to do": left}
+    counts = {"done": len(runs) - left, "to do": left}
     counts |= {word: status.count(word) for word in ("diverged", "failed")}
-    counts["stale"] = sum(is_stale(cell, records[cell.id]) for cell in cells if cell.id in records)
+    counts["stale"] = sum(is_stale(run, records[run.id]) for run in runs if run.id in records)
     yield from (f"{count} {word}" for word, count in counts.items() if count)
 
 
 def _total(where: str, blocks: Sequence[Block], estimates: Estimates, engines: Mapping[Device, LocalEngine]) -> str:
     from benchmark.progress import many
 
-    size = many(sum(len(block.pending) for block in blocks), "cell")
+    size = many(sum(len(block.pending) for block in blocks), "run")
     return f"{where}{size} to do in {many(len(blocks), 'block')}, {_cost(estimates, blocks, engines)}"
 
 
@@ -246,16 +246,16 @@ def _cost(estimates: Estimates, blocks: Sequence[Block], engines: Mapping[Device
     return ", ".join(words)
 
 
-def _at_paper(chosen: TableChoice, options: PlanOptions) -> list[Cell]:
+def _at_paper(chosen: TableChoice, options: PlanOptions) -> list[Run]:
     """What the paper's budget asks of a table of images that is chosen at another: mostly too much for one machine, so
     that whoever plans a part wants to know. The seeds are the paper's, too, unless they are named."""
     from benchmark.schema import select
     from datamodules.images import ImageSet
 
     selection = chosen.selection
-    images = any(isinstance(selection.table.target(name), ImageSet) for name in selection.datasets)
+    images = any(isinstance(selection.table.dataset(name), ImageSet) for name in selection.datasets)
     if selection.profile == "paper" or not images:
         return []
     seeds = selection.seeds if options.seeds is not None else select(selection.table).seeds
     paper = dataclasses.replace(selection, profile="paper", seeds=seeds)
-    return [cell for row in paper.rows for cell in paper.cells(row)]
+    return [run for row in paper.rows for run in paper.runs(row)]

@@ -102,10 +102,10 @@ def _run_table(chosen: TableChoice, store: Store, options: RunOptions) -> int:
     from benchmark.figure import draw
 
     selection, console = chosen.selection, Console(stderr=True)
-    cells = [cell for row in selection.rows for cell in selection.cells(row)]
-    failed, report = train(blocks_of(cells, store, options), store, options, console)
+    runs = [run for row in selection.rows for run in selection.runs(row)]
+    failed, report = train(blocks_of(runs, store, options), store, options, console)
     store.check()
-    if options.shard and not any(store.stamp(cell) for cell in cells):
+    if options.shard and not any(store.stamp(run) for run in runs):
         console.print(f"part {options.shard} of this table has no blocks", highlight=False)
         return 0
     whole = sheets.fill(sheets.whole(selection), store)
@@ -149,8 +149,8 @@ def _run_claims(inquiry: Inquiry, store: Store, options: RunOptions) -> int:
     from benchmark.cli.train import train
 
     console = Console(stderr=True)
-    cells = list(dict.fromkeys(cell for line in inquiry.trained.values() for cell in line))
-    failed, report = train(blocks_of(cells, store, options), store, options, console)
+    runs = list(dict.fromkeys(run for line in inquiry.trained.values() for run in line))
+    failed, report = train(blocks_of(runs, store, options), store, options, console)
     for experiment in inquiry.all_experiments if shard_of(options).index == 1 else ():
         record = store.read(experiment)
         if record is None or (options.redo_stale and demonstration.is_stale(experiment, record)):

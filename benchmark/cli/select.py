@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmark import registry, user_code
 from benchmark import sheet as sheets
-from benchmark.cells import Block, Cell, Shard
+from benchmark.cells import Block, Run, Shard
 from benchmark.cli.options import (
     AcceleratorOptions,
     DataOptions,
@@ -144,10 +144,10 @@ def _claims(table: ClaimTable, options: SelectionOptions) -> Inquiry:
     inquiry = inquire(table, "paper" if options.profile is None else options.profile, methods, seeds_of(options))
     check_accelerator(options)
     # What is stored can be judged without the data.
-    trains = [cell for claim in inquiry.claims for cell in inquiry.cells(claim)] if options.verb in _TRAIN else []
-    for target in {registry.dataset(cell.dataset) for cell in trains}:
-        if isinstance(target, ImageSet):
-            target.check()
+    trains = [run for claim in inquiry.claims for run in inquiry.runs(claim)] if options.verb in _TRAIN else []
+    for dataset in {registry.dataset(run.dataset) for run in trains}:
+        if isinstance(dataset, ImageSet):
+            dataset.check()
     return inquiry
 
 
@@ -274,13 +274,13 @@ def shard_of(options: StaleOptions) -> Shard:
     return parse_shard(options.shard) if options.shard is not None else Shard()
 
 
-def blocks_of(cells: Sequence[Cell], store: Store, options: StaleOptions) -> list[Block]:
+def blocks_of(runs: Sequence[Run], store: Store, options: StaleOptions) -> list[Block]:
     """Return the blocks of these models that are to do, those that ``--redo-stale`` asks for included."""
     stale = []
     if options.redo_stale:
-        records = read_records(store, cells)
-        stale = [c.id for c in cells if c.id in records and sheets.is_stale(c, records[c.id])]
-    return to_do(store, cells, stale, shard_of(options))
+        records = read_records(store, runs)
+        stale = [c.id for c in runs if c.id in records and sheets.is_stale(c, records[c.id])]
+    return to_do(store, runs, stale, shard_of(options))
 
 
 def set_threads(count: int | None) -> None:

@@ -73,7 +73,7 @@ def train(blocks: Sequence[Block], store: Store, options: TrainOptions, console:
         if options.engine == "ray" and block.first.protocol.world_size > 1:
             raise UserError(ONE_DEVICE)
     began = time.monotonic()
-    cells = sum(len(block.pending) for block in blocks)
+    count = sum(len(block.pending) for block in blocks)
     with _engine(blocks, options, console) as engine:
         if isinstance(engine, LocalEngine):
             torch.set_num_threads(engine.threads)
@@ -81,15 +81,15 @@ def train(blocks: Sequence[Block], store: Store, options: TrainOptions, console:
         else:
             estimates = estimate(blocks, store, options.accelerator)
         left = sum(e.seconds_left for e in estimates.values()) / min(len(blocks), engine.workers)
-        line = f"{many(cells, 'cell')} to train, about {duration(left)} {engine.where}"
+        line = f"{many(count, 'run')} to train, about {duration(left)} {engine.where}"
         console.print(line, highlight=False, soft_wrap=True)
         if engine.workers > 1:
             # What takes longest ends last if it begins late.
             blocks = sorted(blocks, key=lambda block: -estimates[block.id].seconds_left)
         with watching(blocks, estimates, console, engine.workers) as watcher:
-            outcome = run_blocks(blocks, store, watcher, options.accelerator, engine, watcher.settled)
+            outcome = run_blocks(blocks, store, watcher, options.accelerator, engine, watcher.on_result)
     for block, reason in outcome.failed:
-        seeds = sheets.seeds_text([cell.seed for cell in block.pending])
+        seeds = sheets.seeds_text([run.seed for run in block.pending])
         console.print(f"failed: {block.label}, seeds {seeds}: {reason}", highlight=False, markup=False, soft_wrap=True)
     spent = [f"  {method}: {duration(taken)}" for method, taken in outcome.seconds.items() if taken]
     spent += [f"  {outcome.elsewhere} blocks were trained by other processes"] if outcome.elsewhere else []

@@ -44,9 +44,9 @@ def run(options: TuneOptions) -> int:
     store = options.store()
     store.prepare()
     chosen = candidates(table, table.search, words_of("datasets", options.datasets))
-    cells = [cell for selection in chosen for row in selection.rows for cell in selection.cells(row)]
+    runs = [run for selection in chosen for row in selection.rows for run in selection.runs(row)]
     console = Console(stderr=True)
-    failed, report = train(to_do(store, cells), store, options, console)
+    failed, report = train(to_do(store, runs), store, options, console)
     found = misfits(table, table.search, chosen, store)
     name = f"{table.id}-tune" + (f"-{'-'.join(chosen[0].datasets)}" if options.datasets else "")
     path = store.folder / "tables" / f"{name}.csv"

@@ -23,7 +23,7 @@ from benchmark.cli.options import (
 from benchmark.errors import one_line
 
 if TYPE_CHECKING:
-    from benchmark.cells import Cell
+    from benchmark.cells import Run
     from benchmark.records import Store
 
 
@@ -70,45 +70,45 @@ def run(options: VerifyOptions) -> int:
     if not isinstance(chosen, TableChoice):
         raise UserError(f"table {chosen.id} stores nothing to verify")
     store = options.store()
-    cells = [cell for row in chosen.selection.rows for cell in chosen.selection.cells(row)]
+    runs = [run for row in chosen.selection.rows for run in chosen.selection.runs(row)]
     if options.sample:
-        cells = sample(cells, store, options.sample)
+        runs = sample(runs, store, options.sample)
         if options.epochs is None:
             # One that differs must not hide the next.
-            return max([_to_its_end(cell, store, options) for cell in cells])
-    return _first_epochs(cells, store, options)
+            return max([_to_its_end(run, store, options) for run in runs])
+    return _first_epochs(runs, store, options)
 
 
-def sample(cells: Sequence[Cell], store: Store, size: int) -> list[Cell]:
+def sample(runs: Sequence[Run], store: Store, size: int) -> list[Run]:
     """Return so many of the finished models, drawn by a hash of their ids: the same ones whenever the same are stored,
     and mostly the same when more are.
 
     Args:
-        cells: What to choose from.
+        runs: What to choose from.
         store: Where they are stored.
         size: How many; all if there are fewer.
     """
     from benchmark.cells import digest
     from benchmark.errors import UserError
 
-    done = [cell for cell in cells if (record := store.read(cell)) and record.status == "done"]
+    done = [run for run in runs if (record := store.read(run)) and record.status == "done"]
     if not done:
         raise UserError(_nothing_said(store))
-    return sorted(done, key=lambda cell: digest(["sample", cell.id]))[:size]
+    return sorted(done, key=lambda run: digest(["sample", run.id]))[:size]
 
 
 def _nothing_said(store: Store) -> str:
     return f"nothing is stored for this in {store.folder}; there is nothing to verify"
 
 
-def _first_epochs(cells: Sequence[Cell], store: Store, options: VerifyOptions) -> int:
+def _first_epochs(runs: Sequence[Run], store: Store, options: VerifyOptions) -> int:
     from benchmark import verification
     from benchmark.cells import Block
     from benchmark.errors import UserError
 
     epochs = options.epochs or 1
     findings = verification.verify(
-        cells,
+        runs,
         store,
         epochs,
         accelerator=options.accelerator,
@@ -118,7 +118,7 @@ def _first_epochs(cells: Sequence[Cell], store: Store, options: VerifyOptions) -
         raise UserError(_nothing_said(store))
     for finding in (f for f in findings if f.difference):
         where = " (made on another processor)" if finding.elsewhere else ""
-        name = f"{Block((finding.cell,)).label} on {finding.cell.dataset}, seed {finding.cell.seed}"
+        name = f"{Block((finding.run,)).label} on {finding.run.dataset}, seed {finding.run.seed}"
         print(f"{name}: {finding.difference}{where}")
     same = [finding for finding in findings if not finding.difference]
     stale = sum(finding.stale for finding in same)
@@ -145,7 +145,7 @@ def _one(options: VerifyOptions) -> int:
     return _to_its_end(store.find(options.cell or ""), store, options)
 
 
-def _to_its_end(cell: Cell, store: Store, options: VerifyOptions) -> int:
+def _to_its_end(run: Run, store: Store, options: VerifyOptions) -> int:
     import torch
     from rich.console import Console
 
@@ -154,21 +154,21 @@ def _to_its_end(cell: Cell, store: Store, options: VerifyOptions) -> int:
     from benchmark.cli.select import check_accelerator
     from benchmark.estimate import estimate
     from benchmark.progress import watching
-    from benchmark.training import target_of
+    from benchmark.training import dataset_of_run
     from benchmark.verification import reproduce, scratch
     from datamodules.images import ImageSet
 
     check_accelerator(options)
-    registry.method(cell.method)
-    record = store.read(cell)
-    if isinstance(target := target_of(cell), ImageSet):
-        target.check()
+    registry.method(run.method)
+    record = store.read(run)
+    if isinstance(dataset := dataset_of_run(run), ImageSet):
+        dataset.check()
     torch.set_num_threads(options.threads or (record.environment.get("threads") if record else 0) or 1)
-    block = Block((cell,), (cell,))
-    estimates = estimate([block], scratch(cell, store), options.accelerator)
+    block = Block((run,), (run,))
+    estimates = estimate([block], scratch(run, store), options.accelerator)
     with watching([block], estimates, Console(stderr=True)) as watch:
-        found = reproduce(cell, store, watch, options.accelerator)
-    name = f"{block.label} on {cell.dataset}, seed {cell.seed}"
+        found = reproduce(run, store, watch, options.accelerator)
+    name = f"{block.label} on {run.dataset}, seed {run.seed}"
     for difference in found.differences:
         print(f"{name}: {difference}")
     if not found.differences:

@@ -26,7 +26,7 @@ from benchmark.demonstrations.tools import anneal, step, tidy, transport
 from benchmark.page import COLOURS, blank
 from datamodules.synthetic import RING8
 from modules.losses import gradient_penalty, per_seed
-from modules.networks import MLP, together
+from modules.networks import MLP, forward_batched
 from modules.noise import Noise
 
 Array = np.ndarray
@@ -44,7 +44,7 @@ def measure(seeds: Sequence[int], *, points: int, steps: int) -> Findings:
     for seed in seeds:
         for k in modes:
             rng = np.random.default_rng((*b"clipping", seed, k))
-            clouds.append((RING8.real(points, rng), RING8.collapsed(points, rng, int(k))))
+            clouds.append((RING8.sample(points, rng), RING8.sample_modes(points, rng, int(k))))
     shape = (len(seeds), len(modes))
     distance = np.reshape([transport(x, y) for x, y in clouds], shape)
     real, fake = (torch.from_numpy(np.stack(part)).float() for part in zip(*clouds, strict=True))
@@ -81,7 +81,7 @@ def _train(real: Tensor, fake: Tensor, names: Sequence[int], clip: float | None,
                 for weight in critic.parameters():
                     weight.clamp_(-clip, clip)
         anneal(optimizer, rate, number / steps)
-        up, down = together(critic, real, fake)
+        up, down = forward_batched(critic, real, fake)
         loss = per_seed(down) - per_seed(up)
         if clip is None:
             epsilon = (noise("penalty", number, "uniform", (real.shape[1], 1)) + 1) / 2

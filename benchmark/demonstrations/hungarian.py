@@ -58,7 +58,7 @@ def rebuilt(module: GANAE, mixture: GaussianMixture, points: Array) -> Array:
 
 def generated(module: GANAE, mixture: GaussianMixture, n: int, rngs: Sequence[np.random.Generator]) -> Array:
     """``n`` free samples per seed, ``[S, n, d]`` in original units, once codes of data have been fitted."""
-    seen = mixture.scale(mixture.real(CALIBRATION, rngs[0]))
+    seen = mixture.scale(mixture.sample(CALIBRATION, rngs[0]))
     module.calibrate(torch.from_numpy(seen).float())
     return mixture.unscale(module.sample(n, rngs).numpy())
 
@@ -91,7 +91,7 @@ def measure(seeds: Sequence[int], *, datasets: tuple[str, ...], steps: int, coun
         mixture = registry.mixture(name)
         module = trained(mixture, seeds, steps)
         rngs = [np.random.default_rng((*b"hungarian", *name.encode(), seed)) for seed in seeds]
-        real, other = (np.stack([mixture.real(max(counts), rng) for rng in rngs]) for _ in range(2))
+        real, other = (np.stack([mixture.sample(max(counts), rng) for rng in rngs]) for _ in range(2))
         made, free = rebuilt(module, mixture, real), generated(module, mixture, max(counts), rngs)
         rows: dict[str, list[Array]] = {}
         times: dict[str, list[float]] = {}

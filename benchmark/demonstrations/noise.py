@@ -48,7 +48,7 @@ def density(x: Array, y: Array, std: float) -> Array:
 
 
 def js(theta: float, std: float, cells: int) -> float:
-    """JS (nats) of the noisy lines, by the midpoint rule on about ``cells`` squared cells; log 2 without noise."""
+    """JS (nats) of the noisy lines, by the midpoint rule on about ``runs`` squared cells; log 2 without noise."""
     if std == 0:
         return math.log(2) if theta else 0.0
     reach = CUT * std

@@ -29,7 +29,7 @@ from benchmark.demonstrations.tools import Game, band, cosines, gradients, step,
 from benchmark.page import COLOURS, blank
 from datamodules.synthetic import RING8
 from modules.losses import gradient_penalty, per_seed
-from modules.networks import together
+from modules.networks import forward_batched
 
 Array = np.ndarray
 OUTCOMES, FLOW_RATE = 20, 0.5
@@ -115,7 +115,7 @@ def _critic_step(game: Game) -> None:
     with torch.no_grad():
         fake = game.generator(game.latents())
     real = game.real()
-    up, down = together(game.discriminator, real, fake)
+    up, down = forward_batched(game.discriminator, real, fake)
     # A latent's coordinate, as a share in [0, 1].
     epsilon = torch.special.ndtr(game.latents()[..., :1])
     penalty = gradient_penalty(game.discriminator, real, fake, epsilon)

@@ -23,8 +23,8 @@ from torch import Tensor
 from benchmark.demonstration import Demonstration, Findings, Verdict, verdict
 from benchmark.demonstrations.tools import band, step, tidy, transport
 from benchmark.page import COLOURS, blank
-from modules.losses import per_seed, says_fake, says_real
-from modules.networks import MLP, together
+from modules.losses import bce_fake, bce_real, per_seed
+from modules.networks import MLP, forward_batched
 from modules.noise import Noise
 
 Array = np.ndarray
@@ -85,12 +85,12 @@ def _discriminate(theta: Tensor, names: Sequence[int], moments: Sequence[int], b
     js, kl = [], []
     for number in range(1, max(moments) + 1):
         x, y = lines(theta, (noise("ordinates", number, "uniform", (batch, 2)) + 1) / 2)
-        real, fake = together(network, x, y)
-        step(adam, says_real(real) + says_fake(fake))
+        real, fake = forward_batched(network, x, y)
+        step(adam, bce_real(real) + bce_fake(fake))
         if number in moments:
             with torch.no_grad():
-                real, fake = together(network, *held)
-                js.append(math.log(2) - (says_real(real) + says_fake(fake)).double() / 2)
+                real, fake = forward_batched(network, *held)
+                js.append(math.log(2) - (bce_real(real) + bce_fake(fake)).double() / 2)
                 kl.append(-per_seed(fake).double())
     return torch.stack(js, -1).numpy(), torch.stack(kl, -1).numpy()
 

@@ -12,8 +12,8 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from modules.losses import says_fake, says_real
-from modules.networks import MLP, Output, together
+from modules.losses import bce_fake, bce_real
+from modules.networks import MLP, Output, forward_batched
 from modules.noise import Noise
 
 Array = np.ndarray
@@ -82,13 +82,13 @@ class Game:
         """One step of -E log D(x) - E log(1 - D(G(z))) (Goodfellow et al. 2014, Eq. 1)."""
         with torch.no_grad():
             fake = self.generator(self.latents())
-        real_logits, fake_logits = together(self.discriminator.logits, self.real(), fake)
-        step(self.discriminator_adam, says_real(real_logits) + says_fake(fake_logits))
+        real_logits, fake_logits = forward_batched(self.discriminator.logits, self.real(), fake)
+        step(self.discriminator_adam, bce_real(real_logits) + bce_fake(fake_logits))
 
     def loss(self, kind: str, z: Tensor) -> Tensor:
         """The generator's loss ``[S]``: -E log D (``non-saturating``) or E log(1 - D) (``minimax``)."""
         logits = self.discriminator.logits(self.generator(z))
-        return says_real(logits) if kind == "non-saturating" else -says_fake(logits)
+        return bce_real(logits) if kind == "non-saturating" else -bce_fake(logits)
 
     def generator_step(self, kind: str) -> None:
         step(self.generator_adam, self.loss(kind, self.latents()))

@@ -24,7 +24,7 @@ from torch.func import functional_call, jacrev, vmap
 from benchmark.demonstration import Demonstration, Findings, Verdict, verdict
 from benchmark.demonstrations.tools import Game, anneal, band, digits, gradients, moments, tidy
 from benchmark.page import COLOURS, blank
-from modules.losses import says_fake, says_real
+from modules.losses import bce_fake, bce_real
 from modules.networks import MLP
 
 Array = np.ndarray
@@ -122,7 +122,7 @@ def _look(game: Game, data: Tensor, z: Tensor, few: Tensor, size: Tensor) -> dic
         fake = game.generator(z)
         real_logits, fake_logits = (game.discriminator.logits(points) for points in (data, fake))
         right = torch.cat([real_logits > 0, fake_logits < 0], 1).double().mean((1, 2))
-    rows = {"loss": says_real(real_logits) + says_fake(fake_logits), "accuracy": right}
+    rows = {"loss": bce_real(real_logits) + bce_fake(fake_logits), "accuracy": right}
     for kind in LOSSES:
         rows[kind] = gradients(game.loss(kind, z), game.generator).norm(dim=1)
     with torch.no_grad():

@@ -37,7 +37,7 @@ class Lesson:
         if constant:
             for parameter in self.module.discriminator.parameters():
                 torch.nn.init.zeros_(parameter)
-            self.steps = [(u, p) for u, p in self.steps if self.module.discriminator not in u.moves]
+            self.steps = [(u, p) for u, p in self.steps if self.module.discriminator not in u.params]
         self.adams = [torch.optim.Adam(parameters, lr=RATE, betas=(0.5, 0.999)) for _, parameters in self.steps]
         self.batches = FreshBatches(self.mixture, self.seeds, BATCH, 1, 0, steps, scaled=False)
 
@@ -66,7 +66,7 @@ class Lesson:
         """W1 between ``n`` samples and as many data ``[S]``."""
         rngs = [np.random.default_rng((*b"lesson", seed)) for seed in self.seeds]
         samples = self.module.sample(n, rngs).numpy()
-        return np.array([transport(own, self.mixture.real(n, rng)) for own, rng in zip(samples, rngs, strict=True)])
+        return np.array([transport(own, self.mixture.sample(n, rng)) for own, rng in zip(samples, rngs, strict=True)])
 
 
 def measure(seeds: Sequence[int], *, steps: int, points: int) -> Findings:

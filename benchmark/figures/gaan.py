@@ -14,7 +14,7 @@ from matplotlib.collections import EllipseCollection
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from benchmark import registry
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.evaluation import inside_share, measure
 from benchmark.figure import Figure, Records, line_style
 from benchmark.page import blank
@@ -37,8 +37,8 @@ _ROUND_STEPS = (1, 2, 5, 10)
 _HALF_WIDTH = 5.5
 
 
-def _shown(selection: Selection, records: Records) -> Iterator[tuple[Row, Sequence[tuple[Cell, Record]]]]:
-    """Rows with their finished cells, in the order of the selection."""
+def _shown(selection: Selection, records: Records) -> Iterator[tuple[Row, Sequence[tuple[Run, Record]]]]:
+    """Rows with their finished runs, in the order of the selection."""
     return ((row, records[row.id]) for row in selection.rows if row.id in records)
 
 
@@ -66,7 +66,7 @@ def _panels(picture: matplotlib.figure.Figure, n: int, x_label: str, y_label: st
     return panels
 
 
-def curve(pairs: Sequence[tuple[Cell, Record]], measure_name: str) -> Array:
+def curve(pairs: Sequence[tuple[Run, Record]], measure_name: str) -> Array:
     """A measure after every epoch, ``[S, E]`` in the measure's unit; NaN where it had no value."""
     return np.array([record.curves[measure_name] for _, record in pairs], dtype=float)
 
@@ -117,17 +117,17 @@ def draw_samples(selection: Selection, records: Records, store: Store) -> matplo
     first = selection.protocol(shown[0][0])
     _draw_real(axes[0], mixture, first)
     for ax, (row, pairs) in zip(axes[1:], shown, strict=True):
-        cell, record = pairs[0]
+        run, record = pairs[0]
         counts = _title_counts(record.measures["registered_modes"], record.measures["registered_points"])
-        ax.set_title(f"{row.title}, seed {cell.seed}\n{counts}")
+        ax.set_title(f"{row.title}, seed {run.seed}\n{counts}")
         colour, _ = line_style(selection, row.id)
-        _draw_points(ax, store.samples(cell, record), mixture, selection.protocol(row).mode_radius, colour)
+        _draw_points(ax, store.samples(run, record), mixture, selection.protocol(row).mode_radius, colour)
     return picture
 
 
 def _draw_real(ax: Axes, mixture: GaussianMixture, protocol: Protocol) -> None:
     rng = np.random.default_rng((*b"figure real ", *mixture.name.encode()))
-    points = mixture.real(protocol.samples, rng).astype(np.float32)
+    points = mixture.sample(protocol.samples, rng).astype(np.float32)
     values = measure(mixture, protocol, points[None])
     counts = _title_counts(values["registered_modes"][0], values["registered_points"][0])
     ax.set_title(f"real data\n{counts}")
@@ -161,11 +161,11 @@ def mode_shares(samples: Array, centres: Array, radius: float) -> Array:
     return np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
 
 
-def _stored_shares(selection: Selection, row: Row, pairs: Sequence[tuple[Cell, Record]], store: Store) -> Array:
+def _stored_shares(selection: Selection, row: Row, pairs: Sequence[tuple[Run, Record]], store: Store) -> Array:
     """Shares per mode ``[S, K]`` of the seeds that have any registered point."""
     centres = np.array(registry.mixture(selection.datasets[0]).centres)
     radius = selection.protocol(row).mode_radius
-    shares = np.stack([mode_shares(store.samples(cell, record), centres, radius) for cell, record in pairs])
+    shares = np.stack([mode_shares(store.samples(run, record), centres, radius) for run, record in pairs])
     return shares[np.isfinite(shares).all(-1)]
 
 

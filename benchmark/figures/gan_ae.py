@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from benchmark import registry
-from benchmark.cells import Cell
+from benchmark.cells import Run
 from benchmark.errors import UserError
 from benchmark.figure import Figure, Records, line_style
 from benchmark.figures.mosaic import Pair, firsts, reconstructions, show
@@ -27,12 +27,12 @@ Array = np.ndarray
 _REBUILT = 8
 
 
-def _moments(cell: Cell, record: Record, store: Store) -> dict[int, Array]:
+def _moments(run: Run, record: Record, store: Store) -> dict[int, Array]:
     """Images along the training, by the batches that it had taken."""
-    frames = store.frames(cell, record)
+    frames = store.frames(run, record)
     if frames is None:
         raise UserError("these models kept no images along their training; run them with --set protocol.frames=1,10")
-    return dict(zip((updates(cell, epoch) for epoch in cell.protocol.named_frames), frames, strict=True))
+    return dict(zip((updates(run, epoch) for epoch in run.protocol.named_frames), frames, strict=True))
 
 
 def _show(ax: Axes, images: Array, title: str) -> None:
@@ -109,12 +109,12 @@ def draw_instability(selection: Selection, records: Records, store: Store) -> ma
     pictures = max(len(moments) for *_, moments in lines)
     picture = blank(3.2 + 1.6 * (3 + pictures), 2.1 * len(lines))
     axes = picture.subplots(len(lines), 3 + pictures, squeeze=False, width_ratios=[1.5, 1.5, *[1] * (1 + pictures)])
-    curves = {"loss.discrimination": "discriminator loss", "trace.gradient": "mean |gradient| at G(E(x))"}
-    for line, (row, cell, record, moments) in zip(axes, lines, strict=True):
+    curves = {"loss.discriminator": "discriminator loss", "trace.gradient": "mean |gradient| at G(E(x))"}
+    for line, (row, run, record, moments) in zip(axes, lines, strict=True):
         colour, _ = line_style(selection, row.id)
         for ax, (name, label) in zip(line, curves.items(), strict=False):
             values = np.array(record.curves[name], dtype=float)
-            ax.plot(updates(cell, 1) * np.arange(1, len(values) + 1), values, color=colour, linewidth=1)
+            ax.plot(updates(run, 1) * np.arange(1, len(values) + 1), values, color=colour, linewidth=1)
             ax.set_title(f"{row.title}\n{label}", fontsize=7)
             ax.set_xlabel("batches")
             ax.grid(color="0.92", linewidth=0.6)
@@ -123,7 +123,7 @@ def draw_instability(selection: Selection, records: Records, store: Store) -> ma
         line[1].set_yscale("log")
         for spare in line[2 + len(moments) : -1]:
             spare.remove()
-        _show_rebuilt(line[-1], row, (cell, record), store)
+        _show_rebuilt(line[-1], row, (run, record), store)
         for ax, (batches, images) in zip(line[2:], moments.items(), strict=False):
             _show(ax, images, f"{_short(row.title)}\nafter {_batches(batches)}")
     for column in axes[:, :2].T:

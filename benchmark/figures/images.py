@@ -14,7 +14,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from benchmark.cells import Cell
+from benchmark.cells import Run
 from benchmark.errors import UserError
 from benchmark.evaluation import as_pixels, draw_samples, evaluation_generators, reference_intensities, unit_images
 from benchmark.figure import Figure, Records, line_style
@@ -33,7 +33,7 @@ from modules.base import AdversarialModule
 from modules.noise import draw
 
 Array = np.ndarray
-Pair = tuple[Cell, Record]
+Pair = tuple[Run, Record]
 
 #: Colours of the ten digits.
 _DIGITS = [matplotlib.colormaps["tab10"](place) for place in range(10)]
@@ -47,9 +47,9 @@ _IN_A_LINE, _BETWEEN = 16, 10
 _PAIRS, _TARGETS = 8, 8
 
 
-def _titled(row: Row, cell: Cell) -> str:
+def _titled(row: Row, run: Run) -> str:
     """A row and which of its models is shown."""
-    return f"{row.title}, seed {cell.seed}"
+    return f"{row.title}, seed {run.seed}"
 
 
 def _counts(found: Array) -> Array:
@@ -76,18 +76,18 @@ def _latent_panel(ax: Axes, points: Array, labels: Array, title: str) -> None:
     ax.set_title(f"{title}\n{share:.0%} are a {common}")
 
 
-def _made_of_latents(cell: Cell, module: AdversarialModule) -> tuple[Array, Array]:
+def _made_of_latents(run: Run, module: AdversarialModule) -> tuple[Array, Array]:
     """The latents of a model's samples and the digits that these show."""
-    samples = draw_samples(module, image_set(cell), cell.protocol, cell.protocol.epochs)[0]
-    return latents_of(cell), digits(torch.from_numpy(samples))[:, 0].numpy()
+    samples = draw_samples(module, image_set(run), run.protocol, run.protocol.epochs)[0]
+    return latents_of(run), digits(torch.from_numpy(samples))[:, 0].numpy()
 
 
-def _encoded(cell: Cell, module: AdversarialModule, n: int) -> tuple[Array, Array]:
+def _encoded(run: Run, module: AdversarialModule, n: int) -> tuple[Array, Array]:
     """Codes of the first ``n`` training images and their labels."""
-    images = image_set(cell)
+    images = image_set(run)
     encoder: Any = module.encoder
     with torch.no_grad():
-        batches = as_read(images.images("train")[:n], cell.protocol).split(500)
+        batches = as_read(images.images("train")[:n], run.protocol).split(500)
         codes = [encoder(batch[None])[0] for batch in batches]
     return torch.cat(codes).numpy(), images.labels("train")[:n]
 
@@ -98,16 +98,16 @@ def draw_latents(selection: Selection, records: Records, store: Store) -> matplo
     shown = [(row, pair) for row, pair in firsts(selection, records) if pair[0].protocol.latent_dim == 2]
     if not shown:
         raise UserError("this figure shows models with two latents; --methods names none that has them")
-    loaded = [(row, cell, load_module(cell, record, store)) for row, (cell, record) in shown]
+    loaded = [(row, run, load_module(run, record, store)) for row, (run, record) in shown]
     lines = 2 if any(hasattr(module, "encoder") for _, _, module in loaded) else 1
     picture = blank(max(5.0, 2.5 * len(loaded)), 2.7 * lines)
     axes = picture.subplots(lines, len(loaded), squeeze=False)
-    for column, (row, cell, module) in zip(axes.T, loaded, strict=True):
+    for column, (row, run, module) in zip(axes.T, loaded, strict=True):
         title = "\n".join(textwrap.wrap(row.title, 24))
-        _latent_panel(column[0], *_made_of_latents(cell, module), f"{title}, seed {cell.seed}\nG(z)")
+        _latent_panel(column[0], *_made_of_latents(run, module), f"{title}, seed {run.seed}\nG(z)")
         column[0].set(xlim=(-1, 1), ylim=(-1, 1))
         if hasattr(module, "encoder"):
-            _latent_panel(column[1], *_encoded(cell, module, cell.protocol.samples), "E(x) of training digits")
+            _latent_panel(column[1], *_encoded(run, module, run.protocol.samples), "E(x) of training digits")
         elif lines == 2:
             column[1].remove()
     axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), markerscale=6, frameon=False, fontsize=7)
@@ -134,13 +134,13 @@ def draw_means(selection: Selection, records: Records, store: Store) -> matplotl
     left.legend(frameon=False)
     real: Tensor | None = None
     widest = 0.4
-    for row, (cell, record) in firsts(selection, records):
+    for row, (run, record) in firsts(selection, records):
         if real is None:
-            real = _draw_real_means(right, image_set(cell), cell.protocol.samples)
-        samples = draw_samples(load_module(cell, record, store), image_set(cell), cell.protocol, cell.protocol.epochs)
+            real = _draw_real_means(right, image_set(run), run.protocol.samples)
+        samples = draw_samples(load_module(run, record, store), image_set(run), run.protocol, run.protocol.epochs)
         means = mean_intensities(torch.from_numpy(samples[0]))
         colour, style = line_style(selection, row.id)
-        label = f"{_titled(row, cell)}, KL {record.measures['intensity_kl']:.4f}"
+        label = f"{_titled(row, run)}, KL {record.measures['intensity_kl']:.4f}"
         right.hist(means, _INTENSITIES, density=True, histtype="step", color=colour, ls=style, label=label)
         widest = max(widest, float(means.max()))
     right.set(xlabel="mean over the pixels of an image", xlim=(0, widest))
@@ -176,20 +176,20 @@ def _digit_bars(ax: Axes, shown: Sequence[tuple[str, str, Array]], real: Array) 
 
 
 def _counted(selection: Selection, records: Records, store: Store) -> Iterator[tuple[str, str, Array]]:
-    for row, (cell, record) in firsts(selection, records):
-        module = load_module(cell, record, store)
-        samples = draw_samples(module, image_set(cell), cell.protocol, cell.protocol.epochs)[0]
+    for row, (run, record) in firsts(selection, records):
+        module = load_module(run, record, store)
+        samples = draw_samples(module, image_set(run), run.protocol, run.protocol.epochs)[0]
         yield (
-            _titled(row, cell),
+            _titled(row, run),
             line_style(selection, row.id)[0],
             _counts(digits(torch.from_numpy(samples))[:, 0].numpy()),
         )
 
 
 def _real_digits(selection: Selection) -> Array:
-    target = selection.table.target(selection.datasets[0])
-    assert isinstance(target, ImageSet)
-    return _counts(target.labels("train"))
+    dataset = selection.table.dataset(selection.datasets[0])
+    assert isinstance(dataset, ImageSet)
+    return _counts(dataset.labels("train"))
 
 
 def draw_balance(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
@@ -204,8 +204,8 @@ def draw_digits(selection: Selection, records: Records, store: Store) -> matplot
     shown = list(firsts(selection, records))
     picture = blank(9.0, 1.3 * len(shown) + 2.6)
     axes = picture.subplots(len(shown) + 1, 1, squeeze=False, height_ratios=[1.0] * len(shown) + [1.8])[:, 0]
-    for ax, (row, (cell, record)) in zip(axes, shown, strict=False):
-        _show(ax, store.samples(cell, record)[: 2 * _IN_A_LINE], _IN_A_LINE, _titled(row, cell))
+    for ax, (row, (run, record)) in zip(axes, shown, strict=False):
+        _show(ax, store.samples(run, record)[: 2 * _IN_A_LINE], _IN_A_LINE, _titled(row, run))
     _digit_bars(axes[-1], list(_counted(selection, records, store)), _real_digits(selection))
     return picture
 
@@ -219,9 +219,9 @@ def draw_pictures(selection: Selection, records: Records, store: Store) -> matpl
     images = image_set(shown[0][1][0])
     picture = blank(8.0, 0.55 * (len(shown) + 1))
     axes = picture.subplots(len(shown) + 1, 1)
-    _show(axes[0], images.real(_IN_A_LINE, np.random.default_rng(0)), _IN_A_LINE, "data")
-    for ax, (row, (cell, record)) in zip(axes[1:], shown, strict=True):
-        _show(ax, store.samples(cell, record)[:_IN_A_LINE], _IN_A_LINE, _titled(row, cell))
+    _show(axes[0], images.sample(_IN_A_LINE, np.random.default_rng(0)), _IN_A_LINE, "data")
+    for ax, (row, (run, record)) in zip(axes[1:], shown, strict=True):
+        _show(ax, store.samples(run, record)[:_IN_A_LINE], _IN_A_LINE, _titled(row, run))
     return picture
 
 
@@ -230,15 +230,15 @@ def draw_interpolations(selection: Selection, records: Records, store: Store) ->
     shown = list(firsts(selection, records))
     picture = blank(3.6 * len(shown), 3.6)
     axes = picture.subplots(1, len(shown), squeeze=False)[0]
-    for ax, (row, (cell, record)) in zip(axes, shown, strict=True):
-        module, protocol = load_module(cell, record, store), cell.protocol
+    for ax, (row, (run, record)) in zip(axes, shown, strict=True):
+        module, protocol = load_module(run, record, store), run.protocol
         ends = draw(np.random.default_rng(0), protocol.prior, (2, _PAIRS, 1, module.noise_dim))
         way = np.linspace(0, 1, _BETWEEN, dtype=np.float32)[:, None]
         z = torch.from_numpy((ends[0] * (1 - way) + ends[1] * way).reshape(-1, module.noise_dim))
         with torch.no_grad(), module.evaluating(protocol.norm_at_evaluation):
             made = unit_images(module, protocol, 0, z)
         _show(ax, as_pixels(made, "unit").numpy(), _BETWEEN)
-        ax.set_title(_titled(row, cell))
+        ax.set_title(_titled(row, run))
     return picture
 
 
@@ -248,21 +248,21 @@ def draw_nearest(selection: Selection, records: Records, store: Store) -> matplo
     images = image_set(shown[0][1][0])
     targets = images.reference(_TARGETS)
     lines = [("test images", targets)]
-    for row, (cell, record) in shown:
-        made, error = _nearest(cell, load_module(cell, record, store), images, torch.from_numpy(targets).float() / 255)
-        lines.append((f"{_titled(row, cell)}, mean error of these {error:.4f}", made))
-    row, (cell, record) = shown[-1]
-    lines.append((f"samples of {_titled(row, cell)}", store.samples(cell, record)[:_TARGETS]))
+    for row, (run, record) in shown:
+        made, error = _nearest(run, load_module(run, record, store), images, torch.from_numpy(targets).float() / 255)
+        lines.append((f"{_titled(row, run)}, mean error of these {error:.4f}", made))
+    row, (run, record) = shown[-1]
+    lines.append((f"samples of {_titled(row, run)}", store.samples(run, record)[:_TARGETS]))
     picture = blank(6.4, 0.75 * len(lines))
     for ax, (label, line) in zip(picture.subplots(len(lines), 1), lines, strict=True):
         _show(ax, line, _TARGETS, label)
     return picture
 
 
-def _nearest(cell: Cell, module: AdversarialModule, images: ImageSet, targets: Tensor) -> tuple[Array, float]:
+def _nearest(run: Run, module: AdversarialModule, images: ImageSet, targets: Tensor) -> tuple[Array, float]:
     """The images that come nearest to ``targets`` (IvOM), and their mean error."""
-    protocol = cell.protocol
-    (generator,) = evaluation_generators(f"inversion {images.name}", (cell.seed,), 0)
+    protocol = run.protocol
+    (generator,) = evaluation_generators(f"inversion {images.name}", (run.seed,), 0)
     shape = (len(targets), module.noise_dim)
     starts = [torch.from_numpy(draw(generator, protocol.prior, shape)) for _ in range(RESTARTS)]
     with module.evaluating("running"):

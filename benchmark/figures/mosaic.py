@@ -9,7 +9,7 @@ import torch
 from matplotlib.axes import Axes
 
 from benchmark import registry
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.evaluation import as_pixels
 from benchmark.figure import Records
 from benchmark.records import Record, Store
@@ -18,7 +18,7 @@ from benchmark.training import load_module
 from datamodules.images import ImageSet
 
 Array = np.ndarray
-Pair = tuple[Cell, Record]
+Pair = tuple[Run, Record]
 
 
 def firsts(selection: Selection, records: Records, dataset: str = "") -> Iterator[tuple[Row, Pair]]:
@@ -29,11 +29,11 @@ def firsts(selection: Selection, records: Records, dataset: str = "") -> Iterato
             yield row, here[0]
 
 
-def image_set(cell: Cell) -> ImageSet:
-    """The images that a cell is trained on."""
-    target = registry.dataset(cell.dataset)
-    assert isinstance(target, ImageSet)
-    return target
+def image_set(run: Run) -> ImageSet:
+    """The images that a run is trained on."""
+    dataset = registry.dataset(run.dataset)
+    assert isinstance(dataset, ImageSet)
+    return dataset
 
 
 def as_read(images: Array, protocol: Protocol) -> torch.Tensor:
@@ -61,13 +61,13 @@ def show(ax: Axes, images: Array, columns: int, gap: int = 0) -> None:
     ax.set(xticks=[], yticks=[])
 
 
-def reconstructions(cell: Cell, record: Record, store: Store, n: int) -> Array:
+def reconstructions(run: Run, record: Record, store: Store, n: int) -> Array:
     """The first ``n`` test images, each followed by what a stored autoencoder makes of it: ``[2 n, C, H, W]``.
 
     Raises ``UserError`` where its weights are not here.
     """
-    module, real = load_module(cell, record, store), image_set(cell).reference(n)
-    with torch.no_grad(), module.evaluating(cell.protocol.norm_at_evaluation):
-        made = module.generator(module.encoder(as_read(real, cell.protocol)[None]))[0]  # type: ignore[operator]
-    pairs = np.stack([real, as_pixels(made, cell.protocol.scaling).numpy()], 1)
+    module, real = load_module(run, record, store), image_set(run).reference(n)
+    with torch.no_grad(), module.evaluating(run.protocol.norm_at_evaluation):
+        made = module.generator(module.encoder(as_read(real, run.protocol)[None]))[0]  # type: ignore[operator]
+    pairs = np.stack([real, as_pixels(made, run.protocol.scaling).numpy()], 1)
     return pairs.reshape(2 * n, *real.shape[1:])

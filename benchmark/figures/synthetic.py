@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import cdist, pdist
 
 from benchmark import registry
-from benchmark.cells import Cell
+from benchmark.cells import Run
 from benchmark.errors import UserError
 from benchmark.evaluation import evaluation_generators
 from benchmark.figure import Figure, Records, line_style
@@ -53,7 +53,7 @@ def _by_dataset(selection: Selection, records: Records, names: Sequence[str]) ->
 
 def _real(mixture: GaussianMixture, n: int) -> Array:
     rng = np.random.default_rng((*b"figure real ", *mixture.name.encode()))
-    return mixture.real(n, rng).astype(np.float32)
+    return mixture.sample(n, rng).astype(np.float32)
 
 
 def flat(points: Array) -> Array:
@@ -87,7 +87,7 @@ def draw_densities(selection: Selection, records: Records, store: Store) -> matp
         mixture = registry.mixture(name)
         half = half_width(mixture)
         panels = [("data", _real(mixture, 2_500))]
-        panels += [(f"{row.title}, seed {cell.seed}", store.samples(cell, record)) for row, (cell, record) in rows]
+        panels += [(f"{row.title}, seed {run.seed}", store.samples(run, record)) for row, (run, record) in rows]
         for ax, (title, points) in zip(line, panels, strict=False):
             ax.imshow(density(flat(points), half), origin="lower", extent=(-half, half, -half, half), cmap="Blues")
             ax.set_title(f"{title}\n{name}")
@@ -104,24 +104,24 @@ def draw_progress(selection: Selection, records: Records, store: Store) -> matpl
         raise UserError("none of the stored models kept samples along its training; run them again")
     picture = blank(1.6 * _MOMENTS + 1.2, 1.6 * len(lines))
     axes = picture.subplots(len(lines), _MOMENTS, squeeze=False)
-    for line, (name, row, (cell, record)) in zip(axes, lines, strict=True):
-        frames, epochs = store.frames(cell, record), frame_epochs(cell.protocol)
+    for line, (name, row, (run, record)) in zip(axes, lines, strict=True):
+        frames, epochs = store.frames(run, record), frame_epochs(run.protocol)
         assert frames is not None
         chosen = np.unique(np.linspace(0, len(frames) - 1, _MOMENTS).round().astype(int))
         for spare in line[len(chosen) :]:
             spare.remove()
         for ax, index in zip(line, chosen, strict=False):
             scatter(ax, frames[index], registry.mixture(name), line_style(selection, row.id)[0])
-            ax.set_title(f"after {updates(cell, epochs[index]):,} updates", fontsize=6.5)
+            ax.set_title(f"after {updates(run, epochs[index]):,} updates", fontsize=6.5)
         title = "\n".join(textwrap.wrap(row.title, 18))
         line[0].set_ylabel(f"{title}\n{name}", fontsize=6.5)
     return picture
 
 
-def updates(cell: Cell, epoch: int) -> int:
+def updates(run: Run, epoch: int) -> int:
     """Generator updates after an epoch, pre-training not counted."""
-    fresh = cell.protocol.fresh_iterations
-    return epoch * (fresh or -(-registry.dataset(cell.dataset).training_size // cell.protocol.batch_size))
+    fresh = run.protocol.fresh_iterations
+    return epoch * (fresh or -(-registry.dataset(run.dataset).training_size // run.protocol.batch_size))
 
 
 def scatter(ax: Axes, points: Array, mixture: GaussianMixture, colour: str) -> None:
@@ -154,16 +154,16 @@ def draw_reconstruction(selection: Selection, records: Records, store: Store) ->
         raise UserError("this figure needs models with two-dimensional noise on ring8 or grid25; try another --reading")
     picture = blank(9.6, 3.1 * len(lines))
     axes = picture.subplots(len(lines), 3, squeeze=False)
-    for line, (row, (cell, record)) in zip(axes, lines, strict=True):
-        mixture = registry.mixture(cell.dataset)
-        samples, latents = store.samples(cell, record), latents_of(cell)
+    for line, (row, (run, record)) in zip(axes, lines, strict=True):
+        mixture = registry.mixture(run.dataset)
+        samples, latents = store.samples(run, record), latents_of(run)
         real = _real(mixture, len(samples))
         codes = [reconstruct(samples / mixture.limit, latents, points / mixture.limit) for points in (samples, real)]
         colour = line_style(selection, row.id)[0]
         scatter(line[0], samples, mixture, colour)
-        found = _captured((cell, record))
-        line[0].set_title(f"{row.title}, {cell.dataset}, seed {cell.seed}: {found:.0f} of {len(mixture.centres)} modes")
-        half = 4.0 if cell.protocol.prior == "normal" else 1.6
+        found = _captured((run, record))
+        line[0].set_title(f"{row.title}, {run.dataset}, seed {run.seed}: {found:.0f} of {len(mixture.centres)} modes")
+        half = 4.0 if run.protocol.prior == "normal" else 1.6
         for ax, points, what in zip(line[1:], codes, ("F of its samples", "F of the data"), strict=True):
             ax.scatter(latents[:, 0], latents[:, 1], s=1.2, color="0.8", linewidths=0, rasterized=True, label="prior")
             ax.scatter(points[:, 0], points[:, 1], s=1.6, color=colour, alpha=0.6, linewidths=0, rasterized=True)
@@ -181,19 +181,19 @@ def energy_distance(left: Array, right: Array) -> float:
 
 
 def _in_the_plane(pair: Pair) -> bool:
-    """Whether a cell's samples come from two numbers each, which are known from their stream."""
-    cell, _ = pair
-    return cell.protocol.latent_dim == 2 and registry.method(cell.method).name != "veegan"
+    """Whether a run's samples come from two numbers each, which are known from their stream."""
+    run, _ = pair
+    return run.protocol.latent_dim == 2 and registry.method(run.method).name != "veegan"
 
 
 def _captured(pair: Pair) -> float:
     return pair[1].measures["captured_modes"] or 0
 
 
-def latents_of(cell: Cell) -> Array:
-    """The latents ``[n, latent_dim]`` of a cell's stored samples."""
-    protocol = cell.protocol
-    (generator,) = evaluation_generators(cell.dataset, (cell.seed,), protocol.epochs)
+def latents_of(run: Run) -> Array:
+    """The latents ``[n, latent_dim]`` of a run's stored samples."""
+    protocol = run.protocol
+    (generator,) = evaluation_generators(run.dataset, (run.seed,), protocol.epochs)
     return draw(generator, protocol.prior, (protocol.samples, protocol.latent_dim))
 
 
@@ -220,36 +220,36 @@ def draw_steps(selection: Selection, records: Records, store: Store) -> matplotl
     stored = [pair for pair in stored if pair[1].frames and len(registry.mixture(pair[0].dataset).centres[0]) == 2]
     if not stored:
         raise UserError("this figure needs a model of aeis on ring8 or grid25 with samples along its training")
-    cell, record = max(stored, key=lambda pair: (pair[0].overrides == (), pair[0].dataset == "grid25"))
-    frames, mixture = store.frames(cell, record), registry.mixture(cell.dataset)
+    run, record = max(stored, key=lambda pair: (pair[0].overrides == (), pair[0].dataset == "grid25"))
+    frames, mixture = store.frames(run, record), registry.mixture(run.dataset)
     assert frames is not None
-    module, index = pretrained(cell), min(1, len(frames) - 1)
-    scale = mixture.scale if cell.protocol.scaling == "unit" else lambda points: points
-    real = _real(mixture, cell.protocol.batch_size)
+    module, index = pretrained(run), min(1, len(frames) - 1)
+    scale = mixture.scale if run.protocol.scaling == "unit" else lambda points: points
+    real = _real(mixture, run.protocol.batch_size)
     made = frames[index]
     with torch.no_grad():
         seen, codes, fakes = (torch.from_numpy(scale(p)).float().unsqueeze(0) for p in (real, real, made))
         rebuilt = module.decoder(module.encoder(seen))[0].numpy()
         codes, fakes = module.codes(codes), module.codes(fakes)
-    for batch, kept in zip(fakes.split(cell.protocol.batch_size, 1), module.fake_codes[0], strict=False):
+    for batch, kept in zip(fakes.split(run.protocol.batch_size, 1), module.fake_codes[0], strict=False):
         kept[: batch.shape[1]] = batch[0]
     partners, weights = module.pairs(codes, fakes[:, : codes.shape[1]])
-    return _steps(cell, mixture, index, real, rebuilt, made, codes[0].numpy(), partners[0].numpy(), weights[0].numpy())
+    return _steps(run, mixture, index, real, rebuilt, made, codes[0].numpy(), partners[0].numpy(), weights[0].numpy())
 
 
-def pretrained(cell: Cell) -> AEIS:
-    """The cell's method after its pre-training, alone in its block."""
-    module = make_module(cell, (cell.seed,))
+def pretrained(run: Run) -> AEIS:
+    """The run's method after its pre-training, alone in its block."""
+    module = make_module(run, (run.seed,))
     assert isinstance(module, AEIS)
     with quiet():
-        trainer = make_trainer(cell, [], "cpu", max_epochs=module.pretraining_epochs)
-        trainer.fit(module, make_data(cell, (cell.seed,), module))
+        trainer = make_trainer(run, [], "cpu", max_epochs=module.pretraining_epochs)
+        trainer.fit(module, make_data(run, (run.seed,), module))
     module.prepare()
     return module
 
 
 def _steps(
-    cell: Cell,
+    run: Run,
     mixture: GaussianMixture,
     index: int,
     real: Array,
@@ -261,13 +261,13 @@ def _steps(
 ) -> matplotlib.figure.Figure:
     picture = blank(10.4, 3.4)
     axes = picture.subplots(1, 4)
-    shown = mixture.unscale(rebuilt) if cell.protocol.scaling == "unit" else rebuilt
+    shown = mixture.unscale(rebuilt) if run.protocol.scaling == "unit" else rebuilt
     scatter(axes[0], real, mixture, "#0072B2")
     axes[0].scatter(shown[:, 0], shown[:, 1], s=3, marker="x", color="#D55E00", linewidths=0.5)
     axes[0].set_title("1. autoencoder: data (blue)\nand reconstructions (crosses)")
     axes[1].scatter(codes[:, 0], codes[:, 1], s=4, color="#0072B2", linewidths=0)
     axes[1].set(title="2. codes of a batch of data,\nstandardised", aspect="equal")
-    count = updates(cell, frame_epochs(cell.protocol)[index])
+    count = updates(run, frame_epochs(run.protocol)[index])
     scatter(axes[2], made, mixture, "0.6")
     points = axes[2].scatter(real[:, 0], real[:, 1], c=weights, s=6, cmap="viridis", linewidths=0)
     axes[2].set_title(f"3. samples after {count:,} updates (grey),\ndata by the weight of their pair")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from benchmark import demonstration as experiments
 from benchmark import registry
-from benchmark.cells import Cell
+from benchmark.cells import Run
 from benchmark.demonstration import Demonstration, Experiment
 from benchmark.errors import UserError
 from benchmark.evidence import NOT_RUN, Inquiry, inquire, profiles
@@ -231,22 +231,22 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Report:
-    """All that is stored. left_out: what is not shown, and why. models: cell and record by id."""
+    """All that is stored. left_out: what is not shown, and why. models: run and record by id."""
 
     tables: tuple[Filled, ...]
     claims: tuple[Claims, ...]
     demonstrations: tuple[Tested, ...]
     figures: tuple[Drawn, ...]
-    models: Mapping[str, tuple[Cell, Record]]
+    models: Mapping[str, tuple[Run, Record]]
     left_out: tuple[str, ...]
 
 
 def gather(store: Store) -> Report:
     """All that is stored in a results folder. Raises ``UserError`` where nothing is."""
-    cells = list(store.cells())
+    runs = list(store.cells())
     tables: list[Filled] = []
     figures: list[Drawn] = []
-    models: dict[str, tuple[Cell, Record]] = {}
+    models: dict[str, tuple[Run, Record]] = {}
     left_out = []
 
     def take(selections: Iterable[Selection]) -> Iterator[Selection]:
@@ -260,10 +260,10 @@ def gather(store: Store) -> Report:
             models.update(found)
             yield selection
 
-    for selection in take(_selections(cells)):
+    for selection in take(_selections(runs)):
         figures += _drawn(selection, store, left_out)
     # Of a reading's trials there are many, and `tune` sums them up.
-    no_trials = [cell for cell in cells if cell.protocol.profile != _TRIALS]
+    no_trials = [run for run in runs if run.protocol.profile != _TRIALS]
     for _ in take(other_selections(no_trials, list(models))):
         pass
     demonstrations = tuple(_demonstrations(store))
@@ -274,9 +274,9 @@ def gather(store: Store) -> Report:
     if tables:
         networks = (table for table in all_tables().values() if isinstance(table, NetworkTable))
         tables += [_networks(table, store) for table in networks]
-    if trials := len(cells) - len(no_trials):
+    if trials := len(runs) - len(no_trials):
         left_out.append(f"{trials} models that tune trained, to choose readings")
-    if others := len({cell.id for cell in no_trials} - set(models)):
+    if others := len({run.id for run in no_trials} - set(models)):
         left_out.append(f"{others} models that no table has any more, or whose method, data or weights are not here")
     # First what printed values stand beside, and of that the paper whose tables go by number.
     known = all_tables()
@@ -285,26 +285,26 @@ def gather(store: Store) -> Report:
     return Report(tuple(tables), claims, demonstrations, tuple(figures), models, tuple(left_out))
 
 
-def _selections(cells: Sequence[Cell]) -> Iterator[Selection]:
+def _selections(runs: Sequence[Run]) -> Iterator[Selection]:
     """Every table with the profiles, readings and features that it has stored models of; optional rows and methods of
     others where they are stored."""
     for table in all_tables().values():
         if not isinstance(table, Table):
             continue
         names = {table.data.get(part, part) for part in table.datasets}
-        kin = [cell for cell in cells if cell.dataset in names]
+        kin = [run for run in runs if run.dataset in names]
         for profile in (name for name in table.profiles if name != _TRIALS):
             for reading in table.readings:
                 yield from _selection(table, profile, reading, kin)
 
 
-def _selection(table: Table, profile: str, reading: str, kin: Sequence[Cell]) -> Iterator[Selection]:
-    here = [cell for cell in kin if (cell.protocol.profile, cell.protocol.reading) == (profile, reading)]
-    stored = {cell.id for cell in here}
-    outside = [name for name in sorted({cell.method for cell in here if ":" in cell.method}) if _loads(name)]
+def _selection(table: Table, profile: str, reading: str, kin: Sequence[Run]) -> Iterator[Selection]:
+    here = [run for run in kin if (run.protocol.profile, run.protocol.reading) == (profile, reading)]
+    stored = {run.id for run in here}
+    outside = [name for name in sorted({run.method for run in here if ":" in run.method}) if _loads(name)]
     usual = select(table, profile=profile, reading=reading)
     judges = {usual.protocol(row).features for row in usual.rows}
-    for features in sorted({cell.protocol.features for cell in here}):
+    for features in sorted({run.protocol.features for run in here}):
         chosen = partial(
             select,
             table,
@@ -313,7 +313,7 @@ def _selection(table: Table, profile: str, reading: str, kin: Sequence[Cell]) ->
             assignments=[] if features in judges else [f"protocol.features={features}"],
         )
         everything = chosen(methods=[row.id for row in table.rows], own=outside)
-        there = {row.id for row in everything.rows if any(cell.id in stored for cell in everything.cells(row))}
+        there = {row.id for row in everything.rows if any(run.id in stored for run in everything.runs(row))}
         rows = [row.id for row in table.rows if not row.optional or row.id in there]
         own = [name for name in outside if name in there]
         if own or any(table.row(name).optional for name in rows):
@@ -331,15 +331,15 @@ def _loads(method: str) -> bool:
     return True
 
 
-def _fill(selection: Selection, store: Store) -> tuple[Filled, dict[str, tuple[Cell, Record]]]:
+def _fill(selection: Selection, store: Store) -> tuple[Filled, dict[str, tuple[Run, Record]]]:
     table, sheet = selection.table, fill(selection, store)
     found = {
-        cell: record
+        one_run: record
         for row in selection.rows
-        for cell in selection.cells(row)
-        if (record := store.read(cell)) is not None
+        for one_run in selection.runs(row)
+        if (record := store.read(one_run)) is not None
     }
-    rows = [row for row in selection.rows if any(cell in found for cell in selection.cells(row))]
+    rows = [row for row in selection.rows if any(one_run in found for one_run in selection.runs(row))]
     parts = []
     for dataset in dict.fromkeys(selection.dataset_of(column) for column in sheet.columns):
         columns = tuple(column for column in sheet.columns if selection.dataset_of(column) == dataset)
@@ -349,7 +349,7 @@ def _fill(selection: Selection, store: Store) -> tuple[Filled, dict[str, tuple[C
         ]
         lines += [_line(sheet, name, dataset, columns) for name in sheet.known]
         shows = [line for line in lines if any(line.boxes)]
-        parts.append(Part(dataset, table.target(dataset).source, columns, tuple(shows)))
+        parts.append(Part(dataset, table.dataset(dataset).source, columns, tuple(shows)))
     run = run_command(f"--table {table.id}", selection, store)
     filled = Filled(
         table=table.id,
@@ -361,11 +361,11 @@ def _fill(selection: Selection, store: Store) -> tuple[Filled, dict[str, tuple[C
         show=run.replace(" run ", " show ", 1),
         run=run,
     )
-    return filled, {cell.id: (cell, record) for cell, record in found.items()}
+    return filled, {one_run.id: (one_run, record) for one_run, record in found.items()}
 
 
-def _found(selection: Selection, row: Row, dataset: str, found: Mapping[Cell, Record]) -> list[Record]:
-    return [found[cell] for cell in selection.cells(row, dataset) if cell in found]
+def _found(selection: Selection, row: Row, dataset: str, found: Mapping[Run, Record]) -> list[Record]:
+    return [found[run] for run in selection.runs(row, dataset) if run in found]
 
 
 def _line(
@@ -501,7 +501,7 @@ def _ground(
 
 def _link(inquiry: Inquiry, side: Models, part: Comparison, tables: Sequence[Filled]) -> Link:
     """To the entry of these models whose measure is compared, or to their first where that is only a curve."""
-    title, wanted = side.table.row(side.row).title, {cell.id for cell in inquiry.models(side)}
+    title, wanted = side.table.row(side.row).title, {run.id for run in inquiry.models(side)}
     found = [
         (table, box)
         for table in tables
@@ -531,7 +531,7 @@ def _drawn(selection: Selection, store: Store, left_out: list[str]) -> Iterator[
         if not isinstance(figure, Figure) or figure.table != selection.table.id:
             continue
         usual = figure.usual(usual_of(selection))
-        seen = [name for name in usual.datasets if not registry.shows_people(usual.table.target(name))]
+        seen = [name for name in usual.datasets if not registry.shows_people(usual.table.dataset(name))]
         part = dataclasses.replace(usual, datasets=tuple(seen))
         picture = _picture(store, file_name(part, figure.id, usual)) if seen else None
         if part != usual and _picture(store, whole := file_name(usual, figure.id, usual), people=True):

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from benchmark import registry
-from benchmark.cells import Block, Cell
+from benchmark.cells import Block, Run
 from benchmark.coverage import UPDATES, updates_to_coverage
 from benchmark.errors import UserError
 from benchmark.figures.synthetic import updates
@@ -48,36 +48,36 @@ def moment_points(models: int) -> int:
     return max(least, min(most, _MOMENT_POINTS_OF_ALL // max(models, 1)))
 
 
-def model(cell: Cell, record: Record, store: Store, points: int = _MOMENT_POINTS[1]) -> dict[str, Any]:
+def model(run: Run, record: Record, store: Store, points: int = _MOMENT_POINTS[1]) -> dict[str, Any]:
     """A record with shorter curves and some of its samples, of each moment of its training ``points``, as JSON takes
     it."""
     measures = dict(record.measures)
     if "captured_modes" in record.curves:
-        measures[UPDATES] = updates_to_coverage(cell, record)
+        measures[UPDATES] = updates_to_coverage(run, record)
     where = [] if store.folder == Path("results") else ["--results", str(store.folder)]
     kept = {
-        "id": cell.id,
-        "label": Block((cell,)).label,
-        "dataset": cell.dataset,
-        "seed": cell.seed,
+        "id": run.id,
+        "label": Block((run,)).label,
+        "dataset": run.dataset,
+        "seed": run.seed,
         "status": record.status,
-        "stale": is_stale(cell, record),
+        "stale": is_stale(run, record),
         "reason": record.reason,
         "diverged_at": record.diverged_at,
         "measures": {name: _short(value, 10) for name, value in measures.items()},
         "curves": {name: _curve(values) for name, values in record.curves.items() if values},
-        "updates": updates(cell, 1) if isinstance(registry.dataset(cell.dataset), GaussianMixture) else None,
+        "updates": updates(run, 1) if isinstance(registry.dataset(run.dataset), GaussianMixture) else None,
         "cost": record.cost,
         "environment": record.environment,
         "cell": record.run,
-        "reproduce": shlex.join([*_VERIFY, cell.id, *_from_outside(cell), *where]),
+        "reproduce": shlex.join([*_VERIFY, run.id, *_from_outside(run), *where]),
     }
-    return kept | _pictures(cell, record, store, points)
+    return kept | _pictures(run, record, store, points)
 
 
-def _from_outside(cell: Cell) -> list[str]:
+def _from_outside(run: Run) -> list[str]:
     """What a command must name for a record's class and data of the user's to be loaded."""
-    named = (("--method", cell.method), ("--datasets", cell.dataset))
+    named = (("--method", run.method), ("--datasets", run.dataset))
     return [word for option, name in named if ":" in name for word in (option, path_name(name))]
 
 
@@ -91,36 +91,36 @@ def _curve(values: list[Any]) -> dict[str, list[Any]]:
     return {"epochs": [index + 1 for index in chosen], "values": [_short(values[index]) for index in chosen]}
 
 
-def _pictures(cell: Cell, record: Record, store: Store, count: int) -> dict[str, Any]:
+def _pictures(run: Run, record: Record, store: Store, count: int) -> dict[str, Any]:
     """Points or images of the end and along the training, or why there are none."""
-    target = registry.dataset(cell.dataset)
+    dataset = registry.dataset(run.dataset)
     if record.samples is None:
         return {}
-    if shows_people(target):
+    if shows_people(dataset):
         return {"no_pictures": "Photographs of people are not shown."}
-    if isinstance(target, GaussianMixture) and target.data_shape[0] > 3:
-        return {"no_pictures": f"Samples of {target.data_shape[0]:,} coordinates are not drawn."}
+    if isinstance(dataset, GaussianMixture) and dataset.data_shape[0] > 3:
+        return {"no_pictures": f"Samples of {dataset.data_shape[0]:,} coordinates are not drawn."}
     try:
-        samples, frames = store.samples(cell, record), store.frames(cell, record)
+        samples, frames = store.samples(run, record), store.frames(run, record)
     except UserError as error:
         return {"no_pictures": str(error)}
-    epochs = frame_epochs(cell.protocol, samples[0].size) if frames is not None else []
+    epochs = frame_epochs(run.protocol, samples[0].size) if frames is not None else []
     stages = list(zip(epochs, [] if frames is None else frames, strict=False))
     # The end has more samples of its own.
-    stages = [(epoch, frame) for epoch, frame in stages if epoch < cell.protocol.epochs]
-    if not isinstance(target, GaussianMixture):
+    stages = [(epoch, frame) for epoch, frame in stages if epoch < run.protocol.epochs]
+    if not isinstance(dataset, GaussianMixture):
         sheets = [{"epoch": epoch, "image": image_sheet(images)} for epoch, images in stages]
-        return {"images": [*sheets, {"epoch": cell.protocol.epochs, "image": image_sheet(samples)}]}
-    reach = _REACH * target.limit
+        return {"images": [*sheets, {"epoch": run.protocol.epochs, "image": image_sheet(samples)}]}
+    reach = _REACH * dataset.limit
     return {
         "points": {
-            "dim": target.data_shape[0],
+            "dim": dataset.data_shape[0],
             "reach": reach,
             "levels": _LEVELS,
             "of": len(samples),
-            "centres": [[_short(value, 6) for value in centre] for centre in target.centres],
+            "centres": [[_short(value, 6) for value in centre] for centre in dataset.centres],
             "frames": [{"epoch": epoch, "data": pack(points[:count], reach)} for epoch, points in stages],
-            "last": {"epoch": cell.protocol.epochs, "data": pack(samples[:POINTS], reach)},
+            "last": {"epoch": run.protocol.epochs, "data": pack(samples[:POINTS], reach)},
         }
     }
 

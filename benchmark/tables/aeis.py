@@ -1,6 +1,6 @@
 """Tables of Lee and Lee, the poster on mode-missing in GANs, an autoencoder and importance sampling (2018)."""
 
-from benchmark.schema import Column, Printed, Profile, Reading, Row, Search, Table
+from benchmark.schema import Column, Profile, Reading, Reported, Row, Search, Table
 from benchmark.tables.veegan import GAAN_NETS, NORMAL, SMALL_NOISE, SYNTHETIC, VEEGAN_NETS, quality_columns
 
 CITATION = "Lee and Lee: GAN with an autoencoder and importance sampling, 2018, poster"
@@ -11,13 +11,13 @@ _DATASETS = ("ring8", "grid25", "cube27")
 _Pair = tuple[str, str]
 
 
-def _printed(*triples: tuple[_Pair, _Pair, _Pair]) -> dict[str, Printed]:
+def _reported(*triples: tuple[_Pair, _Pair, _Pair]) -> dict[str, Reported]:
     """Modes, percent of high quality and JSD with their stds; the std of the percentage is printed as a fraction."""
     found = {}
     for dataset, (modes, percent, jsd) in zip(_DATASETS, triples, strict=True):
-        found[f"{dataset}/captured_modes"] = Printed.read(*modes)
-        found[f"{dataset}/high_quality_fraction"] = Printed.read(*percent, per=100, std_per=1)
-        found[f"{dataset}/jsd"] = Printed.read(*jsd)
+        found[f"{dataset}/captured_modes"] = Reported.read(*modes)
+        found[f"{dataset}/high_quality_fraction"] = Reported.read(*percent, per=100, std_per=1)
+        found[f"{dataset}/jsd"] = Reported.read(*jsd)
     return found
 
 
@@ -29,24 +29,24 @@ TABLE_1 = Table(
     datasets=_DATASETS,
     columns=tuple(column for name in _DATASETS for column in quality_columns(name, jsd="JSD")),
     rows=(
-        Row("gan", "GAN", "gan", picked="the poster compares with it and prints no row; non-saturating"),
+        Row("gan", "GAN", "gan", assumptions="the poster compares with it and prints no row; non-saturating"),
         Row(
             "veegan",
             "VEEGAN",
             "veegan",
             protocol=NORMAL,
-            printed=_printed(
+            reported=_reported(
                 (("8", "0"), ("60.4", "0.005"), ("0.19", "0.005")),
                 (("24.1", "0.31"), ("65.4", "0.006"), ("0.21", "0.004")),
                 (("26.6", "0.5"), ("43.3", "0.007"), ("0.31", "0.005")),
             ),
-            picked="printed: the poster's own run of it; normal prior in every reading",
+            assumptions="printed: the poster's own run of it; normal prior in every reading",
         ),
         Row(
             "aeis",
             "AE + importance sampling",
             "aeis",
-            printed=_printed(
+            reported=_reported(
                 (("8", "0"), ("85.5", "0.006"), ("0.172", "0.004")),
                 (("25", "0"), ("82.5", "0.004"), ("0.12", "0.004")),
                 (("27", "0"), ("80.0", "0.005"), ("0.125", "0.004")),
@@ -57,16 +57,16 @@ TABLE_1 = Table(
             "AE + importance sampling, W_ir alone",
             "aeis",
             overrides={"fake_weights": "none"},
-            picked="ablation",
+            assumptions="ablation",
         ),
         Row(
             "aeis-pairs",
             "AE + pairs, no weights",
             "aeis",
             overrides={"real_weights": "none", "fake_weights": "none"},
-            picked="ablation",
+            assumptions="ablation",
         ),
-        Row("gaan_2", "GAAN_2", "gaan", picked="no paper printed it here"),
+        Row("gaan_2", "GAAN_2", "gaan", assumptions="no paper printed it here"),
     ),
     protocol=SYNTHETIC,
     profiles={
@@ -78,7 +78,7 @@ TABLE_1 = Table(
     readings={"gaan-nets": GAAN_NETS, "veegan-nets": VEEGAN_NETS, "small-noise": SMALL_NOISE},
     reading="gaan-nets",
     selected="one of the two out of 3 that fit the printed rows alike, on other seeds",
-    printed_runs=10,
+    reported_runs=10,
     search=Search(profile="tune", measures=("captured_modes", "high_quality_fraction")),
     notes=(
         "The poster states neither data, networks, batches, iterations, samples nor runs; the verdicts assume 10 runs.",
@@ -105,7 +105,7 @@ MNIST = Table(
             "AE + importance sampling",
             "aeis",
             overrides={"code_dim": 32, "pair_weight": 0.0625},
-            picked="codes of 32 numbers; W_l 1/16, so that a pair costs what it does on two-dimensional data",
+            assumptions="codes of 32 numbers; W_l 1/16, so that a pair costs what it does on two-dimensional data",
         ),
     ),
     protocol={
@@ -131,6 +131,6 @@ MNIST = Table(
         ),
     },
     readings={"corrected": Reading("DCGAN for 28 x 28 pixels for both, the autoencoder's encoder without batch norm")},
-    printed_runs=1,
+    reported_runs=1,
     notes=("The poster shows samples and prints no number.",),
 )

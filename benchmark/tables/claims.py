@@ -14,7 +14,7 @@ _GRID = "grid25-gaan"
 #: Training ends early for a model that diverged, which then covers nothing.
 _MODES = Statistic("modes registered", "registered_modes", lost=0.0)
 _POINTS = Statistic("points registered, of 2,000", "registered_points", lost=0.0)
-_DECEIVED = Statistic("mean -log D(G(z)) over the training", "loss.deception", "mean")
+_DECEIVED = Statistic("mean -log D(G(z)) over the training", "loss.generator", "mean")
 _CAPTURED = Statistic("modes captured", "captured_modes", lost=0.0)
 #: The most that there can be.
 _BALANCE = Statistic("KL of digits", "digit_kl", lost=math.log(10))

@@ -3,15 +3,15 @@
 import dataclasses
 
 from benchmark.cells import Setting
-from benchmark.schema import Column, NetworkTable, Printed, Profile, Reading, Row, Table
+from benchmark.schema import Column, NetworkTable, Profile, Reading, Reported, Row, Table
 
 CITATION = "N.-T. Tran, T.-A. Bui, N.-M. Cheung: Generative Adversarial Autoencoder Networks, 2018, arXiv:1803.08887 v1"
 
 
-def _printed(*pairs: tuple[str, str]) -> dict[str, Printed]:
+def _reported(*pairs: tuple[str, str]) -> dict[str, Reported]:
     """Registered modes and points, TV (True) beside ``max_deficit``, TV (Differential) beside ``cv``."""
     measures = ("registered_modes", "registered_points", "max_deficit", "cv")
-    return {name: Printed.read(*pair) for name, pair in zip(measures, pairs, strict=True)}
+    return {name: Reported.read(*pair) for name, pair in zip(measures, pairs, strict=True)}
 
 
 _RELEASED: dict[str, Setting] = {
@@ -45,59 +45,59 @@ TABLE_2 = Table(
             "gan",
             "GAN",
             "gan",
-            printed=_printed(("21.50", "2.00"), ("1875.63", "42.53"), ("1.00", "0.00"), ("0.94", "0.02")),
-            picked=f"non-saturating; {_EQUIVALENT}",
+            reported=_reported(("21.50", "2.00"), ("1875.63", "42.53"), ("1.00", "0.00"), ("0.94", "0.02")),
+            assumptions=f"non-saturating; {_EQUIVALENT}",
         ),
         Row(
             "dan-2s",
             "DAN-2S",
             "dan-2s",
-            printed=_printed(("14.07", "2.85"), ("986.33", "160.80"), ("0.99", "0.02"), ("0.70", "0.09")),
-            picked=f"two hidden layers before the batch mean, one after; {_EQUIVALENT}",
+            reported=_reported(("14.07", "2.85"), ("986.33", "160.80"), ("0.99", "0.02"), ("0.70", "0.09")),
+            assumptions=f"two hidden layers before the batch mean, one after; {_EQUIVALENT}",
         ),
         Row(
             "vae-gan",
             "VAE-GAN",
             "vae-gan",
             protocol={"prior": "normal"},
-            printed=_printed(("21.13", "2.33"), ("1816.19", "61.23"), ("0.98", "0.15"), ("0.93", "0.21")),
-            picked=f"normal prior, gamma 1e-6; {_EQUIVALENT}",
+            reported=_reported(("21.13", "2.33"), ("1816.19", "61.23"), ("0.98", "0.15"), ("0.93", "0.21")),
+            assumptions=f"normal prior, gamma 1e-6; {_EQUIVALENT}",
         ),
         Row(
             "ali",
             "ALI",
             "ali",
-            printed=_printed(("22.00", "2.63"), ("1490.25", "194.38"), ("0.93", "0.11"), ("0.68", "0.15")),
-            picked=f"encoder reads x and two normal coordinates; {_EQUIVALENT}",
+            reported=_reported(("22.00", "2.63"), ("1490.25", "194.38"), ("0.93", "0.11"), ("0.68", "0.15")),
+            assumptions=f"encoder reads x and two normal coordinates; {_EQUIVALENT}",
         ),
         Row(
             "wgan-gp",
             "WGAN-GP",
             "wgan-gp",
             protocol={"beta1": 0.5, "beta2": 0.9, "draws": "update"},
-            printed=_printed(("24.04", "1.16"), ("1766.25", "79.48"), ("0.54", "0.35"), ("0.43", "0.31")),
-            picked=f"lambda 0.1, 5 critic updates on fresh batches, betas (0.5, 0.9); {_EQUIVALENT}",
+            reported=_reported(("24.04", "1.16"), ("1766.25", "79.48"), ("0.54", "0.35"), ("0.43", "0.31")),
+            assumptions=f"lambda 0.1, 5 critic updates on fresh batches, betas (0.5, 0.9); {_EQUIVALENT}",
         ),
         Row(
             "gaan_1",
             "GAAN_1",
             "gaan",
             overrides={"lambda_r": 0.0},
-            printed=_printed(("24.52", "1.00"), ("1652.89", "148.22"), ("0.47", "0.26"), ("0.31", "0.19")),
-            picked="no regulariser, penalty on (section 3.2.1 uses it in all experiments)",
+            reported=_reported(("24.52", "1.00"), ("1652.89", "148.22"), ("0.47", "0.26"), ("0.31", "0.19")),
+            assumptions="no regulariser, penalty on (section 3.2.1 uses it in all experiments)",
         ),
         Row(
             "gaan_2",
             "GAAN_2",
             "gaan",
-            printed=_printed(("25.00", "0.00"), ("1827.38", "25.60"), ("0.20", "0.03"), ("0.12", "0.02")),
+            reported=_reported(("25.00", "0.00"), ("1827.38", "25.60"), ("0.20", "0.03"), ("0.12", "0.02")),
         ),
         Row(
             "gan-quarter",
             "GAN, small discriminator",
             "gan",
             protocol={"networks": "gaan-1-quarter"},
-            picked="a quarter of the width in the discriminator, for table claims",
+            assumptions="a quarter of the width in the discriminator, for table claims",
             optional=True,
         ),
         Row(
@@ -105,16 +105,16 @@ TABLE_2 = Table(
             "VAE-GAN, constant learning rate",
             "vae-gan",
             protocol={"prior": "normal", "lr_decay": 1.0},
-            picked="for table claims",
+            assumptions="for table claims",
             optional=True,
         ),
-        Row("mdgan", "MDGAN", "mdgan", picked=f"lambda 0.01, for table claims; {_EQUIVALENT}", optional=True),
+        Row("mdgan", "MDGAN", "mdgan", assumptions=f"lambda 0.01, for table claims; {_EQUIVALENT}", optional=True),
         Row(
             "gaan-label-fake",
             "GAAN_2, reconstructions fake, as much real as fake",
             "gaan",
             overrides={"reconstruction_label": "fake", "real_weight": 1.5, "lambda_p": 0.15},
-            picked="half again of GAAN_2's discriminator loss, in equal parts real and fake, for table claims",
+            assumptions="half again of GAAN_2's discriminator loss, in equal parts real and fake, for table claims",
             optional=True,
         ),
         Row(
@@ -122,7 +122,7 @@ TABLE_2 = Table(
             "GAAN_2, reconstructions not shown, as much real as fake",
             "gaan",
             overrides={"reconstruction_label": "none", "real_weight": 1.0},
-            picked="data take the weight of reconstructions, for table claims",
+            assumptions="data take the weight of reconstructions, for table claims",
             optional=True,
         ),
         Row(
@@ -130,7 +130,7 @@ TABLE_2 = Table(
             "GAAN_1, reconstructions compared in D's features",
             "gaan",
             overrides={"lambda_r": 0.0, "compared": "features"},
-            picked="without the regulariser, whose distances would change too, for table claims",
+            assumptions="without the regulariser, whose distances would change too, for table claims",
             optional=True,
         ),
     ),
@@ -151,7 +151,7 @@ TABLE_2 = Table(
             overrides={"gaan_1": _RELEASED, "gaan_2": _RELEASED},
         ),
     },
-    printed_runs=8,
+    reported_runs=8,
     notes=(
         '"Mean and variance of 0.01" is read as centre and std 0.1; what fits the table is a radius of 0.1414.',
         "Methods that the paper does not describe are given its learning rate, 1e-3, with which none of them diverged.",
@@ -172,7 +172,7 @@ TABLE_2_ABLATION = dataclasses.replace(
     number=None,
     title="GAAN_2 on 25 Gaussians, one choice changed at a time",
     citation=f"{CITATION}, Table 2; the paper prints no ablation",
-    columns=tuple(dataclasses.replace(column, printed_title=None) for column in TABLE_2.columns),
+    columns=tuple(dataclasses.replace(column, reported_title=None) for column in TABLE_2.columns),
     rows=(
         Row("gaan_2", "GAAN_2 as in Table 2", "gaan"),
         _changed("no-regulariser", "no regulariser (GAAN_1)", lambda_r=0.0),
@@ -203,7 +203,7 @@ TABLE_1 = NetworkTable(
         Column("hidden_layers", "N_h", "N_h", None, 0),
         Column("hidden_width", "d_h", "d_h", None, 0),
     ),
-    printed={
+    reported={
         "encoder": {"d_in": 2, "d_out": 2, "hidden_layers": 3, "hidden_width": 128},
         "generator": {"d_in": 2, "d_out": 2, "hidden_layers": 3, "hidden_width": 128},
         "discriminator": {"d_in": 2, "d_out": 1, "hidden_layers": 3, "hidden_width": 128},

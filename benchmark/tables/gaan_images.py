@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from benchmark.cells import Setting
-from benchmark.schema import Column, Printed, Profile, Reading, Row, Table
+from benchmark.schema import Column, Profile, Reading, Reported, Row, Table
 from benchmark.tables.gaan import CITATION
 from evaluators.distances import measure_names
 from evaluators.features import EXTRACTORS
@@ -11,11 +11,11 @@ from evaluators.features import EXTRACTORS
 _Pair = tuple[str, str]
 
 
-def _printed(*quarters_and_halves: tuple[_Pair, _Pair]) -> dict[str, Printed]:
+def _reported(*quarters_and_halves: tuple[_Pair, _Pair]) -> dict[str, Reported]:
     """Modes and KL with a discriminator of a quarter and of a half of the full width."""
-    found: dict[str, Printed] = {}
+    found: dict[str, Reported] = {}
     for part, (modes, kl) in zip(("k4", "k2"), quarters_and_halves, strict=True):
-        found |= {f"{part}/modes": Printed.read(*modes), f"{part}/kl": Printed.read(*kl)}
+        found |= {f"{part}/modes": Reported.read(*modes), f"{part}/kl": Reported.read(*kl)}
     return found
 
 
@@ -33,7 +33,7 @@ _METZ: dict[str, Setting] = {
 }
 
 
-def distance_columns(dataset: str, printed: str | None = None) -> Iterator[Column]:
+def distance_columns(dataset: str, reported: str | None = None) -> Iterator[Column]:
     """Distances of a data set's images: columns for those who have Inception, and others for those who do not."""
     for name, extractor in EXTRACTORS.items():
         names = measure_names(name)
@@ -41,15 +41,15 @@ def distance_columns(dataset: str, printed: str | None = None) -> Iterator[Colum
         kernel = "KID" if inception else f"K{extractor.distance.removeprefix('F')}"
         features = extractor.distance.removeprefix("FD-")
         of = "" if inception else f", {features}"
-        title = printed if inception else None
+        title = reported if inception else None
         yield Column(names["fid"], extractor.distance, title, "lower", 1, dataset, features=name)
         yield Column(names["kid"], kernel, None, "lower", 4, dataset, features=name)
         yield Column(names["precision"], f"precision{of}", None, "higher", 2, dataset, features=name)
         yield Column(names["recall"], f"recall{of}", None, "higher", 2, dataset, features=name)
 
 
-def _fid(celeba: _Pair, cifar10: _Pair) -> dict[str, Printed]:
-    return {"cifar10/fid": Printed.read(*cifar10), "celeba/fid": Printed.read(*celeba)}
+def _fid(celeba: _Pair, cifar10: _Pair) -> dict[str, Reported]:
+    return {"cifar10/fid": Reported.read(*cifar10), "celeba/fid": Reported.read(*celeba)}
 
 
 _QUOTED = "printed: quoted, it seems from Lucic et al. (2018), whose networks are those of the reading lucic"
@@ -83,16 +83,16 @@ TABLE_3 = Table(
             "GAN (DCGAN)",
             "gan",
             overrides={"generator_rate": 0.5},
-            printed=_printed((("30.6", "20.73"), ("5.99", "0.42")), (("628.0", "140.9"), ("2.58", "0.75"))),
-            picked="printed: quoted from Metz et al. 2017",
+            reported=_reported((("30.6", "20.73"), ("5.99", "0.42")), (("628.0", "140.9"), ("2.58", "0.75"))),
+            assumptions="printed: quoted from Metz et al. 2017",
         ),
         Row(
             "unrolled",
             "Unrolled GAN, 10 steps",
             "unrolled",
             overrides={"k": 10, "generator_rate": 0.5},
-            printed=_printed((("327.2", "74.67"), ("4.66", "0.46")), (("817.4", "37.91"), ("1.43", "0.12"))),
-            picked="printed: quoted from Metz et al. 2017",
+            reported=_reported((("327.2", "74.67"), ("4.66", "0.46")), (("817.4", "37.91"), ("1.43", "0.12"))),
+            assumptions="printed: quoted from Metz et al. 2017",
         ),
         Row(
             "wgan-gp",
@@ -100,8 +100,8 @@ TABLE_3 = Table(
             "wgan-gp",
             overrides={"lambda_p": 10.0},
             protocol={"lr": 1e-4, "beta2": 0.9, "draws": "update"},
-            printed=_printed((("640.1", "136.3"), ("1.97", "0.70")), (("772.4", "146.5"), ("1.35", "0.55"))),
-            picked="lambda 10, 5 critic updates, Adam 1e-4 (0.5, 0.9), no batch norm in the critic",
+            reported=_reported((("640.1", "136.3"), ("1.97", "0.70")), (("772.4", "146.5"), ("1.35", "0.55"))),
+            assumptions="lambda 10, 5 critic updates, Adam 1e-4 (0.5, 0.9), no batch norm in the critic",
         ),
         Row(
             "gaan",
@@ -109,9 +109,9 @@ TABLE_3 = Table(
             "gaan",
             overrides=_AE,
             protocol={"prior": "uniform", "beta2": 0.9},
-            printed=_printed((("859.5", "68.7"), ("1.04", "0.29")), (("917.9", "69.6"), ("1.06", "0.23"))),
-            picked="lambda_p = lambda_r = 1, mean squared error, encoder of 8, 16 and 32 channels, U[-1,1]^256, Adam "
-            "2e-4 (0.5, 0.9)",
+            reported=_reported((("859.5", "68.7"), ("1.04", "0.29")), (("917.9", "69.6"), ("1.06", "0.23"))),
+            assumptions="lambda_p = lambda_r = 1, mean squared error, encoder of 8, 16 and 32 channels, U[-1,1]^256, "
+            "Adam 2e-4 (0.5, 0.9)",
         ),
     ),
     protocol=_METZ,
@@ -126,7 +126,7 @@ TABLE_3 = Table(
             datasets={"k4": {"networks": "metz-k4"}, "k2": {"networks": "metz-k2"}},
         )
     },
-    printed_runs=10,
+    reported_runs=10,
     notes=(
         "k4 and k2: a discriminator with a quarter and with half of the full number of channels (K/4 and K/2).",
         "Erratum: the paper quotes Metz et al. with three slips; the values of the source stand here: Unrolled GAN K/4 "
@@ -144,33 +144,33 @@ TABLE_4 = Table(
     datasets=("cifar10", "celeba"),
     columns=(*distance_columns("cifar10", "Cifar10"), *distance_columns("celeba", "CelebA")),
     rows=(
-        Row("gan", "NS GAN", "gan", printed=_fid(("58.0", "2.7"), ("58.6", "2.1")), picked=_QUOTED),
-        Row("lsgan", "LSGAN", "lsgan", printed=_fid(("53.6", "4.2"), ("67.1", "2.9")), picked=_QUOTED),
+        Row("gan", "NS GAN", "gan", reported=_fid(("58.0", "2.7"), ("58.6", "2.1")), assumptions=_QUOTED),
+        Row("lsgan", "LSGAN", "lsgan", reported=_fid(("53.6", "4.2"), ("67.1", "2.9")), assumptions=_QUOTED),
         Row(
             "wgan-gp",
             "WGAN-GP",
             "wgan-gp",
             overrides={"lambda_p": 10.0},
             protocol={"lr": 1e-4, "draws": "update"},
-            printed=_fid(("26.8", "1.2"), ("52.9", "1.3")),
-            picked=f"{_QUOTED}; lambda 10, 5 critic updates, Adam 1e-4 (0.5, 0.9; in lucic 0.5, 0.999), no batch norm "
-            "in the critic",
+            reported=_fid(("26.8", "1.2"), ("52.9", "1.3")),
+            assumptions=f"{_QUOTED}; lambda 10, 5 critic updates, Adam 1e-4 (0.5, 0.9; in lucic 0.5, 0.999), no batch "
+            "norm in the critic",
         ),
         Row(
             "began",
             "BEGAN",
             "began",
             protocol={"lr": 1e-4},
-            printed=_fid(("38.1", "1.1"), ("71.4", "1.1")),
-            picked=f"{_QUOTED}; the autoencoder has the layers of discriminator and generator, Adam 1e-4",
+            reported=_fid(("38.1", "1.1"), ("71.4", "1.1")),
+            assumptions=f"{_QUOTED}; the autoencoder has the layers of discriminator and generator, Adam 1e-4",
         ),
         Row(
             "vae-gan",
             "VAE-GAN",
             "vae-gan",
             dataset_overrides={"cifar10": {"gamma": 1e-5}, "celeba": {"gamma": 1e-6}},
-            printed=_fid(("27.5", "0.98"), ("58.1", "3.2")),
-            picked="Adam as the others; weight of the likelihood 1e-5, on CelebA 1e-6, as the authors have it",
+            reported=_fid(("27.5", "0.98"), ("58.1", "3.2")),
+            assumptions="Adam as the others; weight of the likelihood 1e-5, on CelebA 1e-6, as the authors have it",
         ),
         Row(
             "gaan",
@@ -178,8 +178,8 @@ TABLE_4 = Table(
             "gaan",
             overrides=_AE,
             protocol=_AE_PROTOCOL,
-            printed=_fid(("23.7", "0.3"), ("45.6", "1.2")),
-            picked="lambda_p = lambda_r = 1, mean squared error, data in [0, 1], U[-1,1], Adam 2e-4 (0.5, 0.9); "
+            reported=_fid(("23.7", "0.3"), ("45.6", "1.2")),
+            assumptions="lambda_p = lambda_r = 1, mean squared error, data in [0, 1], U[-1,1], Adam 2e-4 (0.5, 0.9); "
             "batches of 64 on CelebA, too, where the released code has 32",
         ),
         Row(
@@ -196,8 +196,8 @@ TABLE_4 = Table(
                 "autoencoder_moves": "encoder",
             },
             protocol=_AE_PROTOCOL,
-            picked="GAAN's successor (Tran et al. 2018, arXiv:1803.08887 v2 and later): its generator closes the gap "
-            "between mean scores and leaves the autoencoder's error to the encoder; reconstructions count 0.05 "
+            assumptions="GAAN's successor (Tran et al. 2018, arXiv:1803.08887 v2 and later): its generator closes the "
+            "gap between mean scores and leaves the autoencoder's error to the encoder; reconstructions count 0.05 "
             "throughout, the released code lowers it to 0",
         ),
         Row(
@@ -205,10 +205,10 @@ TABLE_4 = Table(
             "WGAN, clipped",
             "wgan",
             protocol={"optimizer": "rmsprop", "lr": 5e-5, "draws": "update"},
-            picked="clip 0.01, 5 critic updates, RMSProp 5e-5",
+            assumptions="clip 0.01, 5 critic updates, RMSProp 5e-5",
             optional=True,
         ),
-        Row("mdgan", "MDGAN", "mdgan", picked="lambda 0.01", optional=True),
+        Row("mdgan", "MDGAN", "mdgan", assumptions="lambda 0.01", optional=True),
     ),
     protocol={
         "latent_dim": 128,
@@ -259,7 +259,7 @@ TABLE_4 = Table(
             overrides={"lsgan": {"score": "sigmoid"}},
         ),
     },
-    printed_runs=10,
+    reported_runs=10,
     training_sizes={"celeba": 182_637},
     notes=(
         "The column set mixes protocols: GAN, LSGAN, WGAN-GP and BEGAN appear to be quoted from a study with other "
@@ -272,8 +272,8 @@ TABLE_4 = Table(
 )
 
 
-def _intensity(kl: str) -> dict[str, Printed]:
-    return {"intensity_kl": Printed.read(kl)}
+def _intensity(kl: str) -> dict[str, Reported]:
+    return {"intensity_kl": Reported.read(kl)}
 
 
 _GAAN_DIGITS = {"beta2": 0.9}
@@ -290,15 +290,15 @@ MNIST = Table(
         Column("intensity_kl", "KL of M_d", "KL (Fig. 4c)", "lower", 5),
     ),
     rows=(
-        Row("gan", "DCGAN", "gan", printed=_intensity("0.00979")),
+        Row("gan", "DCGAN", "gan", reported=_intensity("0.00979")),
         Row(
             "wgan-gp",
             "WGAN-GP",
             "wgan-gp",
             overrides={"lambda_p": 10.0},
             protocol={"lr": 1e-4, "beta2": 0.9, "draws": "update"},
-            printed=_intensity("0.00412"),
-            picked="lambda 10, 5 critic updates, Adam 1e-4 (0.5, 0.9)",
+            reported=_intensity("0.00412"),
+            assumptions="lambda 10, 5 critic updates, Adam 1e-4 (0.5, 0.9)",
         ),
         Row(
             "gaan_1",
@@ -306,7 +306,7 @@ MNIST = Table(
             "gaan",
             overrides=_AE | {"lambda_r": 0.0},
             protocol=_GAAN_DIGITS,
-            printed=_intensity("0.01027"),
+            reported=_intensity("0.01027"),
         ),
         Row(
             "gaan_2",
@@ -314,8 +314,8 @@ MNIST = Table(
             "gaan",
             overrides=_AE,
             protocol=_GAAN_DIGITS,
-            printed=_intensity("0.00073"),
-            picked="lambda_p = lambda_r = 1, mean squared error, Adam 2e-4 (0.5, 0.9)",
+            reported=_intensity("0.00073"),
+            assumptions="lambda_p = lambda_r = 1, mean squared error, Adam 2e-4 (0.5, 0.9)",
         ),
         Row(
             "gaan-fake",
@@ -323,7 +323,7 @@ MNIST = Table(
             "gaan",
             overrides=_AE | {"reconstruction_label": "fake"},
             protocol=_GAAN_DIGITS,
-            picked="Fig. 1",
+            assumptions="Fig. 1",
         ),
         Row(
             "gaan-100",
@@ -331,8 +331,8 @@ MNIST = Table(
             "gaan",
             overrides=_AE,
             protocol=_GAAN_DIGITS | {"latent_dim": 100},
-            printed={"digit_kl": Printed.read("0.01")},
-            picked="Fig. 8",
+            reported={"digit_kl": Reported.read("0.01")},
+            assumptions="Fig. 8",
         ),
     ),
     protocol={
@@ -353,7 +353,7 @@ MNIST = Table(
         "smoke": Profile({"epochs": 1, "fresh_iterations": 2, "batch_size": 8, "samples": 100}, seeds=1),
     },
     readings={"corrected": Reading("network of WGAN-GP's authors for MNIST, without batch norm, for every method")},
-    printed_runs=1,
+    reported_runs=1,
     notes=(
         "KL of digits: of the generated digits, by our classifier, from the training digits'. KL of M_d: of the mean "
         "over an image's pixels, 100 bins over the range of 55,000 training images; the paper says neither bins nor "

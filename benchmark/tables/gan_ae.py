@@ -41,23 +41,29 @@ def _noisy() -> Iterator[Row]:
     """Instance noise on what the discriminator sees."""
     for std in ("0.01", "0.1"):
         fields: dict[str, Setting] = {"instance_noise": float(std), "instance_noise_schedule": "linear"}
-        picked = f"Gaussian, std {std} in the scale that networks see, to 0 over the training"
-        yield Row(f"gan-noise-{std}", f"GAN, instance noise {std}", "gan", {}, fields, picked=picked, optional=True)
+        assumptions = f"Gaussian, std {std} in the scale that networks see, to 0 over the training"
+        yield Row(
+            f"gan-noise-{std}", f"GAN, instance noise {std}", "gan", {}, fields, assumptions=assumptions, optional=True
+        )
 
 
-_GAN = Row("gan", "GAN", "gan", picked="non-saturating")
-_LSGAN = Row("lsgan", "LSGAN", "lsgan", picked="targets 1, 0 and 1, linear output")
-_GMMN = Row("gmmn", "GMMN", "gmmn", picked="square root of the biased MMD^2, six Gaussian kernels that grow with D")
-_MMD = Row("gan-mmd", "GAN + MMD", "gan-mmd", picked="MMD^2 of GMMN's kernels with weight 1")
-_MB = Row("gan-mb", "GAN + MB", "gan-mb", picked="100 kernels of dimension 5 before the output")
-_UR = Row("unrolled", "GAN + UR", "unrolled", picked="5 inner steps through the discriminator's Adam")
-_AE = Row("gan-ae", "GAN + AE", "gan-ae", protocol=NORMAL, picked=_GAN_AE)
-_AE_ALPHA = Row("gan-ae-alpha", "GAN + AE, alpha", "gan-ae", _ADAPTIVE, NORMAL, picked=_ALPHA)
+_GAN = Row("gan", "GAN", "gan", assumptions="non-saturating")
+_LSGAN = Row("lsgan", "LSGAN", "lsgan", assumptions="targets 1, 0 and 1, linear output")
+_GMMN = Row(
+    "gmmn", "GMMN", "gmmn", assumptions="square root of the biased MMD^2, six Gaussian kernels that grow with D"
+)
+_MMD = Row("gan-mmd", "GAN + MMD", "gan-mmd", assumptions="MMD^2 of GMMN's kernels with weight 1")
+_MB = Row("gan-mb", "GAN + MB", "gan-mb", assumptions="100 kernels of dimension 5 before the output")
+_UR = Row("unrolled", "GAN + UR", "unrolled", assumptions="5 inner steps through the discriminator's Adam")
+_AE = Row("gan-ae", "GAN + AE", "gan-ae", protocol=NORMAL, assumptions=_GAN_AE)
+_AE_ALPHA = Row("gan-ae-alpha", "GAN + AE, alpha", "gan-ae", _ADAPTIVE, NORMAL, assumptions=_ALPHA)
 _SEVEN = (_GAN, _LSGAN, _GMMN, _MMD, _MB, _UR, _AE)
 
 _DATASETS = ("ring8", "grid25", "cube27")
 _FEW_KERNELS = dataclasses.replace(
-    _MB, overrides={"kernels": 20}, picked="20 kernels of dimension 5 before the output, as 100 cost five times as much"
+    _MB,
+    overrides={"kernels": 20},
+    assumptions="20 kernels of dimension 5 before the output, as 100 cost five times as much",
 )
 
 
@@ -74,14 +80,14 @@ TABLE_2 = Table(
     title="Synthetic data: does an autoencoder remedy mode missing? Modes, high-quality samples and divergence",
     citation=f"{CITATION}; it shows no synthetic data",
     datasets=_DATASETS,
-    columns=tuple(column for name in _DATASETS for column in quality_columns(name, printed=False)),
+    columns=tuple(column for name in _DATASETS for column in quality_columns(name, reported=False)),
     rows=(
         *map(_on_points, (*_SEVEN, _AE_ALPHA)),
         Row(
             "gan-hungarian",
             "Hungarian",
             "gan-hungarian",
-            picked="exact one-to-one matching of each batch instead of a discriminator",
+            assumptions="exact one-to-one matching of each batch instead of a discriminator",
         ),
         *map(_on_points, _ablated()),
         *_noisy(),
@@ -94,7 +100,7 @@ TABLE_2 = Table(
     },
     readings={"gaan-nets": GAAN_NETS, "veegan-nets": VEEGAN_NETS, "small-noise": SMALL_NOISE},
     reading="gaan-nets",
-    printed_runs=1,
+    reported_runs=1,
     notes=(
         "The poster prints no table. Its claim that autoencoding remedies mode missing is looked at where the truth is "
         "known; profile paper is 50,000 iterations, a choice of ours.",
@@ -118,7 +124,8 @@ _DIGITS: dict[str, Setting] = {
     "width": 1,
 }
 _IMAGE_ROWS = tuple(
-    dataclasses.replace(row, picked=f"{row.picked}; batches of 500") if row is _GMMN else row for row in _SEVEN
+    dataclasses.replace(row, assumptions=f"{row.assumptions}; batches of 500") if row is _GMMN else row
+    for row in _SEVEN
 )
 #: In a reading, so that a profile may ask for less.
 _BATCHES: dict[str, dict[str, Setting]] = {_GMMN.id: {"batch_size": 500}}
@@ -149,7 +156,7 @@ TABLE_1 = Table(
         "smoke": _smoke(epochs=1, fresh_iterations=2, samples=100),
     },
     readings=_ONE_NETWORK,
-    printed_runs=1,
+    reported_runs=1,
     notes=(
         "Stacks of three digits are new for every batch; 938 batches of 64 count as an epoch. The poster states "
         "neither networks nor training.",
@@ -171,7 +178,7 @@ DIGITS = Table(
         "smoke": _smoke(epochs=10, samples=100),
     },
     readings=_ONE_NETWORK,
-    printed_runs=1,
+    reported_runs=1,
     notes=("938 batches of 64 count as an epoch; profile short has 20.",),
 )
 
@@ -197,7 +204,7 @@ NATURAL = Table(
             datasets={"cifar10": {"networks": "wgan-gp-cifar-half"}, "celeba": {"networks": "dcgan-64"}},
         )
     },
-    printed_runs=1,
+    reported_runs=1,
     notes=("782 batches of 64 count as an epoch. The poster states neither data, networks nor training.",),
 )
 
@@ -227,6 +234,6 @@ INSTABILITY = Table(
     readings={
         "corrected": Reading("WGAN-GP's authors' networks for MNIST, without batch norm, on which a GAN is unstable")
     },
-    printed_runs=1,
+    reported_runs=1,
     notes=("Curves have an entry for every 5 batches.",),
 )

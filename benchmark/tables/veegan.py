@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from benchmark.cells import Setting
 from benchmark.coverage import UPDATES
-from benchmark.schema import Column, Printed, Profile, Reading, Row, Search, Table
+from benchmark.schema import Column, Profile, Reading, Reported, Row, Search, Table
 
 CITATION = (
     "A. Srivastava, L. Valkov, C. Russell, M. Gutmann, C. Sutton: VEEGAN: Reducing Mode Collapse in GANs using "
@@ -67,9 +67,9 @@ OWN_NETS = Reading(
 )
 
 
-def quality_columns(dataset: str, printed: bool = True, jsd: str | None = None) -> Iterator[Column]:
+def quality_columns(dataset: str, reported: bool = True, jsd: str | None = None) -> Iterator[Column]:
     """The columns of a synthetic data set; ``jsd`` is the printed title of another estimator than ours."""
-    mode, share = ("Modes", "% High Quality Samples") if printed else (None, None)
+    mode, share = ("Modes", "% High Quality Samples") if reported else (None, None)
     yield Column("captured_modes", "modes", mode, "higher", 1, dataset)
     yield Column("high_quality_fraction", "% high quality", share, "higher", 1, dataset, percent=True)
     yield Column("jsd", "JSD", jsd, "lower", 3, dataset, comparable=False)
@@ -77,13 +77,13 @@ def quality_columns(dataset: str, printed: bool = True, jsd: str | None = None) 
     yield Column(UPDATES, "updates to all modes", None, "lower", 0, dataset)
 
 
-def _printed(*pairs: tuple[str, str]) -> dict[str, Printed]:
+def _reported(*pairs: tuple[str, str]) -> dict[str, Reported]:
     """Modes and percent of high quality on ring, grid and, by the paper's own radius, in 1,200 dimensions."""
     measures = ("captured_modes", "high_quality_fraction")
     names = [("ring8", ""), ("grid25", ""), ("synth1200", "_literal")]
     found = {}
     for (dataset, suffix), (modes, percent) in zip(names, pairs, strict=True):
-        values = (Printed.read(modes), Printed.read(percent, per=100))
+        values = (Reported.read(modes), Reported.read(percent, per=100))
         for measure, value in zip(measures, values, strict=True):
             found[f"{dataset}/{measure}{suffix}"] = value
     return found
@@ -104,7 +104,7 @@ TABLE_1 = Table(
     columns=(
         *quality_columns("ring8"),
         *quality_columns("grid25"),
-        *quality_columns("synth1200", printed=False),
+        *quality_columns("synth1200", reported=False),
         Column("captured_modes_literal", "modes, radius 10", "Modes", "higher", 1, "synth1200"),
         Column(
             "high_quality_fraction_literal",
@@ -121,26 +121,26 @@ TABLE_1 = Table(
             "gan",
             "GAN",
             "gan",
-            printed=_printed(("1", "99.3"), ("3.3", "0.5"), ("1.6", "2.0")),
-            picked="non-saturating",
+            reported=_reported(("1", "99.3"), ("3.3", "0.5"), ("1.6", "2.0")),
+            assumptions="non-saturating",
         ),
-        Row("ali", "ALI", "ali", printed=_printed(("2.8", "0.13"), ("15.8", "1.6"), ("3", "5.4"))),
+        Row("ali", "ALI", "ali", reported=_reported(("2.8", "0.13"), ("15.8", "1.6"), ("3", "5.4"))),
         Row(
             "unrolled",
             "Unrolled GAN",
             "unrolled",
-            printed=_printed(("7.6", "35.6"), ("23.6", "16"), ("0", "0.0")),
-            picked="5 inner steps through the discriminator's Adam; non-saturating but in own-nets",
+            reported=_reported(("7.6", "35.6"), ("23.6", "16"), ("0", "0.0")),
+            assumptions="5 inner steps through the discriminator's Adam; non-saturating but in own-nets",
         ),
         Row(
             "veegan",
             "VEEGAN",
             "veegan",
             protocol=NORMAL,
-            printed=_printed(("8", "52.9"), ("24.6", "40"), ("5.5", "28.29")),
-            picked="normal prior in every reading",
+            reported=_reported(("8", "52.9"), ("24.6", "40"), ("5.5", "28.29")),
+            assumptions="normal prior in every reading",
         ),
-        Row("gaan_2", "GAAN_2", "gaan", picked="no paper printed it here", datasets=_MIXTURES),
+        Row("gaan_2", "GAAN_2", "gaan", assumptions="no paper printed it here", datasets=_MIXTURES),
     ),
     protocol=SYNTHETIC,
     profiles={
@@ -166,7 +166,7 @@ TABLE_1 = Table(
     },
     reading="small-noise",
     selected="selected out of 4 on other seeds, by a narrow margin",
-    printed_runs=5,
+    reported_runs=5,
     search=Search(
         profile="tune",
         measures=(
@@ -218,7 +218,7 @@ TABLE_1_ABLATION = dataclasses.replace(
     citation=f"{CITATION}, Table 1; the paper prints no ablation",
     datasets=_MIXTURES,
     columns=tuple(
-        dataclasses.replace(column, printed_title=None) for name in _MIXTURES for column in quality_columns(name)
+        dataclasses.replace(column, reported_title=None) for name in _MIXTURES for column in quality_columns(name)
     ),
     rows=(*_ablated("gan", "GAN", {}), *_ablated("veegan", "VEEGAN", NORMAL)),
     profiles={

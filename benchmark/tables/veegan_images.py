@@ -1,14 +1,14 @@
 """Image table of Srivastava et al., "VEEGAN" (2017, arXiv:1705.07761)."""
 
-from benchmark.schema import Column, Printed, Profile, Reading, Row, Table
+from benchmark.schema import Column, Profile, Reading, Reported, Row, Table
 from benchmark.tables.veegan import CITATION
 
 
-def _printed(modes: str, kl: str, ivom: str, ivom_std: str) -> dict[str, Printed]:
+def _reported(modes: str, kl: str, ivom: str, ivom_std: str) -> dict[str, Reported]:
     return {
-        "stacked-mnist/modes": Printed.read(modes),
-        "stacked-mnist/kl": Printed.read(kl),
-        "cifar10/ivom": Printed.read(ivom, ivom_std),
+        "stacked-mnist/modes": Reported.read(modes),
+        "stacked-mnist/kl": Reported.read(kl),
+        "cifar10/ivom": Reported.read(ivom, ivom_std),
     }
 
 
@@ -26,28 +26,28 @@ TABLE_2 = Table(
         Column("ivom_5", "IvOM, 5 steps", None, "lower", 4, "cifar10"),
     ),
     rows=(
-        Row("gan", "DCGAN", "gan", printed=_printed("99", "3.4", "0.00844", "0.002")),
+        Row("gan", "DCGAN", "gan", reported=_reported("99", "3.4", "0.00844", "0.002")),
         Row(
             "ali",
             "ALI",
             "ali",
-            printed=_printed("16", "5.4", "0.0067", "0.004"),
-            picked="its encoder has the discriminator's convolutions",
+            reported=_reported("16", "5.4", "0.0067", "0.004"),
+            assumptions="its encoder has the discriminator's convolutions",
         ),
         Row(
             "unrolled",
             "Unrolled GAN",
             "unrolled",
             overrides={"generator_rate": 0.5},
-            printed=_printed("48.7", "4.32", "0.013", "0.0009"),
-            picked="5 inner steps through the discriminator's Adam, non-saturating, generator at 1e-4",
+            reported=_reported("48.7", "4.32", "0.013", "0.0009"),
+            assumptions="5 inner steps through the discriminator's Adam, non-saturating, generator at 1e-4",
         ),
         Row(
             "veegan",
             "VEEGAN",
             "veegan",
-            printed=_printed("150", "2.95", "0.0068", "0.0001"),
-            picked="its reconstructor has the discriminator's convolutions",
+            reported=_reported("150", "2.95", "0.0068", "0.0001"),
+            assumptions="its reconstructor has the discriminator's convolutions",
         ),
     ),
     protocol={
@@ -80,7 +80,7 @@ TABLE_2 = Table(
         ),
     },
     readings={"corrected": Reading("DCGAN's layers for every method, after the released code of VEEGAN's authors")},
-    printed_runs=5,
+    reported_runs=5,
     notes=(
         "Stacks are drawn once, 128,000 of them, from the training digits; the released codes draw from all 70,000. "
         "Profile short draws a new one each time, 64,000 in all.",

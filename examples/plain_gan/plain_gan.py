@@ -57,7 +57,7 @@ class PlainGAN(AdversarialModule):
 
     name = "plain-gan"
     #: Its losses are means over samples, so that several devices can share a batch.
-    couples = ()
+    batch_coupled_losses = ()
 
     def __init__(self, training: Training, data_shape: Sequence[int], seeds: Sequence[int], *, width: int = 64) -> None:
         super().__init__(training, data_shape, seeds)
@@ -75,14 +75,14 @@ class PlainGAN(AdversarialModule):
         self.discriminator = self.replicate(discriminator, role="discriminator")
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.discrimination, moves=(self.discriminator,))
-        yield Update(self.deception, moves=(self.generator,))
+        yield Update(self.discriminator_loss, params=(self.discriminator,))
+        yield Update(self.generator_loss, params=(self.generator,))
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D(x) - E log(1 - D(G(z))), for a discriminator that gives logits."""
         real, fake = self.discriminator(x), self.discriminator(self.fake(z))
         return per_seed(functional.softplus(-real)) + per_seed(functional.softplus(fake))
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D(G(z))."""
         return per_seed(functional.softplus(-self.discriminator(self.generator(z))))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark import registry
-from benchmark.cells import Cell
+from benchmark.cells import Run
 from benchmark.evaluation import measure
 from benchmark.records import Record, Status, Store
 from benchmark.runner import to_do
@@ -18,19 +18,19 @@ from benchmark.training import Watch, train
 from benchmark.versions import versions_of
 
 
-def make_record(cell: Cell, status: Status = "done", seed: int | None = None) -> tuple[Record, np.ndarray]:
+def make_record(run: Run, status: Status = "done", seed: int | None = None) -> tuple[Record, np.ndarray]:
     """A record as ``train`` writes it, for samples of the data itself; ``seed`` stands for the quality of training."""
-    mixture = registry.dataset(cell.dataset)
-    rng = np.random.default_rng(cell.seed if seed is None else seed)
-    samples = mixture.real(cell.protocol.samples, rng).astype(np.float32)
-    values = {name: float(v[0]) for name, v in measure(mixture, cell.protocol, samples[None]).items()}
+    mixture = registry.dataset(run.dataset)
+    rng = np.random.default_rng(run.seed if seed is None else seed)
+    samples = mixture.sample(run.protocol.samples, rng).astype(np.float32)
+    values = {name: float(v[0]) for name, v in measure(mixture, run.protocol, samples[None]).items()}
     record = Record(
-        id=cell.id,
-        run=cell.identity(),
+        id=run.id,
+        run=run.identity(),
         status=status,
-        versions=versions_of(cell),
+        versions=versions_of(run),
         measures=values if status == "done" else {},
-        curves={name: [value] * cell.protocol.epochs for name, value in values.items()},
+        curves={name: [value] * run.protocol.epochs for name, value in values.items()},
         diverged_at=7 if status == "diverged" else None,
         reason="it broke" if status == "failed" else None,
     )
@@ -38,11 +38,11 @@ def make_record(cell: Cell, status: Status = "done", seed: int | None = None) ->
 
 
 def fill_store(store: Store, selection: Selection, status: Mapping[tuple[str, int], Status] | None = None) -> None:
-    """Records for every cell of a selection; ``status`` by row and seed, ``done`` where it says nothing."""
+    """Records for every run of a selection; ``status`` by row and seed, ``done`` where it says nothing."""
     for row in selection.rows:
-        for cell in selection.cells(row):
-            record, samples = make_record(cell, (status or {}).get((row.id, cell.seed), "done"))
-            store.write(cell, record, samples if record.status == "done" else None)
+        for run in selection.runs(row):
+            record, samples = make_record(run, (status or {}).get((row.id, run.seed), "done"))
+            store.write(run, record, samples if record.status == "done" else None)
 
 
 def numbers(record: Record | None) -> tuple[object, ...]:
@@ -51,17 +51,17 @@ def numbers(record: Record | None) -> tuple[object, ...]:
     return record.measures, record.curves, record.samples, record.frames, record.status
 
 
-def change(store: Store, cell: Cell, **fields: object) -> None:
+def change(store: Store, run: Run, **fields: object) -> None:
     """Replace fields of a stored record."""
-    record = store.read(cell)
+    record = store.read(run)
     assert record is not None
-    store.write(cell, dataclasses.replace(record, **fields), store.samples(cell, record))
+    store.write(run, dataclasses.replace(record, **fields), store.samples(run, record))
 
 
-def run(folder: Path, cells: list[Cell], watch: Watch = lambda progress: None) -> list[Record]:
-    """Train what is left of ``cells`` with its results in ``folder``: their records."""
+def run(folder: Path, runs: list[Run], watch: Watch = lambda progress: None) -> list[Record]:
+    """Train what is left of ``runs`` with its results in ``folder``: their records."""
     store = Store(folder)
     store.prepare()
-    for block in to_do(store, cells):
+    for block in to_do(store, runs):
         train(block, store, watch, "cpu")
-    return [record for cell in cells if (record := store.read(cell))]
+    return [record for run in runs if (record := store.read(run))]

@@ -26,7 +26,7 @@ from .made import fill_store
 
 def first_three(n: int) -> torch.Tensor:
     """A sampler of three of ring8's modes, for ``--sampler``."""
-    return torch.from_numpy(RING8.collapsed(n, np.random.default_rng(0), 3))
+    return torch.from_numpy(RING8.sample_modes(n, np.random.default_rng(0), 3))
 
 
 def broken(n: int) -> torch.Tensor:
@@ -38,10 +38,10 @@ class Failing(GAN):
 
     name = ""
 
-    def deception(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    def generator_loss(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         if self.iteration:
             raise RuntimeError("out of luck")
-        return super().deception(x, z)
+        return super().generator_loss(x, z)
 
 
 def same_as(frame: pd.DataFrame, line: dict[str, float | None]) -> bool:
@@ -143,10 +143,10 @@ def test_curves_are_those_of_the_records(tmp_path: Path, capsys: pytest.CaptureF
     store, chosen = Store(tmp_path), select(table, profile="smoke", methods=["gan", "gaan_2"])
     fill_store(store, chosen)
     frame = benchmark.curves("2", profile="smoke", methods=["gan", "gaan_2"], results=tmp_path)
-    cell = chosen.cells(chosen.rows[1])[1]
-    record = store.read(cell)
+    run = chosen.runs(chosen.rows[1])[1]
+    record = store.read(run)
     assert record is not None
-    found = frame[(frame["row"] == "gaan_2") & (frame["seed"] == cell.seed)]
+    found = frame[(frame["row"] == "gaan_2") & (frame["seed"] == run.seed)]
     for name, values in record.curves.items():
         curve = found[found["curve"] == name].set_index("epoch")["value"]
         assert curve.to_dict() == dict(enumerate(values, 1))

@@ -1,4 +1,4 @@
-"""Ids of cells: what they are a hash of, and that they stay."""
+"""Ids of runs: what they are a hash of, and that they stay."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from benchmark.cells import Block, Cell, Protocol, as_dict, digest, lay_out, leave_out
+from benchmark.cells import Block, Protocol, Run, as_dict, digest, drop_finished, make_blocks
 from modules.base import Training
 
 PAPER = Protocol(profile="paper", reading="corrected", epochs=500, width=4, beta1=0.8, lr_decay=0.9)
-CELL = Cell("grid25-gaan", "gan", PAPER, 0)
+RUN = Run("grid25-gaan", "gan", PAPER, 0)
 
 #: One other value for every field of the protocol.
 OTHER = {
@@ -55,27 +55,27 @@ OTHER = {
 }
 
 
-def with_protocol(**fields: object) -> Cell:
-    return dataclasses.replace(CELL, protocol=dataclasses.replace(PAPER, **fields))
+def with_protocol(**fields: object) -> Run:
+    return dataclasses.replace(RUN, protocol=dataclasses.replace(PAPER, **fields))
 
 
-def test_the_id_of_a_published_cell_stays() -> None:
+def test_the_id_of_a_published_run_stays() -> None:
     """Stored records are found by these: a change of a default or of the hash loses every one of them."""
-    assert CELL.id == "36d7b865dacbeb6b"
-    assert Cell("grid25-gaan", "gaan", PAPER, 3, (("lambda_r", 0.0),)).id == "18b95f9f711ef34f"
+    assert RUN.id == "36d7b865dacbeb6b"
+    assert Run("grid25-gaan", "gaan", PAPER, 3, (("lambda_r", 0.0),)).id == "18b95f9f711ef34f"
 
 
 def test_the_id_is_a_hash_of_canonical_json() -> None:
-    assert CELL.identity() == {
+    assert RUN.identity() == {
         "dataset": "grid25-gaan",
         "method": "gan",
         "overrides": {},
         "protocol": {"beta1": 0.8, "lr_decay": 0.9, "epochs": 500, "width": 4},
         "seed": 0,
     }
-    assert CELL.id == digest(json.loads(json.dumps(CELL.identity())))
-    assert len(CELL.id) == 16
-    assert set(CELL.id) <= set("0123456789abcdef")
+    assert RUN.id == digest(json.loads(json.dumps(RUN.identity())))
+    assert len(RUN.id) == 16
+    assert set(RUN.id) <= set("0123456789abcdef")
 
 
 def test_the_defaults_that_ids_leave_out_stay() -> None:
@@ -123,7 +123,7 @@ def test_a_field_equal_to_its_default_leaves_the_id_alone(name: str) -> None:
     given = {k: v for k, v in (("epochs", 500), ("beta1", 0.8)) if k != name}
     left_out, spelled_out = Protocol(**given), Protocol(**given, **{name: default})
     assert name not in as_dict(spelled_out)
-    assert Cell("d", "m", left_out, 0).id == Cell("d", "m", spelled_out, 0).id
+    assert Run("d", "m", left_out, 0).id == Run("d", "m", spelled_out, 0).id
 
 
 def test_a_field_added_later_leaves_the_id_alone_until_it_is_used() -> None:
@@ -132,8 +132,8 @@ def test_a_field_added_later_leaves_the_id_alone_until_it_is_used() -> None:
         warmup: int = 0
 
     fields = {f.name: getattr(PAPER, f.name) for f in dataclasses.fields(PAPER)}
-    assert dataclasses.replace(CELL, protocol=Later(**fields)).id == CELL.id
-    assert dataclasses.replace(CELL, protocol=Later(**fields, warmup=5)).id != CELL.id
+    assert dataclasses.replace(RUN, protocol=Later(**fields)).id == RUN.id
+    assert dataclasses.replace(RUN, protocol=Later(**fields, warmup=5)).id != RUN.id
 
 
 def test_the_id_does_not_depend_on_the_order_of_fields() -> None:
@@ -144,12 +144,12 @@ def test_the_id_does_not_depend_on_the_order_of_fields() -> None:
 
     turned = Turned(width=4, epochs=500, beta1=0.8, lr_decay=0.9)
     assert list(as_dict(turned)) != list(as_dict(PAPER))
-    assert dataclasses.replace(CELL, protocol=turned).id == CELL.id
+    assert dataclasses.replace(RUN, protocol=turned).id == RUN.id
 
 
 @pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Protocol)])
 def test_every_field_of_the_protocol_is_part_of_the_id(name: str) -> None:
-    assert with_protocol(**{name: OTHER[name]}).id != CELL.id
+    assert with_protocol(**{name: OTHER[name]}).id != RUN.id
 
 
 def test_cells_that_differ_have_different_ids() -> None:
@@ -160,8 +160,8 @@ def test_cells_that_differ_have_different_ids() -> None:
         (("lambda_p", 0.0),),
         (("lambda_p", 0.0), ("lambda_r", 0.0)),
     ]
-    cells = [
-        Cell(dataset, method, protocol, seed, override)
+    runs = [
+        Run(dataset, method, protocol, seed, override)
         for dataset, method, protocol, seed, override in itertools.product(
             ("grid25-gaan", "ring8"),
             ("gan", "gaan"),
@@ -170,47 +170,47 @@ def test_cells_that_differ_have_different_ids() -> None:
             overrides,
         )
     ]
-    assert len({cell.id for cell in cells}) == len(cells) == 2 * 2 * (1 + len(OTHER)) * 3 * 5
+    assert len({run.id for run in runs}) == len(runs) == 2 * 2 * (1 + len(OTHER)) * 3 * 5
 
 
 def test_the_id_does_not_depend_on_the_order_of_overrides() -> None:
     overrides = (("lambda_p", 0.1), ("lambda_r", 0.0), ("penalty", "rms"))
-    ids = {dataclasses.replace(CELL, overrides=order).id for order in itertools.permutations(overrides)}
+    ids = {dataclasses.replace(RUN, overrides=order).id for order in itertools.permutations(overrides)}
     assert len(ids) == 1
 
 
 def test_the_type_of_an_override_counts() -> None:
     values = (1, 1.5, "1", True, "True", -1)
-    assert len({dataclasses.replace(CELL, overrides=(("field", value),)).id for value in values}) == len(values)
+    assert len({dataclasses.replace(RUN, overrides=(("field", value),)).id for value in values}) == len(values)
 
 
 def test_what_json_has_no_word_for_has_no_id() -> None:
     with pytest.raises(ValueError, match="JSON"):
-        _ = dataclasses.replace(CELL, overrides=(("lambda_r", math.nan),)).id
+        _ = dataclasses.replace(RUN, overrides=(("lambda_r", math.nan),)).id
 
 
 def test_cells_can_be_compared_and_kept_in_sets() -> None:
-    assert len({CELL, dataclasses.replace(CELL), dataclasses.replace(CELL, seed=1)}) == 2
+    assert len({RUN, dataclasses.replace(RUN), dataclasses.replace(RUN, seed=1)}) == 2
 
 
-def test_blocks_hold_cells_that_differ_in_their_seed_only() -> None:
-    other = dataclasses.replace(CELL, overrides=(("lambda_r", 0.0),))
+def test_blocks_hold_runs_that_differ_in_their_seed_only() -> None:
+    other = dataclasses.replace(RUN, overrides=(("lambda_r", 0.0),))
     longer = with_protocol(epochs=600)
-    cells = [dataclasses.replace(cell, seed=seed) for seed in range(6) for cell in (CELL, other, longer)]
-    blocks = lay_out(cells)
-    assert [[cell.seed for cell in block.cells] for block in blocks] == [[0, 1, 2, 3], [4, 5]] * 3
+    runs = [dataclasses.replace(run, seed=seed) for seed in range(6) for run in (RUN, other, longer)]
+    blocks = make_blocks(runs)
+    assert [[run.seed for run in block.runs] for block in blocks] == [[0, 1, 2, 3], [4, 5]] * 3
     for block in blocks:
-        assert len({dataclasses.replace(cell, seed=0) for cell in block.cells}) == 1
-    assert {cell for block in blocks for cell in block.cells} == set(cells)
+        assert len({dataclasses.replace(run, seed=0) for run in block.runs}) == 1
+    assert {run for block in blocks for run in block.runs} == set(runs)
 
 
 def test_a_block_is_named_by_what_is_left_of_it() -> None:
-    (block,) = lay_out([dataclasses.replace(CELL, seed=seed) for seed in range(4)])
-    (whole,) = leave_out([block], [])
-    (part,) = leave_out([block], [block.cells[1].id])
-    assert [cell.seed for cell in whole.pending] == [0, 1, 2, 3]
-    assert [cell.seed for cell in part.pending] == [0, 2, 3]
-    assert part.cells == block.cells
+    (block,) = make_blocks([dataclasses.replace(RUN, seed=seed) for seed in range(4)])
+    (whole,) = drop_finished([block], [])
+    (part,) = drop_finished([block], [block.runs[1].id])
+    assert [run.seed for run in whole.pending] == [0, 1, 2, 3]
+    assert [run.seed for run in part.pending] == [0, 2, 3]
+    assert part.runs == block.runs
     assert whole.id != part.id
-    assert part.id == Block(part.cells, part.pending).id
-    assert leave_out([block], [cell.id for cell in block.cells]) == []
+    assert part.id == Block(part.runs, part.pending).id
+    assert drop_finished([block], [run.id for run in block.runs]) == []

@@ -243,12 +243,12 @@ def test_a_finished_table_is_shown_and_written_without_training(
     assert "ALI" in written, "the file is the whole table"
 
 
-def test_plan_counts_cells(short: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plan_counts_runs(short: Path, capsys: pytest.CaptureFixture[str]) -> None:
     next(short.glob("records/grid25-gaan/gan/*.json")).unlink()
     status, out, _ = call(capsys, "plan", "--table", "2", "--profile", "short", "--results", str(short))
     assert status == 0
     assert "2 done, 1 to do" in out
-    assert "1 cell to do in 1 block" in out
+    assert "1 run to do in 1 block" in out
 
 
 def test_table_1_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -259,7 +259,7 @@ def test_table_1_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_evaluate_prints_what_the_exact_sampler_gets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    points = registry.dataset("grid25-gaan").real(4_000, np.random.default_rng(0))
+    points = registry.dataset("grid25-gaan").sample(4_000, np.random.default_rng(0))
     np.save(tmp_path / "mine.npy", points)
     words = ("evaluate", "--dataset", "grid25-gaan", "--samples", str(tmp_path / "mine.npy"), "--format", "json")
     status, out, _ = call(capsys, *words)
@@ -309,10 +309,10 @@ def test_a_users_own_class_trains_beside_the_others(
         "    def __init__(self, training, data_shape, seeds, *, bad: bool = False):\n"
         "        super().__init__(training, data_shape, seeds)\n"
         "        self.bad = bad\n\n"
-        "    def deception(self, x, z):\n"
+        "    def generator_loss(self, x, z):\n"
         "        if self.bad and self.iteration:\n"
         "            raise RuntimeError('my own mistake')\n"
-        "        return super().deception(x, z)\n"
+        "        return super().generator_loss(x, z)\n"
     )
     monkeypatch.chdir(tmp_path)
     options = ["--table", "2", "--profile", "smoke", "--methods", "gan", "--method", "my_package.my_module:MyGAN"]
@@ -509,12 +509,12 @@ def test_a_sample_of_models_is_the_same_every_time_and_grows(short: Path) -> Non
     table = find_table("2")
     assert isinstance(table, Table)
     chosen, store = select(table, profile="short"), Store(short)
-    cells = [cell for row in chosen.rows for cell in chosen.cells(row)]
-    two = sample(cells, store, 2)
-    assert len(set(two)) == 2 and sample(cells[::-1], store, 2) == two
-    assert sample(cells, store, 3)[:2] == two
+    runs = [run for row in chosen.rows for run in chosen.runs(row)]
+    two = sample(runs, store, 2)
+    assert len(set(two)) == 2 and sample(runs[::-1], store, 2) == two
+    assert sample(runs, store, 3)[:2] == two
     store.path(two[0]).unlink()
-    assert two[0] not in sample(cells, store, len(cells))
+    assert two[0] not in sample(runs, store, len(runs))
 
 
 def test_a_table_of_the_users(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

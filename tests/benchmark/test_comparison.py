@@ -30,10 +30,10 @@ def store(tmp_path: Path) -> Store:
     """GAN registers 12, 13 and 11 modes and has no cv, the others register all."""
     found, chosen = Store(tmp_path), selection()
     fill_store(found, chosen)
-    for cell, modes in zip(chosen.cells(chosen.rows[0]), (12.0, 13.0, 11.0), strict=True):
-        record = found.read(cell)
+    for run, modes in zip(chosen.runs(chosen.rows[0]), (12.0, 13.0, 11.0), strict=True):
+        record = found.read(run)
         assert record is not None
-        change(found, cell, measures=record.measures | {"registered_modes": modes, "cv": None})
+        change(found, run, measures=record.measures | {"registered_modes": modes, "cv": None})
     return found
 
 
@@ -68,14 +68,14 @@ def test_lost_models_count_with_the_worst_value(store: Store) -> None:
     chosen = selection()
     found = line(compare_rows(chosen, store, ["gan", "gaan_2"]).frame, "gan", "gaan_2", "cv")
     assert (found["n"], found["n_lost"], found["left_mean"]) == (3, 3, pytest.approx(24**0.5))
-    change(store, chosen.cells(chosen.rows[2])[0], status="diverged", measures={}, samples=None)
+    change(store, chosen.runs(chosen.rows[2])[0], status="diverged", measures={}, samples=None)
     found = line(compare_rows(chosen, store, ["gan", "gaan_2"]).frame, "gan", "gaan_2", "registered_modes")
     assert (found["n_lost"], found["right_mean"]) == (1, pytest.approx(50 / 3))
 
 
 def test_only_seeds_that_both_have_are_paired(store: Store) -> None:
     chosen = selection()
-    (store.folder / f"records/grid25-gaan/ali/{chosen.cells(chosen.rows[1])[2].id}.json").unlink()
+    (store.folder / f"records/grid25-gaan/ali/{chosen.runs(chosen.rows[1])[2].id}.json").unlink()
     sheet = compare_rows(chosen, store, ["gan", "ali"])
     found = line(sheet.frame, "gan", "ali", "registered_modes")
     assert (found["n"], found["right_mean"], found["left_mean"], found["verdict"]) == (2, 25, 12.5, "-")

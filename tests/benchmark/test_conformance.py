@@ -52,27 +52,27 @@ class GlobalWeights(Careless):
 class OneLoss(Careless):
     """Takes the mean over seeds, too."""
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        return super().deception(x, z).mean().expand(len(self.seeds))
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return super().generator_loss(x, z).mean().expand(len(self.seeds))
 
 
 class NoSeeds(Careless):
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        return super().deception(x, z).mean()
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return super().generator_loss(x, z).mean()
 
 
 class Mixing(Careless):
     """Scales losses by what all seeds have in common, out of the gradient's sight."""
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        return super().deception(x, z) * (1 + x.mean())
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return super().generator_loss(x, z) * (1 + x.mean())
 
 
 class Silent(Careless):
     """Hides that a seed has diverged."""
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
-        return super().discrimination(x.nan_to_num(), z)
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return super().discriminator_loss(x.nan_to_num(), z)
 
 
 class Idle(Careless):
@@ -80,7 +80,7 @@ class Idle(Careless):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.encoder = self.build_reader("encoder", 2)
+        self.encoder = self.build_encoder("encoder", 2)
 
 
 class Meddling(Careless):
@@ -102,9 +102,9 @@ class Uncounted(Careless):
 
 class SameName(Careless):
     def updates(self) -> Iterator[Update]:
-        yield Update(self.discrimination, moves=(self.discriminator,))
-        yield Update(self.deception, moves=(self.generator,))
-        yield Update(self.deception, moves=(self.generator,))
+        yield Update(self.discriminator_loss, params=(self.discriminator,))
+        yield Update(self.generator_loss, params=(self.generator,))
+        yield Update(self.generator_loss, params=(self.generator,))
 
 
 class Flat(Careless):
@@ -135,15 +135,15 @@ class Counting(Careless):
         self.count += 1
         return super().generate(z)
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        return super().deception(x, z) / (1 + self.count)
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return super().generator_loss(x, z) / (1 + self.count)
 
 
 class Misplaced(Careless):
     """Makes a tensor on the CPU, whatever the device."""
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        return super().deception(x, z + torch.zeros(z.shape))
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return super().generator_loss(x, z + torch.zeros(z.shape))
 
 
 class Forgetful(Careless):
@@ -151,16 +151,16 @@ class Forgetful(Careless):
 
     seen = 0
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         self.seen += 1
-        return super().deception(x, z) / self.seen
+        return super().generator_loss(x, z) / self.seen
 
 
 class Falling(Careless):
     """Raises where one seed diverges, for all."""
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        loss = super().deception(x, z)
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        loss = super().generator_loss(x, z)
         if not loss.isfinite().all():
             raise FloatingPointError("the generator diverged")
         return loss
@@ -171,7 +171,7 @@ class Falling(Careless):
     [
         (GlobalWeights, conformance.starts_apart, "seed 3 starts otherwise"),
         (OneLoss, conformance.gradients_stay_apart, "of one seed has a gradient in generator"),
-        (NoSeeds, conformance.gradients_stay_apart, "deception gives [] for 3 seeds"),
+        (NoSeeds, conformance.gradients_stay_apart, "generator gives [] for 3 seeds"),
         (Mixing, conformance.neighbours_do_not_matter, "trains otherwise beside other seeds"),
         (Mixing, conformance.nan_stays_alone, "the NaN of one seed changes the others"),
         (Silent, conformance.nan_stays_alone, "does not count as diverged"),

@@ -49,25 +49,25 @@ def test_modes_are_covered_from_where_they_stay(
 def test_a_table_has_the_mean_of_the_models_that_got_there(tmp_path: Path) -> None:
     chosen = select(find_table("veegan-1"), profile="smoke", methods=["gan"], datasets=["ring8"], seeds=(0, 1, 2))
     store, row = Store(tmp_path), chosen.rows[0]
-    for cell, captured in zip(chosen.cells(row), ([8.0, 8.0], [1.0, 8.0], [8.0, 1.0]), strict=True):
-        made, samples = make_record(cell)
+    for run, captured in zip(chosen.runs(row), ([8.0, 8.0], [1.0, 8.0], [8.0, 1.0]), strict=True):
+        made, samples = make_record(run)
         curves = {"captured_modes": captured, "high_quality_fraction": [0.9, 0.9]}
-        store.write(cell, dataclasses.replace(made, curves=curves), samples)
+        store.write(run, dataclasses.replace(made, curves=curves), samples)
     entry = fill(chosen, store).frame.set_index("column").loc[f"ring8/{UPDATES}"]
     # 40 updates are an epoch of this profile.
     assert (entry["n"], entry["mean"]) == (2, 60.0)
-    cell = chosen.cells(row)[0]
-    assert value_of(cell, made, "captured_modes", store) == made.measures["captured_modes"]
+    run = chosen.runs(row)[0]
+    assert value_of(run, made, "captured_modes", store) == made.measures["captured_modes"]
 
 
 def test_a_measure_that_is_newer_than_a_record_is_taken_of_its_samples(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = select(find_table("veegan-1"), profile="smoke", methods=["gan"], datasets=["ring8"], seeds=(0,))
-    store, cell = Store(tmp_path), chosen.cells(chosen.rows[0])[0]
-    made, samples = make_record(cell)
-    store.write(cell, made, samples)
-    record = store.read(cell)
+    store, run = Store(tmp_path), chosen.runs(chosen.rows[0])[0]
+    made, samples = make_record(run)
+    store.write(run, made, samples)
+    record = store.read(run)
     assert record is not None
     family = MEASURES["quality"]
 
@@ -75,12 +75,12 @@ def test_a_measure_that_is_newer_than_a_record_is_taken_of_its_samples(
         return family.measure(*words) | {"mean": words[2].mean((1, 2))}
 
     monkeypatch.setitem(MEASURES, "quality", family._replace(measure=with_mean))
-    assert value_of(cell, record, "mean", store) == pytest.approx(float(samples.mean()))
+    assert value_of(run, record, "mean", store) == pytest.approx(float(samples.mean()))
     monkeypatch.setitem(MEASURES, "quality", family)
-    assert value_of(cell, record, "mean", store) == pytest.approx(float(samples.mean())), "kept"
-    assert value_of(cell, record, "median", store) is None
-    assert not is_stale(cell, record)
-    store.write(cell, made, samples[:-1])
-    record = store.read(cell)
+    assert value_of(run, record, "mean", store) == pytest.approx(float(samples.mean())), "kept"
+    assert value_of(run, record, "median", store) is None
+    assert not is_stale(run, record)
+    store.write(run, made, samples[:-1])
+    record = store.read(run)
     assert record is not None
-    assert value_of(cell, record, "mean", store) is None, "not of a part of the samples"
+    assert value_of(run, record, "mean", store) is None, "not of a part of the samples"

@@ -279,8 +279,8 @@ def test_noisy_densities_against_samples() -> None:
     counted = np.histogram2d(*points.T, bins=edges)[0] / n
     fine = 40
     x, y = ((np.arange(k * fine) + 0.5) / fine * w + low for k, w, low in ((10, 0.2, -1), (15, 0.2, -1)))
-    cells = noise.density(x[:, None], y[None], std) * (0.2 / fine) ** 2
-    exact = cells.reshape(10, fine, 15, fine).sum((1, 3))
+    runs = noise.density(x[:, None], y[None], std) * (0.2 / fine) ** 2
+    exact = runs.reshape(10, fine, 15, fine).sum((1, 3))
     assert exact.sum() == pytest.approx(1, abs=1e-3)
     np.testing.assert_allclose(counted, exact, atol=5 * math.sqrt(0.05 / n))
 
@@ -354,7 +354,7 @@ def test_dimension() -> None:
 
 def test_a_sampler_with_noise_of_its_own_would_not_pass_for_low_dimensional() -> None:
     class Noisy(MLP):
-        def forward(self, x: torch.Tensor, beside: torch.Tensor | None = None) -> torch.Tensor:
+        def forward(self, x: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
             generator = torch.Generator().manual_seed(x.shape[1])
             return super().forward(x) + 1e-7 * torch.randn(*x.shape[:2], 16, generator=generator)
 
@@ -504,7 +504,7 @@ def test_an_autoencoder_that_is_perfect_pairs_every_datum_with_itself(monkeypatc
 def test_generated_samples_are_matched_as_other_data_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """A generator that gives data back is as far from data as other data are, on average."""
     monkeypatch.setattr(
-        hungarian, "generated", lambda module, mixture, n, rngs: np.stack([mixture.real(n, rng) for rng in rngs])
+        hungarian, "generated", lambda module, mixture, n, rngs: np.stack([mixture.sample(n, rng) for rng in rngs])
     )
     series = smoke(hungarian.HUNGARIAN).series
     assert series["generated"].mean() == pytest.approx(series["data"].mean(), rel=0.3)

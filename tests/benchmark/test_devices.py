@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import distributed
 
-from benchmark.cells import Cell
+from benchmark.cells import Run
 from benchmark.cli import main
-from benchmark.companion import accompany
+from benchmark.companion import run_worker
 from benchmark.records import Store
 from benchmark.schema import find_table, select
 from modules.gan import GAN
@@ -31,10 +31,10 @@ class Silent(GAN):
     """A method that does not say which of its losses couple the batch."""
 
 
-def cell_of(devices: int) -> Cell:
+def run_of(devices: int) -> Run:
     settings = [word for word in FEW if word != "--set"] + [f"protocol.world_size={devices}"]
     chosen = select(find_table("2"), profile="smoke", methods=["gaan_2"], seeds=[0], assignments=settings)
-    return chosen.cell(chosen.rows[0], 0)
+    return chosen.run(chosen.rows[0], 0)
 
 
 def test_two_devices_give_what_one_gives(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -46,7 +46,7 @@ def test_two_devices_give_what_one_gives(tmp_path: Path, capfd: pytest.CaptureFi
     torch.set_num_threads(threads)
     out = capfd.readouterr().out
     assert out.startswith("profile smoke;")
-    alone, shared = (Store(tmp_path).read(cell_of(count)) for count in (1, 2))
+    alone, shared = (Store(tmp_path).read(run_of(count)) for count in (1, 2))
     assert alone and shared and alone.id != shared.id
     for name, curve in alone.curves.items():
         if name.startswith("loss."):
@@ -90,10 +90,10 @@ class Loading:
 def first_process(speaker: Connection) -> None:
     """Starts another one, sends it what takes long to load, and waits to be killed."""
     line, other = multiprocessing.Pipe()
-    companion = multiprocessing.get_context("spawn").Process(target=accompany, args=(other,), daemon=True)
-    companion.start()
+    worker = multiprocessing.get_context("spawn").Process(target=run_worker, args=(other,), daemon=True)
+    worker.start()
     line.send((Loading(), ()))
-    speaker.send(companion.pid)
+    speaker.send(worker.pid)
     time.sleep(600)
 
 

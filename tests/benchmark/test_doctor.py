@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from benchmark import doctor, registry, training
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.cli import main
 from benchmark.doctor import results
 from benchmark.records import Store
@@ -26,7 +26,7 @@ from datamodules.images import DATA_VARIABLE, PARTS
 from .made import make_record
 
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
-CELLS = [Cell("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
+RUNS = [Run("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Store:
     """One finished block."""
     store = Store(tmp_path / "results")
     store.prepare()
-    run_blocks(to_do(store, CELLS[:2]), store, lambda progress: None, "cpu")
+    run_blocks(to_do(store, RUNS[:2]), store, lambda progress: None, "cpu")
     return store
 
 
@@ -60,9 +60,9 @@ def test_demonstrations_are_looked_at_too(store: Store, monkeypatch: pytest.Monk
 
 def test_weights_that_are_elsewhere_are_no_trouble_and_other_ones_are(store: Store) -> None:
     protocol = dataclasses.replace(PROTOCOL, networks="metz-k4", epochs=1, samples=20, width=1, batch_size=8)
-    cell = Cell("digits", "gan", protocol, 0)
-    run_blocks(to_do(store, [cell]), store, lambda progress: None, "cpu")
-    weights = store.path(cell).with_suffix(".safetensors")
+    run = Run("digits", "gan", protocol, 0)
+    run_blocks(to_do(store, [run]), store, lambda progress: None, "cpu")
+    weights = store.path(run).with_suffix(".safetensors")
     content = weights.read_bytes()
     weights.unlink()
     assert not said(store, "wrong")
@@ -71,10 +71,10 @@ def test_weights_that_are_elsewhere_are_no_trouble_and_other_ones_are(store: Sto
 
 
 def test_images_of_people_may_be_elsewhere(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    cell = Cell("digits", "gan", PROTOCOL, 0)
+    run = Run("digits", "gan", PROTOCOL, 0)
     images = np.zeros((4, 1, 28, 28), np.uint8)
-    store.write(cell, make_record(cell)[0], images, images[None])
-    for kept in store.path(cell).parent.glob("*.npy"):
+    store.write(run, make_record(run)[0], images, images[None])
+    for kept in store.path(run).parent.glob("*.npy"):
         kept.unlink()
     assert any("samples of a record are missing" in line for line in said(store, "wrong"))
     monkeypatch.setattr(registry, "PEOPLE", {"digits"})
@@ -82,9 +82,9 @@ def test_images_of_people_may_be_elsewhere(store: Store, monkeypatch: pytest.Mon
 
 
 def test_records_of_a_data_set_that_is_not_installed_are_no_damage(store: Store) -> None:
-    cell = Cell("elsewhere", "gan", PROTOCOL, 0)
-    record, samples = make_record(CELLS[0])
-    store.write(cell, dataclasses.replace(record, id=cell.id, run=cell.identity()), samples)
+    run = Run("elsewhere", "gan", PROTOCOL, 0)
+    record, samples = make_record(RUNS[0])
+    store.write(run, dataclasses.replace(record, id=run.id, run=run.identity()), samples)
     assert not said(store, "wrong")
     assert any("cannot be compared with today's code" in note for note in said(store, "note"))
 
@@ -132,7 +132,7 @@ def _no_frames(path: Path) -> None:
         (_cut, "cut short"),
         (_edit, "edited after it was written"),
         (_newer, "record format 99"),
-        (_move, "not where its cell belongs"),
+        (_move, "not where its run belongs"),
         (_other_samples, "not the samples that the record names"),
         (_no_frames, "missing"),
     ],
@@ -140,7 +140,7 @@ def _no_frames(path: Path) -> None:
 def test_a_bad_record(
     store: Store, damage: Callable[[Path], None], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    damage(store.path(CELLS[0]))
+    damage(store.path(RUNS[0]))
     before = snapshot(store)
     (found,) = said(store, "wrong")
     assert line in found
@@ -159,14 +159,14 @@ def test_what_is_no_folder_of_results(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_folder_where_a_record_belongs(store: Store) -> None:
-    path = store.path(CELLS[0])
+    path = store.path(RUNS[0])
     path.unlink()
     path.mkdir()
     assert said(store, "wrong") == [f"{path} is a folder where a record belongs; delete it"]
 
 
 def test_what_is_left_over(store: Store) -> None:
-    record = store.path(CELLS[0])
+    record = store.path(RUNS[0])
     record.unlink()
     (record.parent / f".{record.name}.x1").write_text("{")
     (store.unfinished / "0123.part77").write_text("")
@@ -179,9 +179,9 @@ def test_what_is_left_over(store: Store) -> None:
 
 
 def test_records_of_earlier_versions(store: Store) -> None:
-    record = store.read(CELLS[0])
+    record = store.read(RUNS[0])
     assert record
-    store.replace(CELLS[0], dataclasses.replace(record, versions={"method": 0}))
+    store.replace(RUNS[0], dataclasses.replace(record, versions={"method": 0}))
     assert any("1 records were made with earlier versions" in note for note in said(store, "note"))
 
 
@@ -193,7 +193,7 @@ def test_checkpoints(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(BaseException):  # noqa: B017, PT011
-        run_blocks(to_do(store, CELLS[2:]), store, stop, "cpu")
+        run_blocks(to_do(store, RUNS[2:]), store, stop, "cpu")
     (path,) = store.unfinished.glob("*.ckpt")
     assert any("unfinished: gan on ring8, seeds 2-3" in note for note in said(store, "note"))
     whole = path.read_bytes()
@@ -203,16 +203,16 @@ def test_checkpoints(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert any("not as it was written" in line and f"delete {path}" in line for line in said(store, "wrong"))
     path.write_bytes(whole)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "versions_of", lambda cell: {"method": 99})
+        patch.setattr(training, "versions_of", lambda run: {"method": 99})
         assert any("other versions" in line for line in said(store, "wrong"))
     path.rename(path.with_suffix(".kept"))
-    run_blocks(to_do(store, CELLS[2:]), store, lambda progress: None, "cpu")
+    run_blocks(to_do(store, RUNS[2:]), store, lambda progress: None, "cpu")
     path.with_suffix(".kept").rename(path)
     assert any("of blocks that are done" in note for note in said(store, "note"))
 
 
 def test_who_trains_now(store: Store) -> None:
-    (block,) = to_do(store, CELLS[2:])
+    (block,) = to_do(store, RUNS[2:])
     with store.claimed(block) as ours:
         assert ours
         assert any("a block is being trained by process" in note for note in said(store, "note"))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import checkpoints
-from benchmark.cells import Cell, Protocol, lay_out
+from benchmark.cells import Protocol, Run, make_blocks
 from benchmark.errors import Stopped
 from benchmark.local_engine import Jobs, LocalEngine
 from benchmark.records import Store
@@ -23,7 +23,7 @@ from benchmark.training import Progress, Watch
 from .made import numbers, run
 
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
-CELLS = [Cell("ring8", method, PROTOCOL, seed) for method in ("gan", "wgan-gp") for seed in range(4)]
+RUNS = [Run("ring8", method, PROTOCOL, seed) for method in ("gan", "wgan-gp") for seed in range(4)]
 #: Long enough to be killed in.
 LONG = Protocol(profile="test", epochs=8, width=2, batch_size=64, fresh_iterations=60, samples=200)
 
@@ -44,24 +44,24 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[Cell, tuple[object, ...]]:
+def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[Run, tuple[object, ...]]:
     """What inline training with one thread gives."""
-    records = run(tmp_path_factory.mktemp("straight"), CELLS)
-    return {cell: numbers(record) for cell, record in zip(CELLS, records, strict=True)}
+    records = run(tmp_path_factory.mktemp("straight"), RUNS)
+    return {one_run: numbers(record) for one_run, record in zip(RUNS, records, strict=True)}
 
 
-def train(store: Store, cells: list[Cell], engine: Engine, watch: Watch = lambda progress: None) -> Outcome:
+def train(store: Store, runs: list[Run], engine: Engine, watch: Watch = lambda progress: None) -> Outcome:
     store.prepare()
-    return run_blocks(to_do(store, cells), store, watch, "cpu", engine)
+    return run_blocks(to_do(store, runs), store, watch, "cpu", engine)
 
 
 def test_the_same_records_as_inline(tmp_path: Path, engine: Engine, straight: dict) -> None:
     store, seen = Store(tmp_path), []
-    assert not train(store, CELLS, engine, lambda step: seen.append(step.block.place)).failed
-    assert {cell: numbers(store.read(cell)) for cell in CELLS} == straight
-    assert seen and set(seen) <= {block.place for block in lay_out(CELLS)}
+    assert not train(store, RUNS, engine, lambda step: seen.append(step.block.place)).failed
+    assert {run: numbers(store.read(run)) for run in RUNS} == straight
+    assert seen and set(seen) <= {block.place for block in make_blocks(RUNS)}
     assert [path.name for path in store.unfinished.iterdir()] == [".gitignore"]
-    assert {store.read(cell).environment["threads"] for cell in CELLS} == {1}
+    assert {store.read(run).environment["threads"] for run in RUNS} == {1}
 
 
 def kill_who_trains(store: Store, killed: list[int]) -> None:
@@ -76,29 +76,29 @@ def kill_who_trains(store: Store, killed: list[int]) -> None:
 
 
 def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path, engine: Engine) -> None:
-    cells = [Cell("ring8", "gan", LONG, seed) for seed in range(4)]
-    expected = [numbers(record) for record in run(tmp_path / "straight", cells)]
+    runs = [Run("ring8", "gan", LONG, seed) for seed in range(4)]
+    expected = [numbers(record) for record in run(tmp_path / "straight", runs)]
     store, killed = Store(tmp_path / "shared"), []
     store.prepare()
     killer = threading.Thread(target=kill_who_trains, args=(store, killed))
     killer.start()
-    assert not train(store, cells, engine).failed
+    assert not train(store, runs, engine).failed
     killer.join()
     assert killed
-    assert [numbers(store.read(cell)) for cell in cells] == expected
+    assert [numbers(store.read(one_run)) for one_run in runs] == expected
 
 
 def test_a_method_that_raises_fails_alone(tmp_path: Path, engine: Engine) -> None:
-    broken = [Cell("ring8", "aeis", PROTOCOL, seed, (("reference", 0),)) for seed in (0, 1)]
+    broken = [Run("ring8", "aeis", PROTOCOL, seed, (("reference", 0),)) for seed in (0, 1)]
     store = Store(tmp_path)
-    outcome = train(store, broken + CELLS[:2], engine)
+    outcome = train(store, broken + RUNS[:2], engine)
     assert [block.first.method for block, _ in outcome.failed] == ["aeis"]
-    assert [getattr(store.read(cell), "status", None) for cell in broken + CELLS[:2]] == ["failed"] * 2 + ["done"] * 2
+    assert [getattr(store.read(run), "status", None) for run in broken + RUNS[:2]] == ["failed"] * 2 + ["done"] * 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_lets_workers_write_checkpoints(number: signal.Signals, tmp_path: Path, engine: Engine) -> None:
-    cells = [Cell("ring8", "gan", dataclasses.replace(LONG, epochs=2_000), seed) for seed in range(4)]
+    runs = [Run("ring8", "gan", dataclasses.replace(LONG, epochs=2_000), seed) for seed in range(4)]
     store, sent = Store(tmp_path), {}
 
     def interrupt(step: Progress) -> None:
@@ -109,9 +109,9 @@ def test_an_interrupt_lets_workers_write_checkpoints(number: signal.Signals, tmp
 
     before = signal.getsignal(number)
     with pytest.raises(Stopped):
-        train(store, cells, engine, interrupt)
+        train(store, runs, engine, interrupt)
     assert signal.getsignal(number) is before
     found = sorted(store.unfinished.glob("*.ckpt"))
     assert len(found) == 2
-    assert all(len(checkpoints.read(path)["curves"]["loss.deception"]) >= 1 for path in found)
+    assert all(len(checkpoints.read(path)["curves"]["loss.generator"]) >= 1 for path in found)
     assert sorted(path.suffix for path in store.unfinished.iterdir()) == ["", ".ckpt", ".ckpt"]

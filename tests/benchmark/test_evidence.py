@@ -15,7 +15,7 @@ import pytest
 from benchmark.cli import main
 from benchmark.demonstration import Demonstration
 from benchmark.errors import UserError
-from benchmark.evidence import NOT_RUN, fill, inquire, judge, margin_of, together, value_of, verdict_on
+from benchmark.evidence import NOT_RUN, combine_verdicts, fill, inquire, judge, margin_of, value_of, verdict_on
 from benchmark.figure import find_figure
 from benchmark.records import Record, Store
 from benchmark.render import FORMATS, render
@@ -40,10 +40,10 @@ def record(**fields: object) -> Record:
 
 def write(store: Store, models: Models, points: list[float | None]) -> None:
     """Records with these numbers of points; None for a training that diverged."""
-    for cell, value in zip(inquire(SMALL, "smoke").models(models), points, strict=True):
-        made, samples = make_record(cell, "diverged" if value is None else "done")
+    for run, value in zip(inquire(SMALL, "smoke").models(models), points, strict=True):
+        made, samples = make_record(run, "diverged" if value is None else "done")
         measures = {} if value is None else made.measures | {"registered_points": value}
-        store.write(cell, dataclasses.replace(made, measures=measures), None if value is None else samples)
+        store.write(run, dataclasses.replace(made, measures=measures), None if value is None else samples)
 
 
 def test_statistics_of_a_record() -> None:
@@ -99,7 +99,7 @@ def test_equal_pairs_of_a_statistic_without_a_margin_say_nothing(differences: li
         (POINTS, 100.0),
         (Statistic("", "cv", "mean"), 0.05),
         (Statistic("", "captured_modes", "covered", goal=25), 1.0),
-        (Statistic("", "loss.deception", "mean"), math.nan),
+        (Statistic("", "loss.generator", "mean"), math.nan),
         (Statistic("", "cv", "swing"), math.nan),
     ],
 )
@@ -109,10 +109,10 @@ def test_margins_of_statistics(statistic: Statistic, expected: float) -> None:
 
 
 def test_a_claim_holds_if_all_of_its_evidence_does() -> None:
-    assert together(["holds", "holds"]) == "holds"
-    assert together(["holds", "undecided"]) == "undecided"
-    assert together(["undecided", "does not hold"]) == "does not hold"
-    assert together(["does not hold", NOT_RUN]) == NOT_RUN
+    assert combine_verdicts(["holds", "holds"]) == "holds"
+    assert combine_verdicts(["holds", "undecided"]) == "undecided"
+    assert combine_verdicts(["undecided", "does not hold"]) == "does not hold"
+    assert combine_verdicts(["does not hold", NOT_RUN]) == NOT_RUN
 
 
 def test_nothing_is_said_before_every_model_has_run(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_evidence_exists(claim: Claim) -> None:
 def test_records_of_other_tables_are_used() -> None:
     inquiry = inquire(CLAIMS, "short", ["gaan-faster"])
     own = select(TABLE_2, profile="short", methods=["gaan_1", "gaan_2"])
-    assert {c.id for c in inquiry.cells(inquiry.claims[0])} == {c.id for r in own.rows for c in own.cells(r)}
+    assert {c.id for c in inquiry.runs(inquiry.claims[0])} == {c.id for r in own.rows for c in own.runs(r)}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from benchmark import registry
-from benchmark.cells import Cell
+from benchmark.cells import Run
 from benchmark.errors import UserError
 from benchmark.evaluation import measure
 from benchmark.figure import (
@@ -47,22 +47,22 @@ def choose(figure: str, **options: object) -> Selection:
     return select(table, **{**settings, **options})  # type: ignore[arg-type]
 
 
-def record(cell: Cell, status: Status = "done", modes: int = 25) -> tuple[Record, np.ndarray]:
+def record(run: Run, status: Status = "done", modes: int = 25) -> tuple[Record, np.ndarray]:
     """A made-up record: samples of some modes, and curves that climb to their measures."""
-    mixture = registry.dataset(cell.dataset)
-    rng = np.random.default_rng((*cell.id.encode(), modes))
-    samples = (mixture.collapsed(500, rng, modes) if modes else np.full((500, 2), 4.9)).astype(np.float32)
-    measures = {name: float(v[0]) for name, v in measure(mixture, cell.protocol, samples[None]).items()}
+    mixture = registry.dataset(run.dataset)
+    rng = np.random.default_rng((*run.id.encode(), modes))
+    samples = (mixture.sample_modes(500, rng, modes) if modes else np.full((500, 2), 4.9)).astype(np.float32)
+    measures = {name: float(v[0]) for name, v in measure(mixture, run.protocol, samples[None]).items()}
     names = ("registered_modes", "registered_points")
-    curves = {name: (measures[name] * np.sort(rng.random(cell.protocol.epochs))).tolist() for name in names}
+    curves = {name: (measures[name] * np.sort(rng.random(run.protocol.epochs))).tolist() for name in names}
     known: dict[str, float | None] = {name: value for name, value in measures.items() if np.isfinite(value)}
-    return Record(cell.id, cell.identity(), status, {}, known, curves), samples
+    return Record(run.id, run.identity(), status, {}, known, curves), samples
 
 
-def fill(store: Store, cells: Iterable[Cell], status: Status = "done", modes: int = 25) -> None:
-    for cell in cells:
-        content, samples = record(cell, status, modes)
-        store.write(cell, content, samples if status == "done" else None)
+def fill(store: Store, runs: Iterable[Run], status: Status = "done", modes: int = 25) -> None:
+    for run in runs:
+        content, samples = record(run, status, modes)
+        store.write(run, content, samples if status == "done" else None)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def store(tmp_path: Path) -> Store:
 def mixed(store: Store) -> Store:
     """Three rows with records, and one seed each that is missing, diverged and failed."""
     chosen = choose("gaan-fig5")
-    gan, dan, gaan = (chosen.cells(chosen.table.row(name)) for name in ("gan", "dan-2s", "gaan_2"))
+    gan, dan, gaan = (chosen.runs(chosen.table.row(name)) for name in ("gan", "dan-2s", "gaan_2"))
     fill(store, gan[:2], modes=7)
     fill(store, [dan[0], dan[2]])
     fill(store, [dan[1]], "diverged")
@@ -113,7 +113,7 @@ def test_draws_png_and_svg_and_the_same_bytes_again(figure: Figure, mixed: Store
 @pytest.mark.parametrize("rows", [("gan",), None])
 def test_no_text_is_cut_off_or_lies_on_another(figure: Figure, rows: tuple[str, ...] | None, store: Store) -> None:
     selection = choose(figure.id, seeds=(0,), methods=rows or ())
-    fill(store, [cell for row in selection.rows for cell in selection.cells(row)])
+    fill(store, [run for row in selection.rows for run in selection.runs(row)])
     with own_style(figure.id):
         picture = compose(figure, selection, store)
         FigureCanvasAgg(picture).draw()
@@ -134,7 +134,7 @@ def test_curves_are_the_records_means(mixed: Store) -> None:
         assert set(lines) == {"GAN", "DAN-2S", "GAAN_2", "exact sampler"}
         for band, (row_id, seeds) in zip(ax.collections, used.items(), strict=True):
             row = selection.table.row(row_id)
-            curves = np.array([_stored(mixed, selection.cell(row, seed)).curves[name] for seed in seeds], dtype=float)
+            curves = np.array([_stored(mixed, selection.run(row, seed)).curves[name] for seed in seeds], dtype=float)
             assert np.array_equal(lines[row.title].get_xdata(), np.arange(1, EPOCHS + 1))
             np.testing.assert_allclose(np.asarray(lines[row.title].get_ydata()), curves.mean(0))
             extent = band.get_datalim(ax.transData)
@@ -147,9 +147,9 @@ def test_samples_are_the_first_finished_seeds(mixed: Store) -> None:
     assert real.get_title().startswith("real data\n25 modes")
     assert [ax.get_title().split("\n")[0] for ax in others] == ["GAN, seed 0", "DAN-2S, seed 0", "GAAN_2, seed 1"]
     assert "\n7 modes" in others[0].get_title()
-    cell = selection.cell(selection.table.row("gaan_2"), 1)
+    run = selection.run(selection.table.row("gaan_2"), 1)
     points = others[2].collections[-1].get_offsets()
-    np.testing.assert_array_equal(points, mixed.samples(cell, _stored(mixed, cell)))
+    np.testing.assert_array_equal(points, mixed.samples(run, _stored(mixed, run)))
     assert all(ax.get_xlim() == ax.get_ylim() == (-5.5, 5.5) for ax in (real, *others))
 
 
@@ -165,7 +165,7 @@ def test_bars_are_mean_shares(mixed: Store) -> None:
 
 def test_a_seed_that_registers_nothing_is_left_out_of_the_shares(store: Store) -> None:
     selection = choose("gaan-fig7", methods=("gan",))
-    good, bad, worse = selection.cells(selection.rows[0])
+    good, bad, worse = selection.runs(selection.rows[0])
     fill(store, [good])
     fill(store, [bad, worse], modes=0)
     (panel,) = panels("gaan-fig7", selection, store)
@@ -178,7 +178,7 @@ def test_a_seed_that_registers_nothing_is_left_out_of_the_shares(store: Store) -
 def test_shares_per_mode_sum_to_one() -> None:
     mixture = registry.dataset("grid25-gaan")
     rng = np.random.default_rng(0)
-    samples = np.stack([mixture.real(400, rng), mixture.spread(400, rng), np.full((400, 2), 4.9)])
+    samples = np.stack([mixture.sample(400, rng), mixture.sample_uniform(400, rng), np.full((400, 2), 4.9)])
     shares = mode_shares(samples, np.array(mixture.centres), 0.1414)
     assert shares.shape == (3, 25)
     np.testing.assert_allclose(shares[:2].sum(-1), 1)
@@ -217,7 +217,7 @@ def test_nothing_stored_names_the_command(name: str, store: Store) -> None:
 
 def test_only_diverged_seeds_is_nothing_stored(store: Store) -> None:
     selection = choose("gaan-fig6", methods=("gan",))
-    fill(store, selection.cells(selection.rows[0]), "diverged")
+    fill(store, selection.runs(selection.rows[0]), "diverged")
     with pytest.raises(UserError, match=r"no finished record in .* \(3 diverged\)"):
         draw(find_figure("gaan-fig6"), selection, store)
 
@@ -246,7 +246,7 @@ def _drawn(axis: Axis) -> list[Text]:
     return [*labels, axis.label]
 
 
-def _stored(store: Store, cell: Cell) -> Record:
-    content = store.read(cell)
+def _stored(store: Store, run: Run) -> Record:
+    content = store.read(run)
     assert content is not None
     return content

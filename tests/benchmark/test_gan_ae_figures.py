@@ -10,7 +10,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from benchmark import registry, training
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.cli import main
 from benchmark.errors import UserError
 from benchmark.figure import draw, find_figure, read, with_status
@@ -35,22 +35,24 @@ def choose(figure: str, **options: object) -> Selection:
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Every cell of the three picture tables, with images whose grey value is the epoch, and 99 in reconstructions."""
+    """Every run of the three picture tables, with images whose grey value is the epoch, and 99 in reconstructions."""
 
-    def rebuilt(cell: Cell, record: Record, store: Store, n: int) -> np.ndarray:
-        return np.full((2 * n, *registry.dataset(cell.dataset).data_shape), 99, np.uint8)
+    def rebuilt(one_run: Run, record: Record, store: Store, n: int) -> np.ndarray:
+        return np.full((2 * n, *registry.dataset(one_run.dataset).data_shape), 99, np.uint8)
 
     monkeypatch.setattr("benchmark.figures.gan_ae.reconstructions", rebuilt)
     store = Store(tmp_path)
     for name in PICTURES:
         chosen = choose(name)
         for row in chosen.rows:
-            for cell in chosen.cells(row):
-                epochs, shape = cell.protocol.named_frames, registry.dataset(cell.dataset).data_shape
+            for one_run in chosen.runs(row):
+                epochs, shape = one_run.protocol.named_frames, registry.dataset(one_run.dataset).data_shape
                 frames = np.stack([np.full((25, *shape), epoch, np.uint8) for epoch in epochs])
-                curves = {c: list(RNG.random(cell.protocol.epochs)) for c in ("loss.discrimination", "trace.gradient")}
-                record = Record(cell.id, cell.identity(), "done", {}, {}, curves)
-                store.write(cell, record, frames[-1], frames)
+                curves = {
+                    c: list(RNG.random(one_run.protocol.epochs)) for c in ("loss.discriminator", "trace.gradient")
+                }
+                record = Record(one_run.id, one_run.identity(), "done", {}, {}, curves)
+                store.write(one_run, record, frames[-1], frames)
     return store
 
 
@@ -112,8 +114,8 @@ def test_instability_has_curves_and_pictures_without_alpha_above_and_with_it_bel
 def test_records_without_pictures_say_how_to_get_them(store: Store) -> None:
     chosen = choose("gan-ae-mnist")
     for row in chosen.rows:
-        (cell,) = chosen.cells(row)
-        store.write(cell, Record(cell.id, cell.identity(), "done", {}))
+        (run,) = chosen.runs(row)
+        store.write(run, Record(run.id, run.identity(), "done", {}))
     with pytest.raises(UserError, match=r"protocol\.frames"):
         panels("gan-ae-mnist", store)
 
@@ -129,17 +131,17 @@ def test_reconstructions_are_what_the_stored_networks_make_of_test_images(tmp_pa
         fresh_iterations=1,
         samples=10,
     )
-    cell = Cell("digits", "gan-ae", protocol, 0, (("calibration", 20),))
-    (record,) = run(tmp_path, [cell])
+    one_run = Run("digits", "gan-ae", protocol, 0, (("calibration", 20),))
+    (record,) = run(tmp_path, [one_run])
     store = Store(tmp_path)
     # Networks that have hardly been trained make one grey: louder ones tell images apart.
-    louder = {name: 4 * value for name, value in store.weights(cell, record).items()}
-    store.write(cell, record, store.samples(cell, record), weights=louder)
-    record = store.read(cell) or record
-    found = reconstructions(cell, record, store, 3)
+    louder = {name: 4 * value for name, value in store.weights(one_run, record).items()}
+    store.write(one_run, record, store.samples(one_run, record), weights=louder)
+    record = store.read(one_run) or record
+    found = reconstructions(one_run, record, store, 3)
     real = registry.dataset("digits").reference(3)
     np.testing.assert_array_equal(found[::2], real)
-    module = training.load_module(cell, record, store)
+    module = training.load_module(one_run, record, store)
     made = module.generator(module.encoder(as_read(real, protocol)[None]))[0].detach().numpy()
     np.testing.assert_array_equal(found[1::2], (made * 255).round())
     assert found[1::2].std() > 0
@@ -157,10 +159,10 @@ def small_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "dataset", lambda name: small)
 
 
-def gan_ae(*seeds: int, **fields: object) -> list[Cell]:
+def gan_ae(*seeds: int, **fields: object) -> list[Run]:
     overrides = (("calibration", 100), ("decay", "adaptive"))
     protocol = dataclasses.replace(SHORT, **fields)  # type: ignore[arg-type]
-    return [Cell("grid25-gaan", "gan-ae", protocol, seed, overrides) for seed in seeds]
+    return [Run("grid25-gaan", "gan-ae", protocol, seed, overrides) for seed in seeds]
 
 
 def numbers(record: Record) -> tuple:
@@ -195,7 +197,7 @@ def test_killed_and_resumed_equals_straight(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.usefixtures("small_data")
 def test_evaluating_more_often_changes_no_loss(tmp_path: Path) -> None:
     often, once = (run(tmp_path / str(n), gan_ae(0, evaluate_every=n))[0] for n in (1, 3))
-    for name in ("loss.discrimination", "loss.autoencoding", "trace.alpha"):
+    for name in ("loss.discriminator", "loss.autoencoder", "trace.alpha"):
         assert often.curves[name] == once.curves[name]
     assert often.samples == once.samples
 
@@ -213,8 +215,8 @@ def test_named_frames_of_images_are_kept_and_evaluated(tmp_path: Path) -> None:
         evaluate_every=4,
         frames="1,3,9",
     )
-    (record,) = run(tmp_path, [cell := Cell("digits-1k", "gan", protocol, 1)])
-    frames = Store(tmp_path).frames(cell, record)
+    (record,) = run(tmp_path, [one_run := Run("digits-1k", "gan", protocol, 1)])
+    frames = Store(tmp_path).frames(one_run, record)
     assert frames is not None
     assert (frames.dtype, frames.shape) == (np.uint8, (2, 25, 3, 28, 28))
     assert [value is None for value in record.curves["modes"]] == [False, True, False, False]

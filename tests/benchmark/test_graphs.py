@@ -15,7 +15,7 @@ from benchmark.registry import methods
 from modules.aeis import AEIS
 from modules.base import AdversarialModule, Training
 from modules.gan import GAN
-from modules.losses import says_fake, says_real
+from modules.losses import bce_fake, bce_real
 from modules.noise import Noise
 from modules.wgan_gp import WGANGP
 from tests.modules.steps import NORMAL, batches, use
@@ -136,15 +136,15 @@ def test_another_rate_is_another_graph() -> None:
 class ByIteration(GAN):
     """Its loss knows what time it is."""
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        return super().deception(x, z) * (1 + self.iteration / 1000)
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return super().generator_loss(x, z) * (1 + self.iteration / 1000)
 
 
 class Late(GAN):
     """The same, but only later."""
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        return super().deception(x, z) * (1 + self.iteration // 30)
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return super().generator_loss(x, z) * (1 + self.iteration // 30)
 
 
 class Remembers(GAN):
@@ -152,8 +152,8 @@ class Remembers(GAN):
 
     last: Tensor | float = 0.0
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        loss = super().deception(x, z)
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        loss = super().generator_loss(x, z)
         loss, self.last = loss + 0.1 * self.last, loss.detach()
         return loss
 
@@ -187,11 +187,11 @@ class Ordinary(GAN):
         self.generator = self.replicate(lambda: plain(2), role="generator")
         self.discriminator = self.replicate(lambda: plain(1), role="discriminator")
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
-        return says_real(self.discriminator(x)) + says_fake(self.discriminator(self.fake(z)))
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return bce_real(self.discriminator(x)) + bce_fake(self.discriminator(self.fake(z)))
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        return says_real(self.discriminator(self.generator(z)))
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return bce_real(self.discriminator(self.generator(z)))
 
 
 class WithDropout(Ordinary):

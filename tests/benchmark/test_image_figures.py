@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.errors import UserError
 from benchmark.evaluation import draw_samples
 from benchmark.figure import Figure, compose, draw, find_figure, read
@@ -41,7 +41,7 @@ def choose(rows: tuple[str, ...] = ROWS) -> Selection:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     folder = tmp_path_factory.mktemp("results")
     chosen = choose()
-    run(folder, [cell for row in chosen.rows for cell in chosen.cells(row)])
+    run(folder, [one_run for row in chosen.rows for one_run in chosen.runs(row)])
     return Store(folder)
 
 
@@ -56,10 +56,10 @@ def test_latents_have_the_colours_of_what_is_made_of_them(store: Store) -> None:
     picture = drawn("gaan-fig2", store)
     above, below, encoded = picture.axes[0], picture.axes[1], picture.axes[2:]
     chosen = choose()
-    (cell,) = chosen.cells(chosen.rows[0])
-    record = store.read(cell)
+    (run,) = chosen.runs(chosen.rows[0])
+    record = store.read(run)
     assert record
-    samples = draw_samples(load_module(cell, record, store), DIGITS, cell.protocol, cell.protocol.epochs)[0]
+    samples = draw_samples(load_module(run, record, store), DIGITS, run.protocol, run.protocol.epochs)[0]
     counts = np.bincount(digits(torch.from_numpy(samples))[:, 0].numpy(), minlength=10)
     assert [len(points.get_offsets()) for points in above.collections] == counts.tolist()
     assert f"{counts.max() / 60:.0%} are a {counts.argmax()}" in above.get_title()
@@ -69,7 +69,7 @@ def test_latents_have_the_colours_of_what_is_made_of_them(store: Store) -> None:
 
 def test_latents_of_many_dimensions_are_refused(store: Store, tmp_path: Path) -> None:
     chosen = choose(("gaan-100",))
-    run(tmp_path, chosen.cells(chosen.rows[0]))
+    run(tmp_path, chosen.runs(chosen.rows[0]))
     figure = find_figure("gaan-fig1")
     with pytest.raises(UserError, match="two latents"):
         draw(figure, chosen, Store(tmp_path))
@@ -80,7 +80,7 @@ def test_means_are_beside_their_divergence(store: Store) -> None:
     chosen = choose()
     labels = [text.get_text() for text in picture.axes[1].get_legend().get_texts()]
     for label, row in zip(labels[1:], chosen.rows, strict=True):
-        record = store.read(chosen.cells(row)[0])
+        record = store.read(chosen.runs(row)[0])
         assert record
         kl = record.measures["intensity_kl"]
         assert kl is not None
@@ -113,10 +113,10 @@ def test_a_figure_of_other_data_is_refused(store: Store) -> None:
 
 def test_pictures_of_people_lie_apart(tmp_path: Path) -> None:
     store, protocol = Store(tmp_path), Protocol(networks="dcgan-64", epochs=1, frames="1", profile="smoke")
-    cell = Cell("celeba", "gan", protocol, 0)
+    run = Run("celeba", "gan", protocol, 0)
     faces = np.full((4, 3, 64, 64), 128, np.uint8)
-    store.write(cell, Record(cell.id, cell.identity(), "done", {}, {"fid": 1.0}), faces, faces[None])
-    assert make_movie(store, cell.id).parent == tmp_path / "figures" / "people"
+    store.write(run, Record(run.id, run.identity(), "done", {}, {"fid": 1.0}), faces, faces[None])
+    assert make_movie(store, run.id).parent == tmp_path / "figures" / "people"
     ignored = (Path(__file__).parents[2] / ".gitignore").read_text().splitlines()
     assert "results/figures/people/" in ignored
 
@@ -147,7 +147,7 @@ def test_pictures_without_weights_name_the_way_out(store: Store, tmp_path: Path)
     figure = find_figure("gaan-fig8")
     assert isinstance(figure, Figure)
     chosen = choose(("gan",))
-    ((cell, record),) = read(chosen, store)["gan"]
-    Store(tmp_path).write(cell, dataclasses.replace(record, weights=None), store.samples(cell, record))
+    ((run, record),) = read(chosen, store)["gan"]
+    Store(tmp_path).write(run, dataclasses.replace(record, weights=None), store.samples(run, record))
     with pytest.raises(UserError, match="weights of a record are missing"):
         draw(figure, chosen, Store(tmp_path))

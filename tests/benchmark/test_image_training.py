@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from benchmark import registry, training
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.cli import main
 from benchmark.errors import UserError
 from benchmark.estimate import estimate
@@ -41,17 +41,17 @@ PROTOCOL = Protocol(
     samples=40,
     norm_at_evaluation="batch",
 )
-CELLS = [Cell("digits-1k", "gan", PROTOCOL, seed) for seed in (0, 1)]
+RUNS = [Run("digits-1k", "gan", PROTOCOL, seed) for seed in (0, 1)]
 SHAPE = (3, 28, 28)
 
 
 def test_records_hold_modes_and_a_few_images(tmp_path: Path) -> None:
-    records = run(tmp_path, CELLS)
-    for cell, record in zip(CELLS, records, strict=True):
+    records = run(tmp_path, RUNS)
+    for one_run, record in zip(RUNS, records, strict=True):
         assert record.status == "done"
         assert set(record.measures) == {"modes", "kl"}
         assert len(record.curves["modes"]) == 2
-        kept = Store(tmp_path).samples(cell, record)
+        kept = Store(tmp_path).samples(one_run, record)
         assert kept.dtype == np.uint8
         assert kept.shape[1:] == SHAPE
         assert record.frames is None
@@ -59,33 +59,35 @@ def test_records_hold_modes_and_a_few_images(tmp_path: Path) -> None:
 
 
 def test_a_stored_model_makes_its_samples_again(tmp_path: Path) -> None:
-    records, store = run(tmp_path, CELLS), Store(tmp_path)
-    kept = [store.samples(cell, record).astype(float) for cell, record in zip(CELLS, records, strict=True)]
-    for cell, record, expected in zip(CELLS, records, kept, strict=True):
-        again = draw_samples(load_module(cell, record, store), DIGITS_1K, cell.protocol, cell.protocol.epochs)[0]
+    records, store = run(tmp_path, RUNS), Store(tmp_path)
+    kept = [store.samples(one_run, record).astype(float) for one_run, record in zip(RUNS, records, strict=True)]
+    for one_run, record, expected in zip(RUNS, records, kept, strict=True):
+        again = draw_samples(load_module(one_run, record, store), DIGITS_1K, one_run.protocol, one_run.protocol.epochs)[
+            0
+        ]
         differences = [np.abs(again[: len(images)] - images).mean() for images in kept]
         # Weights are rounded to 16 bits.
         assert np.abs(again[: len(expected)] - expected).mean() < 0.5 < max(differences)
-    changed, removed = (store.path(cell).with_suffix(".safetensors") for cell in CELLS)
+    changed, removed = (store.path(one_run).with_suffix(".safetensors") for one_run in RUNS)
     changed.write_bytes(b"something else")
     with pytest.raises(UserError, match="not the weights that the record names"):
-        load_module(CELLS[0], records[0], store)
+        load_module(RUNS[0], records[0], store)
     removed.unlink()
     with pytest.raises(UserError, match="the weights of a record are missing"):
-        load_module(CELLS[1], records[1], store)
+        load_module(RUNS[1], records[1], store)
 
 
 def test_killed_and_resumed_equals_straight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-    straight = run(tmp_path / "straight", CELLS)
+    straight = run(tmp_path / "straight", RUNS)
 
     def kill(progress: Progress) -> None:
         if progress.iteration > 4:
             raise KeyError("killed")
 
     with pytest.raises(KeyError):
-        run(tmp_path / "killed", CELLS, kill)
-    resumed = run(tmp_path / "killed", CELLS)
+        run(tmp_path / "killed", RUNS, kill)
+    resumed = run(tmp_path / "killed", RUNS)
     for one, other in zip(straight, resumed, strict=True):
         assert (one.measures, one.curves, one.samples) == (other.measures, other.curves, other.samples)
 
@@ -95,8 +97,8 @@ def test_estimates_count_the_judging_of_images(judged: str, tmp_path: Path) -> N
     store = Store(tmp_path)
 
     def seconds(count: int) -> float:
-        cells = [dataclasses.replace(CELLS[0], protocol=dataclasses.replace(PROTOCOL, **{judged: count}))]
-        ((_, found),) = estimate(to_do(store, cells), store, "cpu").items()
+        runs = [dataclasses.replace(RUNS[0], protocol=dataclasses.replace(PROTOCOL, **{judged: count}))]
+        ((_, found),) = estimate(to_do(store, runs), store, "cpu").items()
         assert not found.problem
         return found.seconds_left
 
@@ -104,10 +106,10 @@ def test_estimates_count_the_judging_of_images(judged: str, tmp_path: Path) -> N
 
 
 def test_networks_for_vectors_fail_with_the_way_out(tmp_path: Path) -> None:
-    cells = [dataclasses.replace(CELLS[0], protocol=dataclasses.replace(PROTOCOL, networks="gaan-1"))]
+    runs = [dataclasses.replace(RUNS[0], protocol=dataclasses.replace(PROTOCOL, networks="gaan-1"))]
     store = Store(tmp_path)
     store.prepare()
-    ((_, reason),) = run_blocks(to_do(store, cells), store, lambda progress: None, "cpu").failed
+    ((_, reason),) = run_blocks(to_do(store, runs), store, lambda progress: None, "cpu").failed
     assert "set protocol.networks" in reason
 
 
@@ -129,7 +131,7 @@ def test_known_images_rank_as_they_must_and_are_measured_once(tmp_path: Path, mo
 
 # Anybody's images ---------------------------------------------------------------------------------------------------
 
-PIXELS = DIGITS_1K.real(20, np.random.default_rng(0))
+PIXELS = DIGITS_1K.sample(20, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int64", "float", "torch"])
@@ -191,9 +193,9 @@ def test_evaluate_prints_modes_and_divergence(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_single_digits_have_ten_modes() -> None:
-    found = measure(DIGITS, Protocol(), DIGITS.real(300, np.random.default_rng(0))[None])
+    found = measure(DIGITS, Protocol(), DIGITS.sample(300, np.random.default_rng(0))[None])
     assert 8 <= found["modes"][0] <= 10
-    one = measure(DIGITS, Protocol(), DIGITS.collapsed(300, np.random.default_rng(0), 1)[None])
+    one = measure(DIGITS, Protocol(), DIGITS.sample_modes(300, np.random.default_rng(0), 1)[None])
     assert found["digit_kl"][0] < 1 < one["digit_kl"][0]
     assert found["intensity_kl"][0] < one["intensity_kl"][0]
     assert DIGITS.modes == 10
@@ -207,7 +209,7 @@ def test_single_digits_have_ten_modes() -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 60 small colour images, 54 for training."""
     path = tmp_path_factory.mktemp("images")
-    for number, image in enumerate(DIGITS_1K.real(60, np.random.default_rng(1))):
+    for number, image in enumerate(DIGITS_1K.sample(60, np.random.default_rng(1))):
         Image.fromarray(image.transpose(1, 2, 0)).save(path / f"{number:02}.png")
     return path
 
@@ -224,8 +226,8 @@ def test_evaluate_prints_distances_beside_their_floor(folder: Path, capsys: pyte
 
 def test_known_images_rank_by_distance(folder: Path, tmp_path: Path) -> None:
     protocol = dataclasses.replace(PROTOCOL, samples=40, features="efficientnet-lite0")
-    target = registry.dataset(f"folder:{folder}")
-    known = known_samples(target, protocol, (0,), Store(tmp_path))
+    dataset = registry.dataset(f"folder:{folder}")
+    known = known_samples(dataset, protocol, (0,), Store(tmp_path))
     assert known["real"]["fd_effnetlite0"] < known["spread"]["fd_effnetlite0"]
     real = known["real"]
     assert set(real) == {"fd_effnetlite0", "kd_effnetlite0", "precision_effnetlite0", "recall_effnetlite0"}
@@ -253,23 +255,23 @@ def test_too_few_images_for_a_distance_are_one_line(
 
 def test_the_last_epoch_is_evaluated_whatever_lies_between(tmp_path: Path) -> None:
     protocol = dataclasses.replace(PROTOCOL, epochs=3, evaluate_every=2)
-    (record,) = run(tmp_path, [Cell("digits-1k", "gan", protocol, 0)])
+    (record,) = run(tmp_path, [Run("digits-1k", "gan", protocol, 0)])
     first, *others = record.curves["modes"]
     assert first is None
     assert all(value is not None for value in others)
     assert record.measures["modes"] == others[-1]
-    assert len(record.curves["loss.discrimination"]) == 3
+    assert len(record.curves["loss.discriminator"]) == 3
 
 
 def test_generators_are_inverted_after_training_each_seed_by_itself(tmp_path: Path) -> None:
     protocol = dataclasses.replace(PROTOCOL, inverted=2, epochs=1)
-    cells = [Cell("digits", "gan", protocol, seed) for seed in (0, 1)]
-    both = run(tmp_path / "both", cells)
+    runs = [Run("digits", "gan", protocol, seed) for seed in (0, 1)]
+    both = run(tmp_path / "both", runs)
     for record in both:
         ends = [record.measures[name] for name in ("ivom_5", "ivom_50", "ivom")]
         assert ends == sorted(ends, reverse=True)
         assert "ivom" not in record.curves
-    (alone,) = run(tmp_path / "alone", cells[1:])
+    (alone,) = run(tmp_path / "alone", runs[1:])
     assert alone.measures["ivom"] == pytest.approx(both[1].measures["ivom"], rel=1e-3)
     assert both[0].measures["ivom"] != both[1].measures["ivom"]
 
@@ -291,7 +293,7 @@ def test_a_model_that_diverges_takes_no_other_with_it(
         judge(self, epoch)
 
     monkeypatch.setattr(training.Evaluation, "_judge", ruined)
-    lost, sound = run(tmp_path, [Cell("digits", "gan", protocol, seed) for seed in (0, 1)])
+    lost, sound = run(tmp_path, [Run("digits", "gan", protocol, seed) for seed in (0, 1)])
     assert (lost.status, lost.diverged_at, lost.measures) == ("diverged", 3 if when == "in the loss" else 4, {})
     assert sound.status == "done"
     assert sound.measures["ivom"] is not None
@@ -300,7 +302,7 @@ def test_a_model_that_diverges_takes_no_other_with_it(
 def test_known_images_are_measured_again_on_other_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, protocol = Store(tmp_path), dataclasses.replace(PROTOCOL, samples=50)
     known_samples(DIGITS_1K, protocol, (0,), store)
-    monkeypatch.setattr(ImageSet, "edition", "other images")
+    monkeypatch.setattr(ImageSet, "fingerprint", "other images")
     known_samples(DIGITS_1K, protocol, (0,), store)
     assert len(list((tmp_path / "known").iterdir())) == 2
 
@@ -310,11 +312,11 @@ def test_tables_say_that_records_are_of_other_images(tmp_path: Path, monkeypatch
     assert isinstance(table, Table)
     few = ["protocol.samples=30", "protocol.fresh_iterations=1"]
     chosen = select(table, profile="smoke", methods=["gan"], datasets=["digits-1k"], assignments=few)
-    (record,) = run(tmp_path, chosen.cells(chosen.rows[0]))
-    assert record.environment["images"] == DIGITS_1K.edition
+    (record,) = run(tmp_path, chosen.runs(chosen.rows[0]))
+    assert record.environment["images"] == DIGITS_1K.fingerprint
     said = "Trained and judged on other images than those that lie here: GAN."
     assert said not in fill(chosen, Store(tmp_path)).footer
-    monkeypatch.setattr(ImageSet, "edition", "other images")
+    monkeypatch.setattr(ImageSet, "fingerprint", "other images")
     assert said in fill(chosen, Store(tmp_path)).footer
 
 
@@ -350,7 +352,7 @@ def test_table_4_has_columns_for_either_network_and_says_the_counts() -> None:
     usual = select(table, datasets=["cifar10"])
     assert [column.id for column in usual.columns] == [f"cifar10/{m}" for m in ("fid", "kid", "precision", "recall")]
     lite = select(table, datasets=["cifar10"], assignments=["protocol.features=efficientnet-lite0"])
-    assert {column.printed_title for column in lite.columns} == {None}
+    assert {column.reported_title for column in lite.columns} == {None}
     assert lite.columns[0].title == "FD-EffNetLite0"
     few = select(table, profile="smoke", datasets=["cifar10"]).columns[0]
     assert (few.id, few.title, few.comparable) == ("cifar10/fid_16_32", "FID, 16 against 32", False)

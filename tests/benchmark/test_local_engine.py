@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from benchmark import api, local_engine, resources, runner
-from benchmark.cells import Block, Cell, Protocol, lay_out
+from benchmark.cells import Block, Protocol, Run, make_blocks
 from benchmark.claims import claimed
 from benchmark.cli import main
 from benchmark.errors import Stopped, UserError
@@ -34,11 +34,11 @@ from .made import numbers, run
 
 GIB = 2**30
 PROTOCOL = Protocol(profile="test", epochs=2, width=2, batch_size=32, fresh_iterations=5, samples=200)
-CELLS = [Cell("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
+RUNS = [Run("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
 #: Never ends by itself.
-ENDLESS = [dataclasses.replace(c, protocol=dataclasses.replace(PROTOCOL, epochs=10**6)) for c in CELLS]
-POINTS = lay_out([dataclasses.replace(CELLS[0], seed=seed) for seed in range(100)])
-IMAGES = lay_out([Cell("digits", "gan", PROTOCOL, seed) for seed in range(100)])
+ENDLESS = [dataclasses.replace(c, protocol=dataclasses.replace(PROTOCOL, epochs=10**6)) for c in RUNS]
+POINTS = make_blocks([dataclasses.replace(RUNS[0], seed=seed) for seed in range(100)])
+IMAGES = make_blocks([Run("digits", "gan", PROTOCOL, seed) for seed in range(100)])
 RUN = ["run", "--table", "2", "--profile", "smoke", "--methods", "gan,gaan_2", "--seeds", "2", "--accelerator", "cpu"]
 
 
@@ -161,7 +161,7 @@ def test_points_and_images_each_have_their_own_way(machine: Any) -> None:
 
 def test_what_a_notebook_defines_is_trained_in_its_own_process(machine: Any) -> None:
     machine()
-    blocks = lay_out([dataclasses.replace(cell, method="__main__:Mine") for cell in CELLS])
+    blocks = make_blocks([dataclasses.replace(run, method="__main__:Mine") for run in RUNS])
     found = choose_jobs(blocks)
     assert found.jobs == 1
     assert "__main__:Mine is known to this process only" in found.where
@@ -171,8 +171,8 @@ def test_where_training_is_short_no_worker_is_started(
     tmp_path: Path, machine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine(cores=2)
-    store, blocks = Store(tmp_path), lay_out(CELLS)
-    blocks = [dataclasses.replace(block, pending=block.cells) for block in blocks]
+    store, blocks = Store(tmp_path), make_blocks(RUNS)
+    blocks = [dataclasses.replace(block, pending=block.runs) for block in blocks]
     engine = local_engine.local_engine(blocks)
     assert engine.workers == 2
     for each, workers in ((100.0, 2), (0.01, 1)):
@@ -228,7 +228,7 @@ def test_every_worker_gets_its_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
     class Stands:
         def __init__(self, slot: int, threads: int, gpu: str | None) -> None:
-            self.slot, self.block = slot, CELLS
+            self.slot, self.block = slot, RUNS
             made.append((slot, threads, gpu))
 
     monkeypatch.setattr(local_engine, "_Worker", Stands)
@@ -245,7 +245,7 @@ def test_a_block_whose_worker_is_killed_again_fails_alone(tmp_path: Path) -> Non
     store, said, killed = Store(tmp_path), [], []
     store.prepare()
     doomed = ENDLESS[:2]
-    place = lay_out(doomed)[0].place
+    place = make_blocks(doomed)[0].place
 
     def kill(step: Progress) -> None:
         if step.block.place == place:
@@ -255,13 +255,13 @@ def test_a_block_whose_worker_is_killed_again_fails_alone(tmp_path: Path) -> Non
                 os.kill(pid, signal.SIGKILL)
 
     outcome = run_blocks(
-        to_do(store, [*doomed, *CELLS]), store, kill, "cpu", LocalEngine({False: Jobs(2, 1)}, said.append)
+        to_do(store, [*doomed, *RUNS]), store, kill, "cpu", LocalEngine({False: Jobs(2, 1)}, said.append)
     )
     ((block, reason),) = outcome.failed
     assert (block.place, len(killed)) == (place, 2)
     assert reason == "its worker was killed (SIGKILL), perhaps as memory ran out, 2 times"
     assert len(said) == 1 and "once more, from the block's checkpoint" in said[0]
-    assert [getattr(store.read(cell), "status", None) for cell in [*doomed, *CELLS]] == ["failed"] * 2 + ["done"] * 4
+    assert [getattr(store.read(run), "status", None) for run in [*doomed, *RUNS]] == ["failed"] * 2 + ["done"] * 4
     assert not list(store.unfinished.glob("*.claim"))
 
 
@@ -349,7 +349,7 @@ def test_a_block_that_others_train_is_waited_for(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(local_engine, "POLL_SECONDS", 0.1)
     store, said = Store(tmp_path), []
     store.prepare()
-    blocks = to_do(store, CELLS)
+    blocks = to_do(store, RUNS)
     with contextlib.ExitStack() as other:
         assert other.enter_context(claimed(store.claim(blocks[0])))
 
@@ -359,22 +359,22 @@ def test_a_block_that_others_train_is_waited_for(tmp_path: Path, monkeypatch: py
 
         outcome = run_blocks(blocks, store, lambda step: None, "cpu", LocalEngine({False: Jobs(2, 1)}, say))
     assert f"process {os.getpid()}" in said[0] and len(said) == 1
-    assert not outcome.failed and all(store.read(cell) for cell in CELLS)
+    assert not outcome.failed and all(store.read(run) for run in RUNS)
 
 
 def test_code_that_changed_meanwhile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_engine, "versions_of", lambda cell: {"method": 99})
+    monkeypatch.setattr(local_engine, "versions_of", lambda run: {"method": 99})
     store = Store(tmp_path)
     store.prepare()
     with pytest.raises(UserError, match="the code was changed"):
-        run_blocks(to_do(store, CELLS), store, lambda step: None, "cpu", LocalEngine({False: Jobs(2, 1)}))
+        run_blocks(to_do(store, RUNS), store, lambda step: None, "cpu", LocalEngine({False: Jobs(2, 1)}))
 
 
 def test_the_python_api_takes_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"protocol.epochs": 2, "protocol.fresh_iterations": 5, "protocol.samples": 50, "protocol.width": 1}
     choice: Any = {"profile": "smoke", "methods": ["gan"], "seeds": 2, "settings": settings, "accelerator": "cpu"}
     inline = api.run("2", results=tmp_path / "inline", **choice)
-    monkeypatch.setattr(runner, "settle", lambda *_: pytest.fail("trained in this process"))
+    monkeypatch.setattr(runner, "run_block", lambda *_: pytest.fail("trained in this process"))
     threads = torch.get_num_threads()
     assert api.run("2", results=tmp_path / "jobs", jobs=2, **choice).equals(inline)
     assert torch.get_num_threads() == threads
@@ -384,7 +384,7 @@ def test_one_block_is_trained_here_with_one_thread(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(local_engine, "_Pool", lambda *_: pytest.fail("a worker for one block"))
     store, threads = Store(tmp_path), []
     store.prepare()
-    blocks = to_do(store, CELLS[:2])
+    blocks = to_do(store, RUNS[:2])
     engine = LocalEngine({False: Jobs(2, 1)})
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -394,6 +394,6 @@ def test_one_block_is_trained_here_with_one_thread(tmp_path: Path, monkeypatch: 
     finally:
         torch.set_num_threads(before)
     assert set(threads) == {1}
-    assert numbers(store.read(CELLS[0])) == numbers(run(tmp_path / "straight", CELLS[:2])[0])
-    record = store.read(CELLS[0])
+    assert numbers(store.read(RUNS[0])) == numbers(run(tmp_path / "straight", RUNS[:2])[0])
+    record = store.read(RUNS[0])
     assert record and record.environment["threads"] == 1

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from benchmark import loggers
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.cli import main
 from benchmark.conformance import Case, StopEarly
 from benchmark.errors import Stopped
@@ -24,22 +24,22 @@ from benchmark.training import Evaluation, fit
 from modules.gaan import GAAN
 
 SMALL = Protocol(profile="test", epochs=3, width=2, batch_size=16, samples=50, evaluate_every=2)
-CELLS = [Cell("benchmark.conformance:POINTS", "gan", SMALL, seed) for seed in (4, 5)]
+RUNS = [Run("benchmark.conformance:POINTS", "gan", SMALL, seed) for seed in (4, 5)]
 
 
 def run(folder: Path, *names: str) -> list[Record]:
     store = Store(folder)
     store.prepare()
-    outcome = run_blocks(to_do(store, CELLS), store, lambda step: None, "cpu", Inline(loggers=names))
+    outcome = run_blocks(to_do(store, RUNS), store, lambda step: None, "cpu", Inline(loggers=names))
     assert not outcome.failed
-    return [record for cell in CELLS if (record := store.read(cell))]
+    return [record for run in RUNS if (record := store.read(run))]
 
 
 def expected(records: list[Record]) -> dict[tuple[str, int], float]:
     """Values by name and epoch."""
     return {
-        (f"{name}/seed {cell.seed}", epoch): value
-        for cell, record in zip(CELLS, records, strict=True)
+        (f"{name}/seed {run.seed}", epoch): value
+        for run, record in zip(RUNS, records, strict=True)
         for name, curve in record.curves.items()
         for epoch, value in enumerate(curve, 1)
         if value is not None

@@ -64,7 +64,7 @@ def test_no_samples_are_worse_than_the_worst_value(dataset: str) -> None:
     data, protocol = mixture(dataset), Protocol(profile="paper", reading="corrected")
     n, centre = 500, np.asarray(data.centres[0], dtype=np.float32)
     samples = np.stack(
-        [np.tile(centre, (n, 1)), np.full((n, len(centre)), 1e6, np.float32), data.real(n, np.random.default_rng(0))]
+        [np.tile(centre, (n, 1)), np.full((n, len(centre)), 1e6, np.float32), data.sample(n, np.random.default_rng(0))]
     ).astype(np.float32)
     found = measure(data, protocol, samples)
     assert found

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from benchmark import checkpoints, classifier, cli, estimate, registry, schema, throughput, training, verification
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.cli import train as cli_train
 from benchmark.cli.main import COMMANDS
 from benchmark.cli.parse import flags
@@ -36,7 +36,7 @@ from datamodules.images import MissingData
 
 from .made import make_record, run
 
-CELL = Cell("ring8", "gan", Protocol(epochs=3, samples=200), 0)
+RUN = Run("ring8", "gan", Protocol(epochs=3, samples=200), 0)
 FUZZ = settings(
     max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
 )
@@ -266,15 +266,15 @@ def levels(store: Store) -> set[str]:
 @FEW
 @given(data=st.data())
 def test_a_record_with_other_bytes(data: st.DataObject, store: Store) -> None:
-    record, samples = make_record(CELL)
-    store.write(CELL, record, samples)
-    path = store.path(CELL)
+    record, samples = make_record(RUN)
+    store.write(RUN, record, samples)
+    path = store.path(RUN)
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content[: data.draw(st.integers(0, len(content)) | st.just(len(content)))])
     try:
-        found = store.read(CELL)
+        found = store.read(RUN)
     except UserError:
         assert "wrong" in levels(store)
     else:
@@ -282,15 +282,15 @@ def test_a_record_with_other_bytes(data: st.DataObject, store: Store) -> None:
 
 
 @FEW
-@given(name=st.sampled_from(sorted(dataclasses.asdict(make_record(CELL)[0]))), value=JSON)
+@given(name=st.sampled_from(sorted(dataclasses.asdict(make_record(RUN)[0]))), value=JSON)
 def test_a_record_with_other_values_and_the_right_checksum(name: str, value: Any, store: Store) -> None:
-    record, samples = make_record(CELL)
-    store.write(CELL, record, samples)
-    written = store.read(CELL)
+    record, samples = make_record(RUN)
+    store.write(RUN, record, samples)
+    written = store.read(RUN)
     assert written
-    store._write_json(store.path(CELL), dataclasses.asdict(written) | {name: value})
+    store._write_json(store.path(RUN), dataclasses.asdict(written) | {name: value})
     try:
-        found = store.read(CELL)
+        found = store.read(RUN)
     except UserError:
         return
     assert found
@@ -304,7 +304,7 @@ def test_a_record_with_other_values_and_the_right_checksum(name: str, value: Any
 def test_a_file_among_records_that_is_none(value: Any, store: Store) -> None:
     path = store.folder / "records" / "ring8" / "gan" / f"{'0' * 16}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    for content in (value, {"run": value}, {"run": CELL.identity() | {"dataset": value}}):
+    for content in (value, {"run": value}, {"run": RUN.identity() | {"dataset": value}}):
         path.write_text(json.dumps(content))
         assert "wrong" in levels(store)
         for words in (["verify", "--cell", "0" * 16], ["figure", "movie", "--cell", "0" * 16]):
@@ -322,7 +322,7 @@ def checkpoint(folder: Path) -> bytes:
         def look(progress: training.Progress) -> None:
             kept.extend(path.read_bytes() for path in folder.glob("trained/unfinished/*.ckpt"))
 
-        run(folder / "trained", [dataclasses.replace(CELL, protocol=protocol)], look)
+        run(folder / "trained", [dataclasses.replace(RUN, protocol=protocol)], look)
     return kept[0]
 
 

@@ -16,7 +16,7 @@ from benchmark.errors import UserError
 from benchmark.records import Store
 from benchmark.schema import Table, find_table, select
 from benchmark.sheet import file_name, run_command, usual_of, whole
-from modules.losses import says_fake, says_real
+from modules.losses import bce_fake, bce_real
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = {
@@ -67,8 +67,8 @@ def test_packs_hold_neighbours_of_a_batch_and_fill_up_from_its_start() -> None:
     np.testing.assert_array_equal(packs[1], [[10, 11, 12, 13], [14, 15, 16, 17], [18, 19, 10, 11]])
     z = torch.zeros(2, 5, 2)
     d = module.discriminator.logits
-    expected = says_real(d(torch.from_numpy(packs))) + says_fake(d(module.packs(module.generator(z))))
-    assert torch.allclose(module.discrimination(torch.from_numpy(x), z), expected)
+    expected = bce_real(d(torch.from_numpy(packs))) + bce_fake(d(module.packs(module.generator(z))))
+    assert torch.allclose(module.discriminator_loss(torch.from_numpy(x), z), expected)
 
 
 def test_a_pack_of_one_is_the_gan() -> None:
@@ -77,7 +77,7 @@ def test_a_pack_of_one_is_the_gan() -> None:
         for name, fields in (("pacgan.pacgan:PacGAN", {"packing": 1}), ("gan", {}))
     )
     x = torch.rand(2, 8, 2)
-    for loss in ("discrimination", "deception"):
+    for loss in ("discriminator_loss", "generator_loss"):
         assert torch.equal(getattr(pac, loss)(x, x), getattr(gan, loss)(x, x))
 
 
@@ -86,7 +86,7 @@ def test_an_installed_name_is_the_same_model_as_its_class() -> None:
     short = select(TABLE, own=["pacgan"], datasets=["spiral"], measures=["longest-gap"])
     long = select(TABLE, own=[NAMES["methods"][1]], datasets=[NAMES["datasets"][1]])
     assert [row.id for row in short.rows] == [row.id for row in long.rows]
-    assert [c.id for r in short.rows for c in short.cells(r)] == [c.id for r in long.rows for c in long.cells(r)]
+    assert [c.id for r in short.rows for c in short.runs(r)] == [c.id for r in long.rows for c in long.runs(r)]
     assert short.measures == (NAMES["measures"][1],)
     assert registry.full_name("methods", "gan") == "gan", "the house's names come first"
 
@@ -145,13 +145,13 @@ def test_a_table_takes_a_method_data_and_a_measure_from_elsewhere(
         assignments=["protocol.fresh_iterations=5"],
         measures=["spiral.gaps:longest_gap"],
     )
-    store, cell = Store(tmp_path), chosen.cells(chosen.rows[0])[0]
-    record = store.read(cell)
+    store, run = Store(tmp_path), chosen.runs(chosen.rows[0])[0]
+    record = store.read(run)
     assert record is not None
     from spiral.gaps import longest_gap
     from spiral.spiral import SPIRAL
 
-    expected = longest_gap(store.samples(cell, record), SPIRAL)
+    expected = longest_gap(store.samples(run, record), SPIRAL)
     assert float(mean["gan", "spiral.gaps:longest_gap"]) == expected
     command = run_command("--table 2", chosen, store)
     assert "--measure spiral.gaps:longest_gap --datasets spiral.spiral:SPIRAL" in command
@@ -162,7 +162,7 @@ def test_a_table_takes_a_method_data_and_a_measure_from_elsewhere(
 def test_evaluate_takes_data_and_a_measure_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from spiral.spiral import SPIRAL
 
-    points = SPIRAL.real(2_000, np.random.default_rng(0))
+    points = SPIRAL.sample(2_000, np.random.default_rng(0))
     centres = np.array(SPIRAL.centres)
     nearest = np.linalg.norm(points[:, None] - centres, axis=2).argmin(1)
     np.save(tmp_path / "s.npy", points[~np.isin(nearest, [3, 4, 5, 9])])
@@ -176,8 +176,8 @@ def test_evaluate_takes_data_and_a_measure_from_elsewhere(tmp_path: Path, capsys
 def test_a_measure_that_raises_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "s.npy", np.zeros((5, 2)))
     words = ["evaluate", "--dataset", "ring8", "--samples", str(tmp_path / "s.npy"), "--measure"]
-    assert main([*words, "modules.losses:says_real"]) == 2
-    assert "--measure modules.losses:says_real on ring8: TypeError" in capsys.readouterr().err
+    assert main([*words, "modules.losses:bce_real"]) == 2
+    assert "--measure modules.losses:bce_real on ring8: TypeError" in capsys.readouterr().err
 
 
 def test_the_method_of_contributing_is_one_file_that_keeps_its_promises(

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from benchmark import training
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.conformance import CHECKS, Case
 from benchmark.evaluation import draw_samples
 from benchmark.records import Store
-from benchmark.training import load_module, make_module, target_of
+from benchmark.training import dataset_of_run, load_module, make_module
 
 from .made import run
 
@@ -32,7 +32,7 @@ IMAGES = Protocol(
     fresh_iterations=4,
     samples=40,
 )
-CELLS = [Cell("digits", "plain_gan:PlainGAN", IMAGES, seed, (("width", 4),)) for seed in (0, 1)]
+RUNS = [Run("digits", "plain_gan:PlainGAN", IMAGES, seed, (("width", 4),)) for seed in (0, 1)]
 
 
 @pytest.fixture(autouse=True)
@@ -42,19 +42,21 @@ def example(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("statistics", ["running", "batch"])
 def test_a_stored_model_of_images_makes_its_samples_again(statistics: Any, tmp_path: Path) -> None:
-    cells = [dataclasses.replace(c, protocol=dataclasses.replace(IMAGES, norm_at_evaluation=statistics)) for c in CELLS]
-    records = run(tmp_path, cells)
-    for cell, record in zip(cells, records, strict=True):
+    runs = [dataclasses.replace(c, protocol=dataclasses.replace(IMAGES, norm_at_evaluation=statistics)) for c in RUNS]
+    records = run(tmp_path, runs)
+    for one_run, record in zip(runs, records, strict=True):
         assert record.status == "done" and set(record.measures) >= {"modes", "kl"}
         store = Store(tmp_path)
-        again = draw_samples(load_module(cell, record, store), target_of(cell), cell.protocol, cell.protocol.epochs)
-        kept = store.samples(cell, record).astype(int)
+        again = draw_samples(
+            load_module(one_run, record, store), dataset_of_run(one_run), one_run.protocol, one_run.protocol.epochs
+        )
+        kept = store.samples(one_run, record).astype(int)
         assert np.abs(again[0][: len(kept)].astype(int) - kept).max() <= 1, "but for rounding"
         assert kept.std() > 0
 
 
 def test_a_copy_that_diverged_is_cleared_and_the_other_stays() -> None:
-    module = make_module(CELLS[0], (0, 1))
+    module = make_module(RUNS[0], (0, 1))
     before = {name: value.clone() for name, value in module.state_dict().items()}
     training._clear(module, 0)
     for name, value in module.state_dict().items():
@@ -79,10 +81,10 @@ def test_the_record_names_the_weights_that_it_started_from(tmp_path: Path, monke
     torch.save(plain().state_dict(), file)
     monkeypatch.setattr(plain_gan, "Tuned", Tuned, raising=False)
     protocol = Protocol(profile="test", width=2, epochs=1, fresh_iterations=2, samples=50)
-    record = run(tmp_path / "results", [Cell("ring8", "plain_gan:PlainGAN", protocol, 0)])[0]
+    record = run(tmp_path / "results", [Run("ring8", "plain_gan:PlainGAN", protocol, 0)])[0]
     assert not any(name.startswith("weights") for name in record.environment)
     monkeypatch.setattr(plain_gan, "PlainGAN", Tuned)
-    record = run(tmp_path / "others", [Cell("ring8", "plain_gan:PlainGAN", protocol, 0)])[0]
+    record = run(tmp_path / "others", [Run("ring8", "plain_gan:PlainGAN", protocol, 0)])[0]
     assert len(record.environment["weights of generator"]) == 16
 
 

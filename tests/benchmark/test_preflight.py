@@ -17,12 +17,12 @@ from torch.nn.functional import softplus
 
 import benchmark
 from benchmark import preflight, registry
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.cli import main
 from benchmark.conformance import CHECKS, Case, examine
 from benchmark.errors import UserError
 from modules.base import AdversarialModule, Update
-from modules.losses import per_seed, says_fake, says_real
+from modules.losses import bce_fake, bce_real, per_seed
 
 
 def mlp(inputs: int, outputs: int, *last: nn.Module) -> nn.Sequential:
@@ -38,102 +38,102 @@ class Right(AdversarialModule):
         self.discriminator = self.replicate(lambda: mlp(2, 1), role="discriminator")
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.discrimination, moves=(self.discriminator,))
-        yield Update(self.deception, moves=(self.generator,))
+        yield Update(self.discriminator_loss, params=(self.discriminator,))
+        yield Update(self.generator_loss, params=(self.generator,))
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
-        return says_real(self.discriminator(x)) + says_fake(self.discriminator(self.fake(z)))
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return bce_real(self.discriminator(x)) + bce_fake(self.discriminator(self.fake(z)))
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        return says_real(self.discriminator(self.generator(z)))
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return bce_real(self.discriminator(self.generator(z)))
 
 
 # Losses ---------------------------------------------------------------------------------------------------------------
 
 
 class NoPerSeed(Right):
-    def deception(self, x, z):
+    def generator_loss(self, x, z):
         return softplus(-self.discriminator(self.generator(z)))
 
 
 class Scalar(Right):
-    def deception(self, x, z):
+    def generator_loss(self, x, z):
         return softplus(-self.discriminator(self.generator(z))).mean()
 
 
 class Nothing(Right):
-    def deception(self, x, z):
-        super().deception(x, z)
+    def generator_loss(self, x, z):
+        super().generator_loss(x, z)
 
 
 class Number(Right):
-    def deception(self, x, z):
-        return super().deception(x, z).mean().item()
+    def generator_loss(self, x, z):
+        return super().generator_loss(x, z).mean().item()
 
 
 class Detached(Right):
-    def deception(self, x, z):
-        return says_real(self.discriminator(self.generator(z).detach()))
+    def generator_loss(self, x, z):
+        return bce_real(self.discriminator(self.generator(z).detach()))
 
 
 class ThroughNumpy(Right):
-    def deception(self, x, z):
-        return says_real(self.discriminator(torch.from_numpy(self.generator(z).detach().numpy())))
+    def generator_loss(self, x, z):
+        return bce_real(self.discriminator(torch.from_numpy(self.generator(z).detach().numpy())))
 
 
 class OfNumpy(Right):
-    def deception(self, x, z):
-        return torch.from_numpy(super().deception(x, z).detach().numpy())
+    def generator_loss(self, x, z):
+        return torch.from_numpy(super().generator_loss(x, z).detach().numpy())
 
 
 class NumpyAtOnce(Right):
-    def deception(self, x, z):
-        return says_real(self.discriminator(torch.from_numpy(self.generator(z).numpy())))
+    def generator_loss(self, x, z):
+        return bce_real(self.discriminator(torch.from_numpy(self.generator(z).numpy())))
 
 
 class NanAtOnce(Right):
-    def deception(self, x, z):
-        return super().deception(x, z) + torch.log(torch.tensor(-1.0))
+    def generator_loss(self, x, z):
+        return super().generator_loss(x, z) + torch.log(torch.tensor(-1.0))
 
 
 class MixesSeeds(Right):
-    def deception(self, x, z):
-        return super().deception(x, z).mean().expand(len(self.seeds))
+    def generator_loss(self, x, z):
+        return super().generator_loss(x, z).mean().expand(len(self.seeds))
 
 
 class OneSeed(Right):
-    def deception(self, x, z):
-        return super().deception(x, z[0])
+    def generator_loss(self, x, z):
+        return super().generator_loss(x, z[0])
 
 
 class Integers(Right):
-    def discrimination(self, x, z):
-        return super().discrimination((255 * x).long(), z)
+    def discriminator_loss(self, x, z):
+        return super().discriminator_loss((255 * x).long(), z)
 
 
 class IntegerLoss(Right):
-    def discrimination(self, x, z):
+    def discriminator_loss(self, x, z):
         return per_seed((self.discriminator(x) > 0).long())
 
 
 class GlobalNoise(Right):
-    def deception(self, x, z):
-        return super().deception(x, z + torch.randn_like(z))
+    def generator_loss(self, x, z):
+        return super().generator_loss(x, z + torch.randn_like(z))
 
 
 class PythonNoise(Right):
-    def deception(self, x, z):
-        return super().deception(x, z) * random.random()
+    def generator_loss(self, x, z):
+        return super().generator_loss(x, z) * random.random()
 
 
 class NumpyNoise(Right):
-    def deception(self, x, z):
-        return super().deception(x, z) * np.random.rand()
+    def generator_loss(self, x, z):
+        return super().generator_loss(x, z) * np.random.rand()
 
 
 class AsksTheTrainer(Right):
-    def deception(self, x, z):
-        return super().deception(x, z) / (1 + self.trainer.max_epochs)
+    def generator_loss(self, x, z):
+        return super().generator_loss(x, z) / (1 + self.trainer.max_epochs)
 
 
 # Networks -------------------------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ class ListOfNetworks(Right):
         super().__init__(*words)
         self.discriminator = nn.ModuleList(mlp(2, 1) for _ in self.seeds)
 
-    def discrimination(self, x, z):
+    def discriminator_loss(self, x, z):
         return torch.stack([softplus(-d(x[s])).mean() for s, d in enumerate(self.discriminator)])
 
 
@@ -168,8 +168,8 @@ class PythonList(Right):
         self.discriminators = [mlp(2, 1) for _ in self.seeds]
 
     def updates(self):
-        yield Update(self.discrimination, moves=tuple(self.discriminators))
-        yield Update(self.deception, moves=(self.generator, self.discriminator))
+        yield Update(self.discriminator_loss, params=tuple(self.discriminators))
+        yield Update(self.generator_loss, params=(self.generator, self.discriminator))
 
 
 class OneNumber(Right):
@@ -190,7 +190,7 @@ class GlobalWeights(Right):
         self.prompt = nn.Parameter(torch.randn(len(self.seeds), 2))
 
     def updates(self):
-        yield Update(self.deception, moves=(self,))
+        yield Update(self.generator_loss, params=(self,))
 
 
 class BySlot(Right):
@@ -256,7 +256,7 @@ class NoGenerator(AdversarialModule):
         self.g = self.replicate(lambda: mlp(2, 2), role="generator")
 
     def updates(self):
-        yield Update(self.loss, moves=(self.g,))
+        yield Update(self.loss, params=(self.g,))
 
     def loss(self, x, z):
         return per_seed(self.g(z))
@@ -267,45 +267,45 @@ class NoGenerator(AdversarialModule):
 
 class WrongMoves(Right):
     def updates(self):
-        yield Update(self.discrimination, moves=(self.generator,))
-        yield Update(self.deception, moves=(self.discriminator,))
+        yield Update(self.discriminator_loss, params=(self.generator,))
+        yield Update(self.generator_loss, params=(self.discriminator,))
 
 
 class NeverMoved(Right):
     def updates(self):
-        yield Update(self.discrimination, moves=(self.discriminator,))
-        yield Update(self.deception, moves=(self.discriminator,))
+        yield Update(self.discriminator_loss, params=(self.discriminator,))
+        yield Update(self.generator_loss, params=(self.discriminator,))
 
 
 class NoComma(Right):
     def updates(self):
-        yield Update(self.discrimination, moves=(self.discriminator))
-        yield Update(self.deception, moves=(self.generator,))
+        yield Update(self.discriminator_loss, params=(self.discriminator))
+        yield Update(self.generator_loss, params=(self.generator,))
 
 
 class MovesFile(Right):
     def updates(self):
-        yield Update(self.discrimination, moves=("discriminator.pt",))
+        yield Update(self.discriminator_loss, params=("discriminator.pt",))
 
 
 class MovesNothing(Right):
     def updates(self):
-        yield Update(self.discrimination, moves=())
+        yield Update(self.discriminator_loss, params=())
 
 
 class NoYield(Right):
     def updates(self):
-        Update(self.discrimination, moves=(self.discriminator,))
+        Update(self.discriminator_loss, params=(self.discriminator,))
 
 
 class YieldsLoss(Right):
     def updates(self):
-        yield self.discrimination
+        yield self.discriminator_loss
 
 
 class LossCalled(Right):
     def updates(self):
-        yield Update(torch.zeros(2), moves=(self.discriminator,))
+        yield Update(torch.zeros(2), params=(self.discriminator,))
 
 
 class YieldsNothing(Right):
@@ -369,15 +369,15 @@ every_mistake = pytest.mark.parametrize(
 )
 
 
-def cell(method: type[AdversarialModule], dataset: str = "ring8") -> Cell:
-    return Cell(dataset, f"{__name__}:{method.__name__}", Protocol(width=2), 0)
+def run(method: type[AdversarialModule], dataset: str = "ring8") -> Run:
+    return Run(dataset, f"{__name__}:{method.__name__}", Protocol(width=2), 0)
 
 
 @every_mistake
 def test_run_refuses_it_in_one_sentence(method: type[AdversarialModule], line: str) -> None:
     before = torch.get_rng_state(), np.random.get_state(legacy=False), random.getstate()
     with pytest.raises(UserError, match=line) as found:
-        preflight.check_methods([cell(method)])
+        preflight.check_methods([run(method)])
     assert str(found.value).startswith(f"{__name__}:{method.__name__} is not trained: ")
     assert "\n" not in str(found.value)
     assert torch.equal(torch.get_rng_state(), before[0]), "a look costs nobody's random numbers"
@@ -393,18 +393,18 @@ def test_check_says_it_once(method: type[AdversarialModule], line: str) -> None:
 
 
 def test_what_is_right_passes_in_less_than_a_second() -> None:
-    preflight.check_methods([cell(Right)])
+    preflight.check_methods([run(Right)])
     began = time.process_time()
-    preflight.check_methods([cell(Right)])
+    preflight.check_methods([run(Right)])
     assert time.process_time() - began < 1
 
 
 def test_our_own_methods_are_not_tried_at_every_run(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[Any] = []
     monkeypatch.setattr(preflight, "inspect_method", tried.append)
-    preflight.check_methods([Cell("ring8", "gan", Protocol(), seed) for seed in range(3)])
+    preflight.check_methods([Run("ring8", "gan", Protocol(), seed) for seed in range(3)])
     assert tried == []
-    preflight.check_methods([Cell("ring8", f"{__name__}:Right", Protocol(), seed) for seed in range(3)])
+    preflight.check_methods([Run("ring8", f"{__name__}:Right", Protocol(), seed) for seed in range(3)])
     assert len(tried) == 1, "once for all seeds"
 
 

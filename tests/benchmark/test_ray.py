@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.errors import UserError
 from benchmark.records import Store
 from benchmark.runner import Outcome, run_blocks, to_do
@@ -25,7 +25,7 @@ from benchmark.ray_engine import RayEngine
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
-CELLS = [Cell("ring8", method, PROTOCOL, seed) for method in ("gan", "wgan-gp") for seed in range(4)]
+RUNS = [Run("ring8", method, PROTOCOL, seed) for method in ("gan", "wgan-gp") for seed in range(4)]
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +35,14 @@ def engine() -> Iterator[RayEngine]:
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[Cell, tuple[object, ...]]:
-    records = run(tmp_path_factory.mktemp("straight"), CELLS)
-    return {cell: numbers(record) for cell, record in zip(CELLS, records, strict=True)}
+def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[Run, tuple[object, ...]]:
+    records = run(tmp_path_factory.mktemp("straight"), RUNS)
+    return {one_run: numbers(record) for one_run, record in zip(RUNS, records, strict=True)}
 
 
-def train(store: Store, cells: list[Cell], engine: RayEngine, watch: Watch = lambda progress: None) -> Outcome:
+def train(store: Store, runs: list[Run], engine: RayEngine, watch: Watch = lambda progress: None) -> Outcome:
     store.prepare()
-    return run_blocks(to_do(store, cells), store, watch, "cpu", engine)
+    return run_blocks(to_do(store, runs), store, watch, "cpu", engine)
 
 
 def test_workers_that_do_not_see_the_folder_send_records_back(
@@ -50,12 +50,12 @@ def test_workers_that_do_not_see_the_folder_send_records_back(
 ) -> None:
     store = Store(tmp_path)
     monkeypatch.setattr(ray_engine, "write_atomically", lambda *_: None)
-    assert not train(store, CELLS[:4], engine).failed
-    assert {cell: numbers(store.read(cell)) for cell in CELLS[:4]} == {cell: straight[cell] for cell in CELLS[:4]}
-    record = store.read(CELLS[0])
+    assert not train(store, RUNS[:4], engine).failed
+    assert {run: numbers(store.read(run)) for run in RUNS[:4]} == {run: straight[run] for run in RUNS[:4]}
+    record = store.read(RUNS[0])
     assert record
-    assert store.samples(CELLS[0], record).shape == (200, 2)
-    assert store.frames(CELLS[0], record) is not None
+    assert store.samples(RUNS[0], record).shape == (200, 2)
+    assert store.frames(RUNS[0], record) is not None
 
 
 @pytest.mark.parametrize("address", ["", "nowhere", ":6379", "127.0.0.1:", "127.0.0.1:1", "127.0.0.1:99999", "..:80"])
@@ -79,9 +79,9 @@ def test_a_cluster_that_wants_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_other_code_on_a_worker_is_refused(tmp_path: Path, engine: RayEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_engine, "versions_of", lambda cell: {"method": 99})
+    monkeypatch.setattr(ray_engine, "versions_of", lambda run: {"method": 99})
     with pytest.raises(UserError, match="other code"):
-        train(Store(tmp_path), CELLS[:2], engine)
+        train(Store(tmp_path), RUNS[:2], engine)
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ def test_gpus_are_shared_as_asked() -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:", "127.0.0.1:99999999", ":6379"])
 def test_an_address_where_nobody_listens(address: str) -> None:
     with pytest.raises(UserError, match="ray start --head"):
-        ray_engine._knock(address)
+        ray_engine.check_port(address)

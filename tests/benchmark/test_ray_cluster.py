@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.records import Store
 from benchmark.runner import run_blocks, to_do
 
@@ -21,12 +21,12 @@ from ray.cluster_utils import Cluster
 from benchmark.ray_engine import ray_engine
 
 PROTOCOL = Protocol(profile="test", epochs=8, width=2, batch_size=64, fresh_iterations=60, samples=200)
-CELLS = [Cell("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
+RUNS = [Run("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_lost_node_costs_nothing_but_time(tmp_path: Path) -> None:
-    expected = [numbers(record) for record in run(tmp_path / "straight", CELLS)]
+    expected = [numbers(record) for record in run(tmp_path / "straight", RUNS)]
     store, lost = Store(tmp_path / "ray"), []
     store.prepare()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -44,10 +44,10 @@ def test_a_lost_node_costs_nothing_but_time(tmp_path: Path) -> None:
             assert engine.workers == 2
             loser = threading.Thread(target=lose_one)
             loser.start()
-            outcome = run_blocks(to_do(store, CELLS), store, lambda progress: None, "cpu", engine)
+            outcome = run_blocks(to_do(store, RUNS), store, lambda progress: None, "cpu", engine)
             loser.join()
     finally:
         cluster.shutdown()
     assert lost
     assert not outcome.failed
-    assert [numbers(store.read(cell)) for cell in CELLS] == expected
+    assert [numbers(store.read(one_run)) for one_run in RUNS] == expected

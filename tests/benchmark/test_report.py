@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from benchmark import cli, registry
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.cli import select as cli_select
 from benchmark.cli.parse import parse
 from benchmark.cli.show import ShowOptions
@@ -55,13 +55,13 @@ def stored(folder: Path) -> Store:
     status: dict[tuple[str, int], Status] = {("gan", selection.seeds[-1]): "failed"}
     fill_store(store, selection, status)
     for row, seconds in zip(selection.rows, (10.0, 30.0), strict=True):
-        for cell in selection.cells(row):
-            record = store.read(cell)
+        for run in selection.runs(row):
+            record = store.read(run)
             assert record is not None
             if record.status == "done":
-                change(store, cell, cost={"seconds": seconds + cell.seed})
+                change(store, run, cost={"seconds": seconds + run.seed})
             else:
-                store.write(cell, Record(cell.id, cell.identity(), "failed", {}, reason=EVIL, cost={"seconds": 99.0}))
+                store.write(run, Record(run.id, run.identity(), "failed", {}, reason=EVIL, cost={"seconds": 99.0}))
     demonstration = find_figure("theory-transport-plan")
     assert not isinstance(demonstration, Figure)
     perform(choose(demonstration, "smoke"), store)
@@ -126,15 +126,15 @@ def test_an_entry_has_its_seeds(report: Report, store: Store, html: str) -> None
     index = unpacked(html, "index")
     name = "gaan-2-short-corrected/gan/registered_modes"
     assert f'class="entry" data-entry="{name}"' in html
-    cells = selected().cells(selected().table.row("gan"))
-    assert index["entries"][name]["models"] == [cell.id for cell in cells]
-    for cell in cells:
-        kept, record = unpacked(html, f"model-{cell.id}"), store.read(cell)
+    runs = selected().runs(selected().table.row("gan"))
+    assert index["entries"][name]["models"] == [run.id for run in runs]
+    for run in runs:
+        kept, record = unpacked(html, f"model-{run.id}"), store.read(run)
         assert record is not None
         assert kept["measures"] == pytest.approx(record.measures)
-        assert kept["reproduce"] == f"python -m benchmark verify --cell {cell.id} --results {store.folder}"
+        assert kept["reproduce"] == f"python -m benchmark verify --cell {run.id} --results {store.folder}"
         assert kept["cost"] == record.cost
-        assert kept["cell"] == cell.identity()
+        assert kept["cell"] == run.identity()
     assert {box.id for box in boxes(report) if box.models} == set(index["entries"])
 
 
@@ -167,7 +167,7 @@ def test_other_features_make_a_table_of_their_own() -> None:
     """Where Inception's weights cannot be had, a table of images is of another distance."""
     chosen = partial(select, find_table("gaan-4"), profile="smoke", methods=["gan"])  # type: ignore[arg-type]
     other = ["protocol.features=efficientnet-lite0"]
-    usual, offline = ([s.cell(s.rows[0], 0)] for s in (chosen(), chosen(assignments=other)))
+    usual, offline = ([s.run(s.rows[0], 0)] for s in (chosen(), chosen(assignments=other)))
     found = list(_selections(usual + offline))
     assert [s.settings.protocol for s in found] == [{"features": "efficientnet-lite0"}, {}]
     assert len(list(_selections(offline))) == 1
@@ -177,10 +177,10 @@ def add_gaan_1(store: Store) -> None:
     """GAAN_1 of Table 2, never with all modes, so that a claim has all of its models."""
     selection = selected(methods=("gaan_1",))
     fill_store(store, selection)
-    for cell in selection.cells(selection.rows[0]):
-        record = store.read(cell)
+    for run in selection.runs(selection.rows[0]):
+        record = store.read(run)
         assert record is not None
-        change(store, cell, curves={**record.curves, "registered_modes": [20.0] * cell.protocol.epochs})
+        change(store, run, curves={**record.curves, "registered_modes": [20.0] * run.protocol.epochs})
 
 
 def test_claims_are_those_of_show_and_lead_to_their_models(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_claims_are_those_of_show_and_lead_to_their_models(tmp_path: Path) -> No
     # Models that are not stored are named without a link; a curve opens with the entry of its models.
     ours, other = by_id["gaan-real"].grounds[0].sides
     assert by_id["gaan-real"].verdict == "not run"
-    assert (ours.entry.partition("/gaan_2/")[1], ours.curve) == ("/gaan_2/", "loss.deception")
+    assert (ours.entry.partition("/gaan_2/")[1], ours.curve) == ("/gaan_2/", "loss.generator")
     assert (other.place, other.entry) == ("", "")
     (demonstration,) = {judged.claim.id: judged for judged in claims["smoke"].judged}["veegan-bound"].grounds
     assert demonstration.sides[0].place == "veegan-bound-smoke"
@@ -238,8 +238,8 @@ def test_optional_rows_are_shown_where_they_are_stored(tmp_path: Path) -> None:
     store, table = Store(tmp_path), find_table("gan-ae-2")
     assert isinstance(table, Table)
     optional = next(row for row in table.rows if row.optional)
-    cell = selected("gan-ae-2", methods=(optional.id,), datasets=("ring8",)).cells(optional)[0]
-    store.write(cell, *make_record(cell))
+    run = selected("gan-ae-2", methods=(optional.id,), datasets=("ring8",)).runs(optional)[0]
+    store.write(run, *make_record(run))
     found = next(found for found in gather(store).tables if found.table == "gan-ae-2")
     assert found.parts[0].lines[0].id == optional.id
     usual = [row.id for row in table.rows if not row.optional]
@@ -259,7 +259,7 @@ def test_models_of_other_seeds_and_settings_stand_in_tables_of_their_own(tmp_pat
     for selection in asked:
         fill_store(store, selection)
     # What another version has made, whose fields ours lacks, is counted.
-    lost = Cell("ring8", "gan", Protocol(profile="short", reading="an-old-one"), 0)
+    lost = Run("ring8", "gan", Protocol(profile="short", reading="an-old-one"), 0)
     store.write(lost, *make_record(lost))
     found = gather(store)
     usual, *others = [table for table in found.tables if table.table in ("gaan-2", "veegan-1")]
@@ -275,8 +275,8 @@ def test_models_of_other_seeds_and_settings_stand_in_tables_of_their_own(tmp_pat
     for command in commands:
         again = cli_select.choose(parse(ShowOptions, [*command.split(), "--results", str(tmp_path)]))
         assert isinstance(again, cli_select.TableChoice)
-        given |= {cell.id for row in again.selection.rows for cell in again.selection.cells(row)}
-    assert set(found.models) == {cell.id for s in asked for row in s.rows for cell in s.cells(row)} <= given
+        given |= {run.id for row in again.selection.rows for run in again.selection.runs(row)}
+    assert set(found.models) == {run.id for s in asked for row in s.rows for run in s.runs(row)} <= given
     assert [line.split()[0] for line in found.left_out] == ["1"]
 
 
@@ -353,15 +353,15 @@ def test_points_are_packed_finely() -> None:
 
 
 def test_curves_are_thinned_and_say_which_epochs(tmp_path: Path) -> None:
-    store, cell = Store(tmp_path), Cell("ring8", "gan", Protocol(epochs=500), 0)
-    record, samples = make_record(cell)
+    store, run = Store(tmp_path), Run("ring8", "gan", Protocol(epochs=500), 0)
+    record, samples = make_record(run)
     values = [None, *np.random.default_rng(0).random(499).tolist()]
     frames = np.random.default_rng(1).normal(size=(20, 400, 2))
     record.curves["jsd"] = values
-    store.write(cell, record, samples, frames)
-    found = store.read(cell)
+    store.write(run, record, samples, frames)
+    found = store.read(run)
     assert found is not None
-    kept = model(cell, found, store)
+    kept = model(run, found, store)
     curve = kept["curves"]["jsd"]
     assert len(curve["epochs"]) == CURVE_POINTS
     assert (curve["epochs"][0], curve["epochs"][-1]) == (1, 500)
@@ -374,31 +374,31 @@ def test_curves_are_thinned_and_say_which_epochs(tmp_path: Path) -> None:
 
 
 def test_images_stand_side_by_side(tmp_path: Path) -> None:
-    store, cell = Store(tmp_path), Cell("digits", "gan", Protocol(epochs=3, frames="1"), 0)
+    store, run = Store(tmp_path), Run("digits", "gan", Protocol(epochs=3, frames="1"), 0)
     images = np.random.default_rng(0).integers(256, size=(40, 1, 28, 28), dtype=np.uint8)
-    store.write(cell, Record(cell.id, cell.identity(), "done", {}), images, images[None, :7])
-    record = store.read(cell)
+    store.write(run, Record(run.id, run.identity(), "done", {}), images, images[None, :7])
+    record = store.read(run)
     assert record is not None
-    first, last = model(cell, record, store)["images"]
+    first, last = model(run, record, store)["images"]
     assert (first["epoch"], last["epoch"]) == (1, 3)
     found = Image.open(io.BytesIO(base64.b64decode(last["image"].partition(",")[2]))).convert("L")
     # Six in a row, without loss.
     assert np.array_equal(np.asarray(found)[:28, 28:56], images[1, 0])
     assert np.array_equal(np.asarray(found)[28:56, :28], images[6, 0])
-    store.path(cell).with_suffix(".npy").unlink()
-    assert "missing" in model(cell, record, store)["no_pictures"]
+    store.path(run).with_suffix(".npy").unlink()
+    assert "missing" in model(run, record, store)["no_pictures"]
 
 
 def test_no_face_is_shown(tmp_path: Path) -> None:
     assert registry.shows_people(registry.dataset("celeba"))
     assert not registry.shows_people(registry.dataset("cifar10"))
-    store, cell = Store(tmp_path), Cell("celeba", "gan", Protocol(networks="dcgan-64", epochs=1, frames="1"), 0)
+    store, run = Store(tmp_path), Run("celeba", "gan", Protocol(networks="dcgan-64", epochs=1, frames="1"), 0)
     faces = np.full((4, 3, 64, 64), 128, np.uint8)
-    record = Record(cell.id, cell.identity(), "done", {}, {"fid": 1.0})
-    store.write(cell, record, faces, faces[None])
-    found = store.read(cell)
+    record = Record(run.id, run.identity(), "done", {}, {"fid": 1.0})
+    store.write(run, record, faces, faces[None])
+    found = store.read(run)
     assert found is not None and found.samples and found.frames
-    kept = model(cell, found, store)
+    kept = model(run, found, store)
     assert kept["no_pictures"] == "Photographs of people are not shown."
     assert not {"images", "points"} & set(kept)
     # Nor in a figure, which may have been drawn of them.

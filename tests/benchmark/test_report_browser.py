@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from benchmark.cells import Cell
+from benchmark.cells import Run
 from benchmark.records import Store
 from benchmark.report.write import write_report
 
@@ -37,13 +37,13 @@ GAN = "gaan-2-short-corrected/gan/registered_modes"
 CUBE = "aeis-1-short-gaan-nets/gan/cube27/captured_modes"
 
 
-def add_cube(store: Store) -> Cell:
+def add_cube(store: Store) -> Run:
     """A model in three dimensions with moments of its training."""
     selection = selected("aeis-1", methods=("gan",), datasets=("cube27",), seeds=(0,))
-    cell = selection.cell(selection.rows[0], 0)
-    record, samples = make_record(cell)
-    store.write(cell, record, samples, np.random.default_rng(0).normal(size=(20, 400, 3)))
-    return cell
+    run = selection.run(selection.rows[0], 0)
+    record, samples = make_record(run)
+    store.write(run, record, samples, np.random.default_rng(0).normal(size=(20, 400, 3)))
+    return run
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ def test_plan_names_what_it_timed(
 ) -> None:
     said = plan(capsys, tmp_path, *PLAN, *SHORT)
     assert said[1].endswith("8 to do                  1 block, about 1 min 40 s")
-    assert said[3] == f"16 cells to do in 2 blocks, about 6 min 40 s on {CORES}"
+    assert said[3] == f"16 runs to do in 2 blocks, about 6 min 40 s on {CORES}"
     assert said[4].startswith("no GPU is found here")
     assert len(plan(capsys, tmp_path, *PLAN, *SHORT, "--accelerator", "cpu")) == 4
 
@@ -105,10 +105,10 @@ def test_plan_names_what_it_timed(
     monkeypatch.setattr("torch.cuda.get_device_name", lambda: "Fast 9000")
     said = plan(capsys, tmp_path, *PLAN, *SHORT, "--workers", "1")
     assert said[1].endswith("1 block, about 10 s on gpu, about 1 min 40 s on cpu")
-    assert said[3] == f"16 cells to do in 2 blocks, about 40 s on Fast 9000, about 6 min 40 s on {CORES}"
+    assert said[3] == f"16 runs to do in 2 blocks, about 40 s on Fast 9000, about 6 min 40 s on {CORES}"
     assert said[4:] == ["1 worker like this machine: 40 s, 100 % busy"], "as run would take the GPU"
     said = plan(capsys, tmp_path, *PLAN, *SHORT, "--accelerator", "gpu")
-    assert said[3] == "16 cells to do in 2 blocks, about 40 s on Fast 9000"
+    assert said[3] == "16 runs to do in 2 blocks, about 40 s on Fast 9000"
 
 
 def test_plan_says_what_the_papers_budget_of_images_costs(
@@ -119,14 +119,14 @@ def test_plan_says_what_the_papers_budget_of_images_costs(
     seconds = [s.protocol(s.rows[0]).epochs * s.protocol(s.rows[0]).fresh_iterations for s in (short, paper)]
     said = plan(capsys, tmp_path, *words)
     assert said[-3:-1] == [
-        f"2 cells to do in 1 block, about {duration(seconds[0])} on {CORES}",
-        f"at profile paper: 5 cells to do in 1 block, about {duration(seconds[1])} on {CORES}",
+        f"2 runs to do in 1 block, about {duration(seconds[0])} on {CORES}",
+        f"at profile paper: 5 runs to do in 1 block, about {duration(seconds[1])} on {CORES}",
     ]
     assert [block.first.protocol.width for block, _ in measured] == [2, 5]
     measured.clear()
     said = plan(capsys, tmp_path, *words, "--set", "protocol.width=1", "--seeds", "2-4")
-    assert said[-2].startswith(f"at profile paper: 3 cells to do in 3 blocks, about {duration(3 * seconds[1])} on")
-    assert len(measured) == 1, "cells that differ in length alone are timed once"
+    assert said[-2].startswith(f"at profile paper: 3 runs to do in 3 blocks, about {duration(3 * seconds[1])} on")
+    assert len(measured) == 1, "runs that differ in length alone are timed once"
     assert not any("paper:" in line for line in plan(capsys, tmp_path, *words[:-2]))
 
 

@@ -13,24 +13,24 @@ from typing import Any
 import pytest
 
 from benchmark import runner, training
-from benchmark.cells import Block, Cell, Protocol, Shard, lay_out
+from benchmark.cells import Block, Protocol, Run, Shard, make_blocks
 from benchmark.claims import claimed, holder, is_claimed
 from benchmark.cli import main
 from benchmark.cli.select import parse_shard
 from benchmark.errors import UserError
 from benchmark.records import Store
-from benchmark.runner import Inline, Result, run_blocks, settle, to_do
+from benchmark.runner import Inline, Result, run_block, run_blocks, to_do
 from tests.processes import CONTEXT, start
 
 from .made import make_record, numbers
 
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
-CELLS = [Cell("ring8", method, PROTOCOL, seed) for method in ("gan", "wgan-gp") for seed in range(4)]
+RUNS = [Run("ring8", method, PROTOCOL, seed) for method in ("gan", "wgan-gp") for seed in range(4)]
 
 
-def train(store: Store, cells: list[Cell], **more: Any) -> runner.Outcome:
+def train(store: Store, runs: list[Run], **more: Any) -> runner.Outcome:
     store.prepare()
-    return run_blocks(to_do(store, cells, **more), store, lambda progress: None, "cpu")
+    return run_blocks(to_do(store, runs, **more), store, lambda progress: None, "cpu")
 
 
 # Shards ---------------------------------------------------------------------------------------------------------------
@@ -38,7 +38,7 @@ def train(store: Store, cells: list[Cell], **more: Any) -> runner.Outcome:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
 def test_shards_are_parts_of_all_blocks(count: int) -> None:
-    blocks = lay_out(CELLS)
+    blocks = make_blocks(RUNS)
     parts = [Shard(index, count).of(blocks) for index in range(1, count + 1)]
     assert sorted(block.place for part in parts for block in part) == sorted(block.place for block in blocks)
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
@@ -46,12 +46,12 @@ def test_shards_are_parts_of_all_blocks(count: int) -> None:
 
 def test_a_shard_does_not_depend_on_what_is_done(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    before = [block.place for block in to_do(store, CELLS, shard=Shard(2, 2))]
-    for cell in lay_out(CELLS)[1].cells:
-        record, samples = make_record(cell)
-        store.write(cell, record, samples)
-    assert [block.place for block in to_do(store, CELLS, shard=Shard(2, 2))] == before[1:]
-    assert len(to_do(store, CELLS, shard=Shard(1, 2))) == 2
+    before = [block.place for block in to_do(store, RUNS, shard=Shard(2, 2))]
+    for run in make_blocks(RUNS)[1].runs:
+        record, samples = make_record(run)
+        store.write(run, record, samples)
+    assert [block.place for block in to_do(store, RUNS, shard=Shard(2, 2))] == before[1:]
+    assert len(to_do(store, RUNS, shard=Shard(1, 2))) == 2
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/4", "5/4", "1/0", "-1/4", "1/4/2", "a/b", "1.5/2", "1/9999999"])
@@ -64,10 +64,10 @@ def test_plan_and_run_take_a_shard(tmp_path: Path, capsys: pytest.CaptureFixture
     options = ["--table", "2", "--profile", "smoke", "--methods", "gan", "--seeds", "2", "--results", str(tmp_path)]
     options += ["--set", "protocol.width=1", "--set", "protocol.batch_size=6000"]
     assert main(["plan", *options, "--shard", "1/2"]) == 0
-    assert "1 cell to do in 1 block" in capsys.readouterr().out
+    assert "1 run to do in 1 block" in capsys.readouterr().out
     for index, seeds in ((3, []), (2, [1])):
         assert main(["run", *options, "--shard", f"{index}/3"]) == 0
-        assert [Store(tmp_path).cell_at(path).seed for path in tmp_path.glob("records/*/*/*.json")] == seeds
+        assert [Store(tmp_path).run_at(path).seed for path in tmp_path.glob("records/*/*/*.json")] == seeds
     assert "has no blocks" in capsys.readouterr().err
 
 
@@ -115,7 +115,7 @@ def test_a_claim_on_a_file_that_its_holder_removed_binds_nobody(
 def test_a_claim_that_is_a_link_is_refused_and_what_it_points_to_stays(tmp_path: Path) -> None:
     store = Store(tmp_path / "results")
     store.prepare()
-    (block,) = to_do(store, CELLS[:2])
+    (block,) = to_do(store, RUNS[:2])
     (tmp_path / "thesis.tex").write_text("four years")
     store.claim(block).symlink_to(tmp_path / "thesis.tex")
     with pytest.raises(UserError, match=r"\.claim: .*symbolic link"), store.claimed(block):
@@ -134,10 +134,10 @@ def test_a_claim_that_is_a_pipe_does_not_hang(tmp_path: Path) -> None:
 
 
 def test_seeds_of_one_block_are_one_claim() -> None:
-    whole = lay_out(CELLS)[0]
-    (part,) = lay_out(CELLS[1:2])
+    whole = make_blocks(RUNS)[0]
+    (part,) = make_blocks(RUNS[1:2])
     assert whole.place == part.place
-    assert len({block.place for block in lay_out(CELLS)}) == 4
+    assert len({block.place for block in make_blocks(RUNS)}) == 4
 
 
 def test_a_file_system_without_locks_is_named_and_used(
@@ -147,32 +147,32 @@ def test_a_file_system_without_locks_is_named_and_used(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", none)
-    assert train(Store(tmp_path), CELLS[:2]).seconds
+    assert train(Store(tmp_path), RUNS[:2]).seconds
     assert "--shard" in capsys.readouterr().err
 
 
 # Who trains what ------------------------------------------------------------------------------------------------------
 
 
-def _train_and_note(folder: Path, cells: list[Cell], barrier: Any, trained: Any) -> None:
+def _train_and_note(folder: Path, runs: list[Run], barrier: Any, trained: Any) -> None:
     store = Store(folder)
     store.prepare()
-    blocks = to_do(store, cells)
+    blocks = to_do(store, runs)
     barrier.wait(60)
 
     def note(result: Result) -> None:
         if result.status == "trained":
-            trained.put([cell.id for cell in result.block.pending])
+            trained.put([run.id for run in result.block.pending])
 
     runner.POLL_SECONDS = 0.05
-    outcome = run_blocks(blocks, store, lambda progress: None, "cpu", settled=note)
+    outcome = run_blocks(blocks, store, lambda progress: None, "cpu", on_result=note)
     trained.put(outcome.failed)
 
 
-def test_eight_processes_train_every_cell_once(tmp_path: Path) -> None:
+def test_eight_processes_train_every_run_once(tmp_path: Path) -> None:
     straight = Store(tmp_path / "straight")
-    train(straight, CELLS)
-    parts = [CELLS, CELLS[::-1], CELLS[:6], CELLS[2:], CELLS[1:7], CELLS[:4], CELLS[4:], CELLS[::2]]
+    train(straight, RUNS)
+    parts = [RUNS, RUNS[::-1], RUNS[:6], RUNS[2:], RUNS[1:7], RUNS[:4], RUNS[4:], RUNS[::2]]
     barrier, trained = CONTEXT.Barrier(len(parts)), CONTEXT.Queue()
     others = [start(_train_and_note, tmp_path / "shared", part, barrier, trained) for part in parts]
     found: list[Any] = []
@@ -181,18 +181,18 @@ def test_eight_processes_train_every_cell_once(tmp_path: Path) -> None:
     for other in others:
         other.join(60)
     shared = Store(tmp_path / "shared")
-    assert [numbers(shared.read(cell)) for cell in CELLS] == [numbers(straight.read(cell)) for cell in CELLS]
+    assert [numbers(shared.read(run)) for run in RUNS] == [numbers(straight.read(run)) for run in RUNS]
     assert [item for item in found if isinstance(item, tuple)] == [()] * len(parts)
-    assert sorted(key for item in found if isinstance(item, list) for key in item) == sorted(c.id for c in CELLS)
+    assert sorted(key for item in found if isinstance(item, list) for key in item) == sorted(c.id for c in RUNS)
     assert [path.name for path in shared.unfinished.iterdir()] == [".gitignore"]
-    assert len(list(shared.folder.glob("records/**/*.*"))) == 3 * len(CELLS)
+    assert len(list(shared.folder.glob("records/**/*.*"))) == 3 * len(RUNS)
 
 
 def test_who_waits_goes_on_when_the_other_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "POLL_SECONDS", 0.05)
     store, ready, said = Store(tmp_path), CONTEXT.Event(), []
     store.prepare()
-    (block,) = to_do(store, CELLS[:2])
+    (block,) = to_do(store, RUNS[:2])
     other = start(_hold, store.claim(block), ready)
     assert ready.wait(30)
 
@@ -202,27 +202,27 @@ def test_who_waits_goes_on_when_the_other_is_killed(tmp_path: Path, monkeypatch:
 
     run_blocks([block], store, lambda progress: None, "cpu", Inline(say))
     assert f"process {other.pid}" in said[0]
-    assert store.read(CELLS[0]) and store.read(CELLS[1])
+    assert store.read(RUNS[0]) and store.read(RUNS[1])
 
 
 def _planned(store: Store, **more: Any) -> Block:
-    (block,) = to_do(store, CELLS[:2], **more)
+    (block,) = to_do(store, RUNS[:2], **more)
     return block
 
 
 def test_a_block_that_another_finished_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
     block = _planned(store)
-    train(store, CELLS[:2])
+    train(store, RUNS[:2])
     monkeypatch.setattr(runner, "train", lambda *_: pytest.fail("it was done"))
-    assert settle(block, store, lambda progress: None, "cpu").status == "elsewhere"
+    assert run_block(block, store, lambda progress: None, "cpu").status == "elsewhere"
 
 
 def test_stale_records_are_redone_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, ids = Store(tmp_path), [cell.id for cell in CELLS[:2]]
-    train(store, CELLS[:2])
+    store, ids = Store(tmp_path), [run.id for run in RUNS[:2]]
+    train(store, RUNS[:2])
     blocks = [_planned(store, redo=ids) for _ in range(2)]
-    statuses = [settle(block, store, lambda progress: None, "cpu").status for block in blocks]
+    statuses = [run_block(block, store, lambda progress: None, "cpu").status for block in blocks]
     assert statuses == ["trained", "elsewhere"]
 
 
@@ -237,9 +237,9 @@ def test_a_block_that_failed_elsewhere_meanwhile_is_not_tried_again(
 
     monkeypatch.setattr(training, "make_module", broken)
     store = Store(tmp_path)
-    train(store, CELLS[:2])
+    train(store, RUNS[:2])
     blocks = [_planned(store) for _ in range(2)]
-    results = [settle(block, store, lambda progress: None, "cpu") for block in blocks]
+    results = [run_block(block, store, lambda progress: None, "cpu") for block in blocks]
     assert [result.status for result in results] == ["failed", "failed"]
     assert all("no such luck" in result.reason for result in results)
     assert len(tried) == 2, "once before, once now"
@@ -247,34 +247,34 @@ def test_a_block_that_failed_elsewhere_meanwhile_is_not_tried_again(
 
 def test_the_seeds_that_another_finished_are_left_out(tmp_path: Path) -> None:
     straight, store = Store(tmp_path / "straight"), Store(tmp_path / "shared")
-    train(straight, CELLS[:2])
+    train(straight, RUNS[:2])
     block = _planned(store)
-    train(store, CELLS[1:2])
-    before = store.stamp(CELLS[1])
-    assert settle(block, store, lambda progress: None, "cpu").status == "trained"
-    assert store.stamp(CELLS[1]) == before
-    assert [numbers(store.read(cell)) for cell in CELLS[:2]] == [numbers(straight.read(cell)) for cell in CELLS[:2]]
+    train(store, RUNS[1:2])
+    before = store.stamp(RUNS[1])
+    assert run_block(block, store, lambda progress: None, "cpu").status == "trained"
+    assert store.stamp(RUNS[1]) == before
+    assert [numbers(store.read(run)) for run in RUNS[:2]] == [numbers(straight.read(run)) for run in RUNS[:2]]
 
 
 def test_what_killed_writers_left_is_swept(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.prepare()
     block = _planned(store)
-    record = store.path(CELLS[0])
+    record = store.path(RUNS[0])
     record.parent.mkdir(parents=True)
     left = [record.with_name(f".{record.name}.abc"), store.checkpoint(block.id).with_suffix(".part99")]
-    other = record.with_name(f".{CELLS[2].id}.json.abc")
+    other = record.with_name(f".{RUNS[2].id}.json.abc")
     for path in (*left, other):
         path.write_text("half")
-    settle(block, store, lambda progress: None, "cpu")
+    run_block(block, store, lambda progress: None, "cpu")
     assert other.exists()
     assert not any(path.exists() for path in left)
 
 
 def test_a_redone_record_never_stands_beside_other_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
-    record, samples = make_record(CELLS[0])
-    store.write(CELLS[0], record, samples)
+    record, samples = make_record(RUNS[0])
+    store.write(RUNS[0], record, samples)
     write = store._write_json
 
     def killed(*_: object) -> None:
@@ -282,8 +282,8 @@ def test_a_redone_record_never_stands_beside_other_samples(tmp_path: Path, monke
 
     monkeypatch.setattr(store, "_write_json", killed)
     with pytest.raises(KeyboardInterrupt):
-        store.write(CELLS[0], record, samples + 1)
-    assert store.read(CELLS[0]) is None
+        store.write(RUNS[0], record, samples + 1)
+    assert store.read(RUNS[0]) is None
     monkeypatch.setattr(store, "_write_json", write)
-    store.write(CELLS[0], dataclasses.replace(record, status="diverged"))
-    assert not store.path(CELLS[0]).with_suffix(".npy").exists()
+    store.write(RUNS[0], dataclasses.replace(record, status="diverged"))
+    assert not store.path(RUNS[0]).with_suffix(".npy").exists()

@@ -50,7 +50,7 @@ def test_a_row_is_the_mean_over_the_seeds_that_are_done(filled: Store) -> None:
     chosen = selection()
     frame = fill(chosen, filled).frame
     for row in chosen.rows:
-        records = [filled.read(cell) for cell in chosen.cells(row)]
+        records = [filled.read(run) for run in chosen.runs(row)]
         values = [r.measures["registered_points"] for r in records if r and r.status == "done"]
         found = entry(frame, row.id, "registered_points")
         assert found["n"] == len(values)
@@ -71,8 +71,8 @@ def test_lost_seeds_are_named_below_the_table(filled: Store) -> None:
 def lose(store: Store, row: str, count: int, **fields: object) -> None:
     """Alter the first records of a row."""
     chosen = selection()
-    for cell in chosen.cells(chosen.table.row(row))[:count]:
-        change(store, cell, **fields)
+    for run in chosen.runs(chosen.table.row(row))[:count]:
+        change(store, run, **fields)
 
 
 def test_losing_models_does_not_make_a_verdict_better(tmp_path: Path) -> None:
@@ -86,14 +86,14 @@ def test_losing_models_does_not_make_a_verdict_better(tmp_path: Path) -> None:
     assert after["mean"] == pytest.approx(before["mean"], rel=0.01), "the mean is of those that finished"
     assert after["verdict"] == "~undecided"
     values = [0.0, *[r.measures["registered_points"] for r in records_of(store, "gaan_2") if r.status == "done"]]
-    printed = selection().table.row("gaan_2").printed["registered_points"]
-    expected = against_reported(summarise(values), printed, 8, 100.0)
+    reported = selection().table.row("gaan_2").reported["registered_points"]
+    expected = against_reported(summarise(values), reported, 8, 100.0)
     assert expected is not None and after["p"] == pytest.approx(expected.p)
 
 
 def records_of(store: Store, row: str) -> list[Record]:
     chosen = selection()
-    return [record for cell in chosen.cells(chosen.table.row(row)) if (record := store.read(cell))]
+    return [record for run in chosen.runs(chosen.table.row(row)) if (record := store.read(run))]
 
 
 def test_a_measure_without_a_value_says_how_many(tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_the_last_tenth_of_the_evaluations(tmp_path: Path) -> None:
     store, chosen = Store(tmp_path), selection(methods=["gaan_2"])
     fill_store(store, chosen)
     curve = [0.0] * 90 + [20.0, 24.0] * 5
-    for record, cell in zip(records_of(store, "gaan_2"), chosen.cells(chosen.rows[0]), strict=True):
-        change(store, cell, curves=record.curves | {"registered_modes": curve})
+    for record, run in zip(records_of(store, "gaan_2"), chosen.runs(chosen.rows[0]), strict=True):
+        change(store, run, curves=record.curves | {"registered_modes": curve})
     usual, last = fill(chosen, store), fill(chosen, store, last=True)
     assert entry(usual.frame, "gaan_2", "registered_modes")["mean"] == 25
     assert entry(last.frame, "gaan_2", "registered_modes")["mean"] == 22
@@ -227,7 +227,7 @@ def test_records_of_earlier_versions_are_named(tmp_path: Path) -> None:
     chosen = selection(methods=["gan", "ali"])
     fill_store(store, chosen)
     assert not any("Stale" in line for line in fill(chosen, store).footer)
-    change(store, chosen.cell(chosen.rows[1], 2), versions={"method": 0})
+    change(store, chosen.run(chosen.rows[1], 2), versions={"method": 0})
     assert any(line.startswith("Stale") and line.endswith(": ALI.") for line in fill(chosen, store).footer)
 
 
@@ -251,7 +251,7 @@ def test_the_budget_is_counted_in_generator_updates() -> None:
 
 def test_a_field_set_to_its_default_is_the_same_model() -> None:
     changed = selection(methods=["gaan_2"], assignments=["method.lambda_p=0.1"])
-    assert changed.cell(changed.rows[0], 0) == selection(methods=["gaan_2"]).cell(changed.rows[0], 0)
+    assert changed.run(changed.rows[0], 0) == selection(methods=["gaan_2"]).run(changed.rows[0], 0)
 
 
 def test_what_makes_a_row_cannot_be_set_away() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.schema import Printed
+from benchmark.schema import Reported
 from benchmark.statistics import (
     MOST_SEEDS,
     Difference,
@@ -42,8 +42,8 @@ def summary(mean: float, std: float, n: int = 8) -> Summary:
     return Summary(n, mean, std, math.nan, math.nan)
 
 
-def said(ours: Summary, printed: Printed, runs: int = 8, margin: float = 1.0) -> Verdict:
-    (found,) = verdicts([against_reported(ours, printed, runs, margin)])
+def said(ours: Summary, reported: Reported, runs: int = 8, margin: float = 1.0) -> Verdict:
+    (found,) = verdicts([against_reported(ours, reported, runs, margin)])
     return found
 
 
@@ -107,7 +107,7 @@ def test_intervals_of_skewed_values_cover_less_often_by_a_known_amount(n: int, e
 @pytest.mark.parametrize("std", [0.3, 2.0])
 @pytest.mark.parametrize("shift", [-3.0, -0.4, 0.0, 0.4, 3.0])
 def test_a_difference_is_welchs(shift: float, std: float) -> None:
-    found = against_reported(summary(24.0 + shift, std, 3), Printed(24.0, 1.2), 8, 1.0)
+    found = against_reported(summary(24.0 + shift, std, 3), Reported(24.0, 1.2), 8, 1.0)
     expected = stats.ttest_ind_from_stats(24.0 + shift, std, 3, 24.0, 1.2, 8, equal_var=False)
     assert found is not None and found.p == pytest.approx(expected.pvalue)
 
@@ -115,7 +115,7 @@ def test_a_difference_is_welchs(shift: float, std: float) -> None:
 def test_equivalence_is_two_one_sided_tests() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(20, 1, 8), rng.normal(20.2, 2, 10)
-    found = against_reported(summarise(a.tolist()), Printed(b.mean(), b.std(ddof=1)), 10, 2.5)
+    found = against_reported(summarise(a.tolist()), Reported(b.mean(), b.std(ddof=1)), 10, 2.5)
     above = stats.ttest_ind(a, b - 2.5, equal_var=False, alternative="greater").pvalue
     below = stats.ttest_ind(a, b + 2.5, equal_var=False, alternative="less").pvalue
     assert found is not None and found.p_equivalence == pytest.approx(max(above, below))
@@ -125,27 +125,27 @@ def test_equivalence_is_two_one_sided_tests() -> None:
 def test_without_a_reported_spread_theirs_is_taken_to_be_ours(runs: int) -> None:
     half = stats.t.ppf(0.975, 7) * 0.5 * math.sqrt(1 / runs + 1 / 8)
     for share, expected in ((0.99, False), (1.01, True)):
-        found = against_reported(summary(20.0 + share * half, 0.5), Printed(20.0), runs, 1.0)
+        found = against_reported(summary(20.0 + share * half, 0.5), Reported(20.0), runs, 1.0)
         assert found is not None and (found.p < 0.05) == expected
 
 
 def test_a_spread_beside_a_single_run_is_none_of_runs() -> None:
     ours = summary(20.4, 0.5)
-    assert against_reported(ours, Printed(20.0, 3.0), 1, 1.0) == against_reported(ours, Printed(20.0), 1, 1.0)
+    assert against_reported(ours, Reported(20.0, 3.0), 1, 1.0) == against_reported(ours, Reported(20.0), 1, 1.0)
 
 
 def test_a_standard_error_is_no_standard_deviation() -> None:
-    error, std = Printed.read("20.0", "0.5", error="se"), Printed(20.0, 0.55 * 3, rounding=0.05)
+    error, std = Reported.read("20.0", "0.5", error="se"), Reported(20.0, 0.55 * 3, rounding=0.05)
     assert against_reported(summary(21.0, 1.0), error, 9, 1.0) == pytest.approx(
         against_reported(summary(21.0, 1.0), std, 9, 1.0)
     )
-    assert said(summary(21.0, 0.3), error, 9).word != said(summary(21.0, 0.3), Printed(20.0, 0.5), 9).word
+    assert said(summary(21.0, 0.3), error, 9).word != said(summary(21.0, 0.3), Reported(20.0, 0.5), 9).word
 
 
 def test_bad_reported_values_are_refused() -> None:
-    for printed, runs in ((Printed(math.nan, 1.0), 8), (Printed(1.0, math.inf), 8), (Printed(1.0), 0)):
+    for reported, runs in ((Reported(math.nan, 1.0), 8), (Reported(1.0, math.inf), 8), (Reported(1.0), 0)):
         with pytest.raises(ValueError, match="reported value"):
-            against_reported(summary(1.0, 1.0), printed, runs, 1.0)
+            against_reported(summary(1.0, 1.0), reported, runs, 1.0)
 
 
 # Verdicts
@@ -154,62 +154,62 @@ def test_bad_reported_values_are_refused() -> None:
 @pytest.mark.parametrize(
     ("ours", "printed", "word", "lean"),
     [
-        (summary(25.0, 0.1), Printed(25.0, 0.1), "equivalent", "-"),
-        (summary(25.5, 0.1), Printed(25.0, 0.1), "equivalent", "higher"),
-        (summary(24.5, 0.1), Printed(25.0, 0.1), "equivalent", "lower"),
-        (summary(27.0, 0.1), Printed(25.0, 0.1), "higher", "-"),
-        (summary(23.0, 0.1), Printed(25.0, 0.1), "lower", "-"),
-        (summary(26.0, 0.1), Printed(25.0, 0.1), "higher", "-"),
-        (summary(21.5, 2.0), Printed(21.5, 2.0), "undecided", "-"),
+        (summary(25.0, 0.1), Reported(25.0, 0.1), "equivalent", "-"),
+        (summary(25.5, 0.1), Reported(25.0, 0.1), "equivalent", "higher"),
+        (summary(24.5, 0.1), Reported(25.0, 0.1), "equivalent", "lower"),
+        (summary(27.0, 0.1), Reported(25.0, 0.1), "higher", "-"),
+        (summary(23.0, 0.1), Reported(25.0, 0.1), "lower", "-"),
+        (summary(26.0, 0.1), Reported(25.0, 0.1), "higher", "-"),
+        (summary(21.5, 2.0), Reported(21.5, 2.0), "undecided", "-"),
         # Equal counts on one side or on both.
-        (summary(25.0, 0.0), Printed.read("25.00", "0.00"), "equivalent", "-"),
-        (summary(24.0, 0.0), Printed.read("25.00", "0.00"), "lower", "-"),
-        (summary(25.0, 0.0, 3), Printed.read("25.00", "0.00"), "equivalent", "-"),
-        (summary(24.0, 0.0, 3), Printed.read("25.00", "0.00"), "undecided", "-"),
-        (summary(25.0, 0.0), Printed.read("24.52", "1.00"), "undecided", "-"),
-        (summary(12.0, 0.0), Printed.read("24.52", "1.00"), "lower", "-"),
+        (summary(25.0, 0.0), Reported.read("25.00", "0.00"), "equivalent", "-"),
+        (summary(24.0, 0.0), Reported.read("25.00", "0.00"), "lower", "-"),
+        (summary(25.0, 0.0, 3), Reported.read("25.00", "0.00"), "equivalent", "-"),
+        (summary(24.0, 0.0, 3), Reported.read("25.00", "0.00"), "undecided", "-"),
+        (summary(25.0, 0.0), Reported.read("24.52", "1.00"), "undecided", "-"),
+        (summary(12.0, 0.0), Reported.read("24.52", "1.00"), "lower", "-"),
         # A reported 0.
-        (summary(0.0, 0.0), Printed.read("0", "0"), "equivalent", "-"),
-        (summary(0.0, 0.0), Printed.read("0.0", "0.0"), "equivalent", "-"),
-        (summary(9.0, 1.0), Printed.read("0"), "higher", "-"),
+        (summary(0.0, 0.0), Reported.read("0", "0"), "equivalent", "-"),
+        (summary(0.0, 0.0), Reported.read("0.0", "0.0"), "equivalent", "-"),
+        (summary(9.0, 1.0), Reported.read("0"), "higher", "-"),
     ],
 )
-def test_verdict_on_one_entry(ours: Summary, printed: Printed, word: str, lean: str) -> None:
-    found = said(ours, printed)
+def test_verdict_on_one_entry(ours: Summary, reported: Reported, word: str, lean: str) -> None:
+    found = said(ours, reported)
     assert (found.word, found.lean) == (word, lean)
     assert math.isnan(found.seeds_to_decide) or found.word == "undecided"
 
 
 def test_too_few_seeds_have_no_verdict() -> None:
-    assert said(summary(25.0, 0.0, 2), Printed(25.0, 0.0)).word == "-"
-    assert said(summarise([]), Printed(25.0, 0.0)).word == "-"
+    assert said(summary(25.0, 0.0, 2), Reported(25.0, 0.0)).word == "-"
+    assert said(summarise([]), Reported(25.0, 0.0)).word == "-"
     assert verdicts([]) == []
 
 
 @pytest.mark.parametrize("margin", [0.0, math.nan])
 def test_without_margin_and_spread_nothing_is_decided(margin: float) -> None:
-    found = said(summary(24.0, 0.0), Printed(25.0, 0.0), margin=margin)
+    found = said(summary(24.0, 0.0), Reported(25.0, 0.0), margin=margin)
     assert (found.word, found.p) == ("undecided", 1.0)
     assert math.isnan(found.seeds_to_decide)
 
 
 def test_without_a_margin_a_difference_is_still_found() -> None:
-    assert said(summary(24.0, 0.1), Printed(25.0, 0.1), margin=math.nan).word == "lower"
-    assert said(summary(25.0, 0.1), Printed(25.0, 0.1), margin=math.nan).word == "undecided"
+    assert said(summary(24.0, 0.1), Reported(25.0, 0.1), margin=math.nan).word == "lower"
+    assert said(summary(25.0, 0.1), Reported(25.0, 0.1), margin=math.nan).word == "undecided"
 
 
 def test_rounding_counts_on_both_tests() -> None:
     ours = summary(1.4, 0.05)
-    assert said(ours, Printed(1.0), 5).lean == "higher"
-    assert said(ours, Printed.read("1"), 5).p == 1, "1 is anything from 0.5 to 1.5"
-    assert said(ours, Printed.read("1.0"), 5).lean == "higher"
-    assert said(ours, Printed(1.0), 5, margin=0.6).word == "equivalent"
-    assert said(ours, Printed.read("1"), 5, margin=0.6).word == "undecided", "0.5 would be 0.9 away"
+    assert said(ours, Reported(1.0), 5).lean == "higher"
+    assert said(ours, Reported.read("1"), 5).p == 1, "1 is anything from 0.5 to 1.5"
+    assert said(ours, Reported.read("1.0"), 5).lean == "higher"
+    assert said(ours, Reported(1.0), 5, margin=0.6).word == "equivalent"
+    assert said(ours, Reported.read("1"), 5, margin=0.6).word == "undecided", "0.5 would be 0.9 away"
 
 
 def test_the_number_of_entries_raises_the_bar() -> None:
-    one = against_reported(summary(22.0, 1.5), Printed(20.0, 1.5), 8, 1.0)
-    none = against_reported(summary(20.0, 1.5), Printed(20.0, 1.5), 8, 1.0)
+    one = against_reported(summary(22.0, 1.5), Reported(20.0, 1.5), 8, 1.0)
+    none = against_reported(summary(20.0, 1.5), Reported(20.0, 1.5), 8, 1.0)
     assert verdicts([one])[0].word == "higher"
     among = verdicts([one, *[none] * 27, None])
     assert among[0].word == "undecided" and among[0].p < 0.05 < among[0].p_bh <= among[0].p_holm
@@ -269,8 +269,8 @@ def test_counts_a_margin_away_are_seldom_called_equivalent(share: float) -> None
     wrong = 0
     for _ in range(1_000):
         ours, theirs = 25.0 - (rng.random(8) > share), 24.0 - (rng.random(8) > share)
-        printed = Printed.read(f"{theirs.mean():.2f}", f"{theirs.std(ddof=1):.2f}")
-        found = against_reported(summarise(ours.tolist()), printed, 8, 1.0)
+        reported = Reported.read(f"{theirs.mean():.2f}", f"{theirs.std(ddof=1):.2f}")
+        found = against_reported(summarise(ours.tolist()), reported, 8, 1.0)
         assert found is not None
         wrong += found.p_equivalence < 0.05
     assert wrong / 1_000 <= limit(0.05, 1_000)
@@ -329,8 +329,8 @@ def test_seeds_for_a_margin() -> None:
     assert few == 3 and many is not None
     # (2.93 s / margin)^2, from the normal quantiles of 5 % and of half of 20 %.
     assert many == pytest.approx((1.645 + 1.282) ** 2 * 4, abs=3)
-    assert seeds_for_margin(2.0, 1.0, Printed(20.0, 2.0), 8) is None
-    assert seeds_for_margin(0.5, 1.0, Printed(20.0, 0.5), 8) == pytest.approx(6, abs=3)
+    assert seeds_for_margin(2.0, 1.0, Reported(20.0, 2.0), 8) is None
+    assert seeds_for_margin(0.5, 1.0, Reported(20.0, 0.5), 8) == pytest.approx(6, abs=3)
 
 
 # Rows against one another
@@ -413,24 +413,24 @@ def test_a_curve_without_an_evaluation_has_no_end() -> None:
 @pytest.mark.parametrize(
     ("printed", "expected"),
     [
-        (Printed.read("21.50", "2.00"), (21.5, 2.0, 0.005, 0.005)),
-        (Printed.read("1"), (1.0, None, 0.5, 0.0)),
-        (Printed.read("60.4", "0.005", per=100, std_per=1), (0.604, 0.005, 0.0005, 0.0005)),
-        (Printed.read("-0.10"), (-0.1, None, 0.005, 0.0)),
+        (Reported.read("21.50", "2.00"), (21.5, 2.0, 0.005, 0.005)),
+        (Reported.read("1"), (1.0, None, 0.5, 0.0)),
+        (Reported.read("60.4", "0.005", per=100, std_per=1), (0.604, 0.005, 0.0005, 0.0005)),
+        (Reported.read("-0.10"), (-0.1, None, 0.005, 0.0)),
     ],
 )
-def test_a_reported_value_knows_its_rounding(printed: Printed, expected: tuple[float | None, ...]) -> None:
-    assert (printed.mean, printed.std, printed.rounding, printed.std_rounding) == pytest.approx(expected)
+def test_a_reported_value_knows_its_rounding(reported: Reported, expected: tuple[float | None, ...]) -> None:
+    assert (reported.mean, reported.std, reported.rounding, reported.std_rounding) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("text", ["", "nan", "1e3", "1,5", "25 ± 0", ".5"])
 def test_what_is_no_printed_number_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a decimal number"):
-        Printed.read(text)
+        Reported.read(text)
     with pytest.raises(ValueError, match="not a decimal number"):
-        Printed.read("1.0", text)
+        Reported.read("1.0", text)
 
 
 def test_a_negative_deviation_is_refused() -> None:
     with pytest.raises(ValueError, match="negative"):
-        Printed.read("1.0", "-0.1")
+        Reported.read("1.0", "-0.1")

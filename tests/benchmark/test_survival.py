@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from benchmark import runner, training
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.cli import main
 from benchmark.errors import UserError
 from benchmark.records import Store
@@ -25,7 +25,7 @@ from tests.processes import CONTEXT, start
 from .made import numbers, run
 
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
-CELLS = [Cell("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
+RUNS = [Run("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
 WORDS = ["run", "--table", "veegan-1", "--profile", "smoke", "--methods", "gan", "--datasets", "ring8", "--seeds", "2"]
 for setting in ("epochs=3", "fresh_iterations=5", "samples=300"):
     WORDS += ["--set", f"protocol.{setting}"]
@@ -38,7 +38,7 @@ def a_checkpoint_after_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def train(store: Store, watch: Watch = lambda progress: None) -> None:
     store.prepare()
-    assert not run_blocks(to_do(store, CELLS), store, watch, "cpu").failed
+    assert not run_blocks(to_do(store, RUNS), store, watch, "cpu").failed
 
 
 def _run_with_little_room(folder: Path, log: Any, size: int, more: list[str]) -> None:
@@ -80,7 +80,7 @@ def test_a_write_that_the_system_refuses_leaves_what_is_finished(
     flush = os.fsync
 
     def refuse_late(handle: int) -> None:
-        if store.read(CELLS[1]):
+        if store.read(RUNS[1]):
             raise OSError(number, os.strerror(number))
         flush(handle)
 
@@ -88,12 +88,12 @@ def test_a_write_that_the_system_refuses_leaves_what_is_finished(
     with pytest.raises(UserError, match=f"{os.strerror(number)}; free or choose another folder"):
         train(store)
     monkeypatch.setattr(os, "fsync", flush)
-    before = [store.stamp(cell) for cell in CELLS]
+    before = [store.stamp(one_run) for one_run in RUNS]
     assert all(before[:2]) and not any(before[2:])
     train(store)
-    assert [store.stamp(cell) for cell in CELLS[:2]] == before[:2]
-    straight = run(tmp_path / "straight", CELLS)
-    assert [numbers(store.read(cell)) for cell in CELLS] == [numbers(record) for record in straight]
+    assert [store.stamp(one_run) for one_run in RUNS[:2]] == before[:2]
+    straight = run(tmp_path / "straight", RUNS)
+    assert [numbers(store.read(one_run)) for one_run in RUNS] == [numbers(record) for record in straight]
 
 
 @pytest.mark.parametrize("iteration", [5, 15])
@@ -118,7 +118,7 @@ def test_a_folder_that_is_removed_in_a_run_ends_it(
 
 
 def test_a_clock_that_was_set_back_changes_nothing(tmp_path: Path) -> None:
-    store, straight = Store(tmp_path / "results"), run(tmp_path / "straight", CELLS)
+    store, straight = Store(tmp_path / "results"), run(tmp_path / "straight", RUNS)
 
     def kill(progress: Progress) -> None:
         if progress.block.first.seed == 2 and progress.iteration > 7:
@@ -129,7 +129,7 @@ def test_a_clock_that_was_set_back_changes_nothing(tmp_path: Path) -> None:
     for path in [path for path in store.folder.rglob("*") if path.is_file()]:
         os.utime(path, (time.time() + 1e8, time.time() + 1e8))
     train(store)
-    assert [numbers(store.read(cell)) for cell in CELLS] == [numbers(record) for record in straight]
+    assert [numbers(store.read(one_run)) for one_run in RUNS] == [numbers(record) for record in straight]
 
 
 @pytest.mark.parametrize("verb", ["plan", "run", "show", "verify"])
@@ -149,7 +149,7 @@ def test_results_of_a_newer_version(verb: str, tmp_path: Path, capsys: pytest.Ca
 def test_a_claim_that_was_left_by_a_killed_process_binds_nobody(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.prepare()
-    for block in to_do(store, CELLS):
+    for block in to_do(store, RUNS):
         store.claim(block).write_text("process 1 on a machine that is gone")
     train(store)
-    assert all(store.stamp(cell) for cell in CELLS)
+    assert all(store.stamp(run) for run in RUNS)

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.stats import energy_distance as scipy_energy_distance
 
 from benchmark import registry
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.errors import UserError
 from benchmark.evaluation import draw_samples, measure
 from benchmark.figure import draw, find_figure, read, with_status
@@ -38,13 +38,13 @@ def choose(figure: str, **options: object) -> Selection:
     return select(table, **{**settings, **options})  # type: ignore[arg-type]
 
 
-def write(store: Store, cell: Cell, modes: int) -> None:
-    mixture = registry.dataset(cell.dataset)
-    rng = np.random.default_rng((*cell.id.encode(),))
-    samples = mixture.collapsed(cell.protocol.samples, rng, modes).astype(np.float32)
-    values = {name: float(v[0]) for name, v in measure(mixture, cell.protocol, samples[None]).items()}
-    frames = np.stack([mixture.collapsed(100, rng, 1 + i % modes) for i in range(20)])
-    store.write(cell, Record(cell.id, cell.identity(), "done", {}, values), samples, frames)
+def write(store: Store, run: Run, modes: int) -> None:
+    mixture = registry.dataset(run.dataset)
+    rng = np.random.default_rng((*run.id.encode(),))
+    samples = mixture.sample_modes(run.protocol.samples, rng, modes).astype(np.float32)
+    values = {name: float(v[0]) for name, v in measure(mixture, run.protocol, samples[None]).items()}
+    frames = np.stack([mixture.sample_modes(100, rng, 1 + i % modes) for i in range(20)])
+    store.write(run, Record(run.id, run.identity(), "done", {}, values), samples, frames)
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def store(tmp_path: Path) -> Store:
     for name in FIGURES:
         chosen = choose(name)
         for place, row in enumerate(chosen.rows, 1):
-            for cell in chosen.cells(row):
-                write(store, cell, place)
+            for one_run in chosen.runs(row):
+                write(store, one_run, place)
     return store
 
 
@@ -111,10 +111,10 @@ def test_a_third_coordinate_is_seen_at_a_slant() -> None:
 @pytest.mark.parametrize(("reading", "scaled"), [("gaan-nets", True), ("small-noise", False)])
 def test_latents_are_those_that_the_samples_came_from(reading: str, scaled: bool) -> None:
     chosen = choose("veegan-fig1", methods=["gan"], reading=reading)
-    cell, ring = chosen.cell(chosen.rows[0], 3, "ring8"), registry.mixture("ring8")
-    module = make_module(cell, (3,))
-    samples = draw_samples(module, ring, cell.protocol, cell.protocol.epochs)
-    again = module.generate(torch.from_numpy(latents_of(cell)).unsqueeze(0)).detach().numpy()
+    run, ring = chosen.run(chosen.rows[0], 3, "ring8"), registry.mixture("ring8")
+    module = make_module(run, (3,))
+    samples = draw_samples(module, ring, run.protocol, run.protocol.epochs)
+    again = module.generate(torch.from_numpy(latents_of(run)).unsqueeze(0)).detach().numpy()
     np.testing.assert_array_equal(ring.unscale(again) if scaled else again, samples)
 
 
@@ -143,9 +143,9 @@ def test_the_distance_to_the_prior_is_the_energy_distance() -> None:
 
 def test_a_movie_has_a_frame_for_each_moment(store: Store) -> None:
     chosen = choose("aeis-fig2")
-    cell = chosen.cell(chosen.rows[1], 1, "grid25")
-    path = make_movie(store, cell.id[:8])
-    assert path.name == f"movie-{cell.id}.gif"
+    run = chosen.run(chosen.rows[1], 1, "grid25")
+    path = make_movie(store, run.id[:8])
+    assert path.name == f"movie-{run.id}.gif"
     with Image.open(path) as movie:
         assert movie.n_frames == 20 == len(frame_epochs(Protocol(epochs=30)))
 
@@ -159,15 +159,15 @@ def test_a_movie_of_images_or_of_many_coordinates_shows_the_moments_that_a_run_w
     few = ["protocol.epochs=3", "protocol.fresh_iterations=2", "protocol.samples=100"]
     dataset = "synth1200" if table == "veegan-1" else "digits"
 
-    def trained(*assignments: str) -> Cell:
+    def trained(*assignments: str) -> Run:
         options = {"profile": "smoke", "methods": ["gan"], "datasets": [dataset], "seeds": [0]}
         chosen = select(found, **options, assignments=[*few, *assignments])  # type: ignore[arg-type]
-        cell = chosen.cell(chosen.rows[0], 0, dataset)
-        run(tmp_path, [cell])
-        return cell
+        one_run = chosen.run(chosen.rows[0], 0, dataset)
+        run(tmp_path, [one_run])
+        return one_run
 
-    cell = trained("protocol.frames=1,3")
-    with Image.open(make_movie(store, cell.id)) as movie:
+    one_run = trained("protocol.frames=1,3")
+    with Image.open(make_movie(store, one_run.id)) as movie:
         assert movie.n_frames == 2
         first = np.asarray(movie.convert("RGB"))
         movie.seek(1)
@@ -178,12 +178,12 @@ def test_a_movie_of_images_or_of_many_coordinates_shows_the_moments_that_a_run_w
 
 
 def test_a_movie_of_nothing_says_so(store: Store) -> None:
-    with pytest.raises(UserError, match="no cell 'nothing'"):
+    with pytest.raises(UserError, match="no run 'nothing'"):
         make_movie(store, "nothing")
     chosen = choose("aeis-fig2")
-    cell = chosen.cell(chosen.rows[0], 0, "ring8")
-    record = store.read(cell)
+    run = chosen.run(chosen.rows[0], 0, "ring8")
+    record = store.read(run)
     assert record
-    (store.path(cell).with_suffix(".frames.npy")).unlink()
+    (store.path(run).with_suffix(".frames.npy")).unlink()
     with pytest.raises(UserError, match="missing"):
-        make_movie(store, cell.id)
+        make_movie(store, run.id)

@@ -31,17 +31,17 @@ def choose(table: Table, **options: object) -> Selection:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.id)
-def test_every_cell_of_every_reading_can_be_built(table: Table) -> None:
+def test_every_run_of_every_reading_can_be_built(table: Table) -> None:
     """Each method on each data set, with the fields that its reading sets."""
     for reading in table.readings:
         for profile in table.profiles:
             chosen = select(table, profile=profile, reading=reading)
             for row in chosen.rows:
                 for dataset in chosen.datasets_of(row):
-                    cell = chosen.cell(row, 0, dataset)
-                    assert (cell.protocol.profile, cell.protocol.reading) == (profile, reading)
-                    assert cell.protocol.epochs > 0
-        module = make_module(choose(table, reading=reading).cell(table.rows[-1], 0), (0,))
+                    run = chosen.run(row, 0, dataset)
+                    assert (run.protocol.profile, run.protocol.reading) == (profile, reading)
+                    assert run.protocol.epochs > 0
+        module = make_module(choose(table, reading=reading).run(table.rows[-1], 0), (0,))
         assert sum(p.numel() for p in module.parameters()) > 0
 
 
@@ -50,20 +50,20 @@ def test_printed_values_belong_to_columns_and_units(table: Table) -> None:
     columns = {column.id: column for column in table.columns}
     assert len(columns) == len(table.columns)
     for row in table.rows:
-        for name, printed in row.printed.items():
-            assert columns[name].printed_title
+        for name, reported in row.reported.items():
+            assert columns[name].reported_title
             if columns[name].percent:
-                assert 0 <= printed.mean <= 1
+                assert 0 <= reported.mean <= 1
     assert {column.dataset or table.datasets[0] for column in table.columns} == set(table.datasets)
 
 
 def test_printed_values_are_the_papers() -> None:
-    unrolled = veegan.TABLE_1.row("unrolled").printed
+    unrolled = veegan.TABLE_1.row("unrolled").reported
     assert unrolled["ring8/captured_modes"].mean == 7.6
     assert unrolled["grid25/high_quality_fraction"].mean == 0.16
     assert unrolled["synth1200/captured_modes_literal"].mean == 0
-    assert veegan.TABLE_1.row("veegan").printed["synth1200/high_quality_fraction_literal"].mean == 0.2829
-    proposed = aeis.TABLE_1.row("aeis").printed
+    assert veegan.TABLE_1.row("veegan").reported["synth1200/high_quality_fraction_literal"].mean == 0.2829
+    proposed = aeis.TABLE_1.row("aeis").reported
     assert proposed["cube27/high_quality_fraction"] == dataclasses.replace(
         proposed["cube27/high_quality_fraction"], mean=0.8, std=0.005
     )
@@ -83,9 +83,9 @@ def test_own_networks_are_each_methods_released_code() -> None:
     chosen = select(veegan.TABLE_1, reading="own-nets", methods=["gan", "unrolled", "gaan_2"])
     networks = {row.id: chosen.protocol(row, "grid25").networks for row in chosen.rows}
     assert networks == {"gan": "ali", "unrolled": "unrolled", "gaan_2": "gaan-1"}
-    module = make_module(chosen.cell(chosen.rows[1], 0, "grid25"), (0,))
+    module = make_module(chosen.run(chosen.rows[1], 0, "grid25"), (0,))
     assert isinstance(module, UnrolledGAN)
-    assert (module.generator_loss, module.discriminator_rate, module.k) == ("minimax", 0.1, 5)
+    assert (module.generator_objective, module.discriminator_rate, module.k) == ("minimax", 0.1, 5)
     assert chosen.protocol(chosen.rows[0], "synth1200").networks == "veegan-512"
 
 
@@ -97,7 +97,7 @@ def test_budgets_are_by_data_set() -> None:
 
 def test_a_part_of_the_data_sets_can_be_chosen() -> None:
     chosen = choose(veegan.TABLE_1, datasets=["synth1200", "ring8"], methods=["gan"])
-    assert [cell.dataset for cell in chosen.cells(chosen.rows[0])] == ["ring8", "ring8", "synth1200", "synth1200"]
+    assert [run.dataset for run in chosen.runs(chosen.rows[0])] == ["ring8", "ring8", "synth1200", "synth1200"]
     assert {column.dataset for column in chosen.columns} == {"ring8", "synth1200"}
     with pytest.raises(UserError, match=r"did you mean 'grid25'"):
         choose(veegan.TABLE_1, datasets=["grid"])
@@ -168,10 +168,10 @@ def test_the_misfit_is_the_mean_distance_from_the_print(tmp_path: Path) -> None:
         fill_store(store, selection)
         for row in selection.rows:
             good = selection.reading == "small-noise"
-            wanted = {"captured_modes": 8.0, "high_quality_fraction": row.printed["ring8/high_quality_fraction"].mean}
-            for cell in selection.cells(row):
+            wanted = {"captured_modes": 8.0, "high_quality_fraction": row.reported["ring8/high_quality_fraction"].mean}
+            for run in selection.runs(row):
                 bad = {"captured_modes": 4.0, "high_quality_fraction": 0.1}
-                change(store, cell, measures=wanted if good else bad)
+                change(store, run, measures=wanted if good else bad)
     found = misfits(table, table.search, chosen, store).set_index("reading")
     assert next(iter(found.index)) == "small-noise"
     assert found.loc["small-noise", "misfit"] == pytest.approx(0)
@@ -186,8 +186,8 @@ def test_an_ablation_changes_one_thing_at_a_time() -> None:
         assert len(row.overrides) + len(row.protocol) == 1 or row.id == "weights-1"
     chosen = select(find_table("gaan-2-ablation"), profile="short")  # type: ignore[arg-type]
     usual = select(TABLE_2, profile="short")
-    assert chosen.cell(chosen.rows[0], 0) == usual.cell(base, 0), "the first row is the table's own model"
-    assert chosen.cell(chosen.rows[1], 0) == usual.cell(TABLE_2.row("gaan_1"), 0)
+    assert chosen.run(chosen.rows[0], 0) == usual.run(base, 0), "the first row is the table's own model"
+    assert chosen.run(chosen.rows[1], 0) == usual.run(TABLE_2.row("gaan_1"), 0)
 
 
 def test_the_ablation_of_veegan_differs_from_its_first_rows_alone() -> None:
@@ -203,10 +203,10 @@ def test_a_row_may_have_a_field_of_its_own_on_one_data_set() -> None:
     """VAE-GAN's authors weigh the likelihood by 1e-5 on CIFAR-10 and by 1e-6 on faces."""
     chosen = choose(gaan_images.TABLE_4, methods=["vae-gan"])
     (row,) = chosen.rows
-    weights = {cell.dataset: make_module(cell, (0,)).gamma for cell in chosen.cells(row)[:: len(chosen.seeds)]}
+    weights = {run.dataset: make_module(run, (0,)).gamma for run in chosen.runs(row)[:: len(chosen.seeds)]}
     assert weights == {"cifar10": 1e-5, "celeba": 1e-6}
     other = choose(gaan_images.TABLE_4, methods=["vae-gan"], datasets=["digits-1k"])
-    assert dict(other.cell(row, 0, "digits-1k").overrides)["gamma"] == 1e-5, "as on the first data set that is like it"
+    assert dict(other.run(row, 0, "digits-1k").overrides)["gamma"] == 1e-5, "as on the first data set that is like it"
     for table in all_tables().values():
         if isinstance(table, Table):
             assert all(row.dataset_overrides.keys() <= set(table.datasets) for row in table.rows)
@@ -215,7 +215,7 @@ def test_a_row_may_have_a_field_of_its_own_on_one_data_set() -> None:
 def test_every_reading_of_a_mixture_is_scaled_as_it_says() -> None:
     for reading, scaling in (("gaan-nets", "unit"), ("veegan-nets", "none")):
         chosen = choose(veegan.TABLE_1, reading=reading, methods=["gan"])
-        module = make_module(chosen.cell(chosen.rows[0], 0, "grid25"), (0,))
+        module = make_module(chosen.run(chosen.rows[0], 0, "grid25"), (0,))
         assert (module.output, module.training_setup.scaling) == ("sigmoid" if scaling == "unit" else "linear", scaling)
     assert math.isclose(registry.dataset("synth1200").radius, 28.08)
 

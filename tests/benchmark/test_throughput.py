@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark import estimate
 from benchmark import throughput as subject
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.schema import select
 from benchmark.tables.gaan import TABLE_2
 from benchmark.throughput import COLUMNS, FreshNoise, MatrixProducts, PlainLoop, matrix_flops, peak_gflops, throughput
@@ -48,14 +48,14 @@ class SameNoise(Noise):
         return torch.rand(len(self.seeds), *shape, generator=generator) * 2 - 1
 
 
-def cell(row: str) -> Cell:
+def run(row: str) -> Run:
     selection = select(TABLE_2, profile="smoke", methods=[row])
-    return selection.cell(selection.rows[0], 0)
+    return selection.run(selection.rows[0], 0)
 
 
 def pair(row: str) -> tuple[AdversarialModule, PlainLoop]:
     """A block of one seed and its plain loop: equal weights, equal noise."""
-    block = make_module(cell(row), (0,))
+    block = make_module(run(row), (0,))
     plain = PlainLoop(copy.deepcopy(block))
     block.noise = plain.method.noise = SameNoise((0,))
     return block, plain
@@ -80,7 +80,7 @@ def with_larger_epsilon(module: AdversarialModule | PlainLoop) -> None:
 
 
 def one_epoch() -> Trainer:
-    return make_trainer(cell("gan"), [], "cpu", max_epochs=1)
+    return make_trainer(run("gan"), [], "cpu", max_epochs=1)
 
 
 def test_one_line_per_row_and_number_of_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +109,9 @@ def test_flops_of_gan_by_hand() -> None:
     hidden = 2 * 128 * 128
     generator, discriminator, first = 2 * 128 + hidden + 128 * 2, 2 * 128 + hidden + 128 * 1, 2 * 128
     # Forward; gradients of the weights; gradients of the inputs, which the first layer of the moved network needs not.
-    discrimination = BATCH * generator + 2 * BATCH * (2 * discriminator + discriminator - first)
-    deception = BATCH * (generator + discriminator) + BATCH * (discriminator + generator + generator - first)
-    by_hand = 2 * (discrimination + deception)
+    discriminator_flops = BATCH * generator + 2 * BATCH * (2 * discriminator + discriminator - first)
+    generator_flops = BATCH * (generator + discriminator) + BATCH * (discriminator + generator + generator - first)
+    by_hand = 2 * (discriminator_flops + generator_flops)
     for seeds in (1, 3):
         module = GAN(Protocol(), (2,), tuple(range(seeds)))
         assert matrix_flops(module) == seeds * by_hand
@@ -125,16 +125,16 @@ def test_flops_of_gan_by_hand() -> None:
 def test_flops_of_a_gradient_penalty_by_hand() -> None:
     hidden = 2 * 128 * 128
     generator, critic, first, last = 2 * 128 + hidden + 128 * 2, 2 * 128 + hidden + 128 * 1, 2 * 128, 128 * 1
-    criticism = BATCH * generator + 2 * BATCH * (2 * critic + critic - first)
+    critic_flops = BATCH * generator + 2 * BATCH * (2 * critic + critic - first)
     # A forward pass and a backward pass to the input give the gradient. Going back through that backward pass gives
     # every weight's gradient, and an incoming gradient for every layer but the last.
     penalty = BATCH * (critic + critic) + BATCH * (critic + critic - last)
     # ReLU has no second derivative, but PyTorch sends zeros where there is nothing to send: from the hidden layers back
     # through the forward pass.
     zeros = BATCH * (critic - last + critic - last - first)
-    generation = BATCH * (generator + critic) + BATCH * (critic + generator + generator - first)
+    generator_flops = BATCH * (generator + critic) + BATCH * (critic + generator + generator - first)
     module = WGANGP(Protocol(), (2,), (0,), critic_updates=1)
-    assert matrix_flops(module) == 2 * (criticism + penalty + zeros + generation)
+    assert matrix_flops(module) == 2 * (critic_flops + penalty + zeros + generator_flops)
 
 
 def test_products_are_counted_once_whatever_makes_them() -> None:

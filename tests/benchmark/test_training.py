@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmark import checkpoints, registry, training
-from benchmark.cells import Cell, Protocol, lay_out, leave_out
+from benchmark.cells import Protocol, Run, drop_finished, make_blocks
 from benchmark.errors import Stopped, UserError
 from benchmark.records import Record, Store
 from benchmark.runner import run_blocks, to_do
@@ -31,8 +31,8 @@ def small_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "dataset", lambda name: small)
 
 
-def cells(method: str, *seeds: int, protocol: Protocol = SHORT) -> list[Cell]:
-    return [Cell("grid25-gaan", method, protocol, seed) for seed in seeds]
+def runs(method: str, *seeds: int, protocol: Protocol = SHORT) -> list[Run]:
+    return [Run("grid25-gaan", method, protocol, seed) for seed in seeds]
 
 
 def numbers(record: Record) -> tuple:
@@ -41,7 +41,7 @@ def numbers(record: Record) -> tuple:
 
 def test_killed_and_resumed_equals_straight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-    chosen = cells("wgan-gp", 0, 1, protocol=dataclasses.replace(SHORT, draws="update"))
+    chosen = runs("wgan-gp", 0, 1, protocol=dataclasses.replace(SHORT, draws="update"))
     straight = run(tmp_path / "straight", chosen)
 
     def kill_in_second_epoch(progress: Progress) -> None:
@@ -62,7 +62,7 @@ def test_killed_and_resumed_equals_straight(tmp_path: Path, monkeypatch: pytest.
 def test_first_interrupt_finishes_the_epoch_and_the_same_command_goes_on(
     number: signal.Signals, tmp_path: Path
 ) -> None:
-    chosen = cells("gan", 0, 1)
+    chosen = runs("gan", 0, 1)
     straight = run(tmp_path / "straight", chosen)
 
     def interrupt(progress: Progress) -> None:
@@ -78,7 +78,7 @@ def test_first_interrupt_finishes_the_epoch_and_the_same_command_goes_on(
 
 
 def test_a_record_names_every_device_that_it_was_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = cells("gan", 0, 1)
+    chosen = runs("gan", 0, 1)
 
     def interrupt(progress: Progress) -> None:
         if progress.iteration == 17:
@@ -98,10 +98,10 @@ def test_an_interrupt_in_the_last_epoch_stops_after_the_block(tmp_path: Path) ->
 
     store = Store(tmp_path)
     store.prepare()
-    chosen = cells("gan", 0, 1, 2, 3)
+    chosen = runs("gan", 0, 1, 2, 3)
     with pytest.raises(Stopped):
         run_blocks(to_do(store, chosen), store, interrupt, "cpu")
-    assert [store.read(cell) is not None for cell in chosen] == [True, True, False, False]
+    assert [store.read(run) is not None for run in chosen] == [True, True, False, False]
 
 
 def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
@@ -113,32 +113,32 @@ def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
 
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(Stopped):
-        run(tmp_path, cells("gan", 0, 1), interrupt)
+        run(tmp_path, runs("gan", 0, 1), interrupt)
     assert seen == [17, 25]
     assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_seed_does_not_depend_on_its_neighbours_or_its_slot(tmp_path: Path) -> None:
-    alone = run(tmp_path / "alone", cells("gaan", 5))
-    pair = run(tmp_path / "pair", cells("gaan", 2, 5))
+    alone = run(tmp_path / "alone", runs("gaan", 5))
+    pair = run(tmp_path / "pair", runs("gaan", 2, 5))
     assert numbers(alone[0]) == numbers(pair[1])
     assert alone[0].samples != pair[0].samples
 
 
 def test_one_diverging_seed_leaves_the_other_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = cells("gan", 0, 1)
+    chosen = runs("gan", 0, 1)
     expected = run(tmp_path / "sound", chosen)[1]
     make = training.make_module
 
-    def with_a_poisoned_seed(cell: Cell, seeds: tuple[int, ...]):
-        module = make(cell, seeds)
-        deception = module.deception
+    def with_a_poisoned_seed(one_run: Run, seeds: tuple[int, ...]):
+        module = make(one_run, seeds)
+        generator_loss = module.generator_loss
 
         def poisoned(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
             bad = torch.tensor([float("nan") if module.iteration >= 30 and s == 0 else 1.0 for s in seeds])
-            return deception(x, z) * bad
+            return generator_loss(x, z) * bad
 
-        module.deception = poisoned
+        module.generator_loss = poisoned
         return module
 
     monkeypatch.setattr(training, "make_module", with_a_poisoned_seed)
@@ -148,13 +148,13 @@ def test_one_diverging_seed_leaves_the_other_alone(tmp_path: Path, monkeypatch: 
 
 
 def test_a_method_that_raises_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = cells("gaan", 0, 1) + cells("gan", 0, 1)
+    chosen = runs("gaan", 0, 1) + runs("gan", 0, 1)
     make = training.make_module
 
-    def broken(cell: Cell, seeds: tuple[int, ...]):
-        if cell.method == "gaan":
+    def broken(run: Run, seeds: tuple[int, ...]):
+        if run.method == "gaan":
             raise ValueError("no such luck")
-        return make(cell, seeds)
+        return make(run, seeds)
 
     monkeypatch.setattr(training, "make_module", broken)
     store = Store(tmp_path)
@@ -162,25 +162,25 @@ def test_a_method_that_raises_fails_alone(tmp_path: Path, monkeypatch: pytest.Mo
     outcome = run_blocks(to_do(store, chosen), store, lambda progress: None, "cpu")
     assert set(outcome.seconds) == {"gan", "gaan"}
     assert "no such luck" in outcome.failed[0][1]
-    records = [store.read(cell) for cell in chosen]
+    records = [store.read(run) for run in chosen]
     assert [r.status for r in records if r] == ["failed", "failed", "done", "done"]
-    assert len(to_do(store, chosen)) == 1, "failed cells are tried again, done ones are not"
+    assert len(to_do(store, chosen)) == 1, "failed runs are tried again, done ones are not"
 
 
 def test_a_failure_leaves_what_was_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = cells("gan", 0, 1)
+    chosen = runs("gan", 0, 1)
     finished = run(tmp_path, chosen)
     monkeypatch.setattr(training, "make_module", lambda *_: 1 / 0)
     store = Store(tmp_path)
-    outcome = run_blocks(to_do(store, chosen, [cell.id for cell in chosen]), store, lambda progress: None, "cpu")
+    outcome = run_blocks(to_do(store, chosen, [one_run.id for one_run in chosen]), store, lambda progress: None, "cpu")
     assert "ZeroDivisionError" in outcome.failed[0][1]
-    assert [store.read(cell) for cell in chosen] == finished
+    assert [store.read(one_run) for one_run in chosen] == finished
 
 
 @pytest.mark.parametrize("damage", ["cut", "format", "versions", "nonsense", "bit", "weight", "missing"])
 def test_a_checkpoint_that_does_not_fit_is_refused(damage: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-    chosen = cells("gan", 0, 1)
+    chosen = runs("gan", 0, 1)
 
     def stop(progress: Progress) -> None:
         if progress.iteration > 30:
@@ -194,7 +194,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(damage: str, tmp_path: Path, 
     elif damage == "format":
         monkeypatch.setattr(checkpoints, "FORMAT", 99)
     elif damage == "versions":
-        monkeypatch.setattr(training, "versions_of", lambda cell: {"method": 99})
+        monkeypatch.setattr(training, "versions_of", lambda one_run: {"method": 99})
     elif damage == "nonsense":
         path.write_text("not a checkpoint")
     elif damage == "bit":
@@ -214,31 +214,31 @@ def test_a_checkpoint_that_does_not_fit_is_refused(damage: str, tmp_path: Path, 
     assert path.exists(), "a refusal must not delete anything"
 
 
-def test_blocks_are_laid_out_before_finished_cells_are_left_out() -> None:
-    chosen = cells("gan", *range(5))
-    blocks = lay_out(chosen)
-    assert [[c.seed for c in b.cells] for b in blocks] == [[0, 1], [2, 3], [4]]
-    left = leave_out(blocks, {chosen[0].id, chosen[2].id, chosen[3].id})
+def test_blocks_are_laid_out_before_finished_runs_are_left_out() -> None:
+    chosen = runs("gan", *range(5))
+    blocks = make_blocks(chosen)
+    assert [[c.seed for c in b.runs] for b in blocks] == [[0, 1], [2, 3], [4]]
+    left = drop_finished(blocks, {chosen[0].id, chosen[2].id, chosen[3].id})
     assert [b.seeds for b in left] == [(1, 1), (4, 4)]
 
 
 def test_a_seed_has_one_slot_whatever_else_is_asked_for() -> None:
     protocol = dataclasses.replace(SHORT, width=3)
     for seeds in [(4,), (3, 4), (4, 5), (0, 4, 8), (3, 4, 5)]:
-        (block,) = [b for b in lay_out(cells("gan", *seeds, protocol=protocol)) if b.cells[0].seed // 3 == 1]
-        (left,) = leave_out([block], ())
+        (block,) = [b for b in make_blocks(runs("gan", *seeds, protocol=protocol)) if b.runs[0].seed // 3 == 1]
+        (left,) = drop_finished([block], ())
         assert left.slots[1].seed == left.seeds[1] == 4
 
 
 def test_a_seed_is_the_same_in_a_part_of_its_block(tmp_path: Path) -> None:
     protocol = dataclasses.replace(SHORT, width=3)
-    straight = run(tmp_path / "straight", cells("gan", 0, 1, 2, protocol=protocol))
-    run(tmp_path / "parts", cells("gan", 1, protocol=protocol))
-    parts = run(tmp_path / "parts", cells("gan", 0, 1, 2, protocol=protocol))
+    straight = run(tmp_path / "straight", runs("gan", 0, 1, 2, protocol=protocol))
+    run(tmp_path / "parts", runs("gan", 1, protocol=protocol))
+    parts = run(tmp_path / "parts", runs("gan", 0, 1, 2, protocol=protocol))
     assert [numbers(r) for r in parts] == [numbers(r) for r in straight]
 
 
 def test_lightnings_global_step_is_no_count_of_iterations(tmp_path: Path) -> None:
-    record = run(tmp_path, cells("gaan", 0, 1))[0]
+    record = run(tmp_path, runs("gaan", 0, 1))[0]
     assert record.cost["iterations"] == 3 * 25
     assert np.shape(record.curves["registered_modes"]) == (3,)

@@ -14,7 +14,7 @@ import pytest
 
 import benchmark
 from benchmark import registry, user_code
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.cli import main
 from benchmark.errors import UserError
 from benchmark.records import Record, Store
@@ -78,7 +78,7 @@ def test_a_record_holds_no_path_and_the_folder_can_move(here: Path) -> None:
         chosen = select(TABLE, own=[f"{folder}/hinge.py:Hinge"], all_rows=False)
         (row,) = chosen.rows
         assert (row.id, row.title) == ("hinge.py:Hinge", "Hinge")
-        ids.add(chosen.cell(row, 0).id)
+        ids.add(chosen.run(row, 0).id)
         where = folder.relative_to(here)
         assert f"--methods {where}/hinge.py:Hinge" in run_command("--table 2", chosen, Store(here / "r"))
     assert len(ids) == 1
@@ -211,47 +211,47 @@ PROTOCOL = Protocol(profile="short", epochs=2, width=1, batch_size=64, fresh_ite
 
 
 @pytest.fixture
-def hostile(here: Path) -> tuple[Store, Cell, Path]:
+def hostile(here: Path) -> tuple[Store, Run, Path]:
     """Results that somebody sent, below the working directory: a record names a class that lies among them."""
     store, ran = Store(here / "results"), here / "it ran"
     store.prepare()
     (store.folder / "evil.py").write_text(f"open({str(ran)!r}, 'w')\n{HINGE}")
     (here / "evil_beside.py").write_text(f"open({str(ran)!r}, 'w')\n{HINGE}")
     shutil.copy(store.folder / "evil.py", store.folder / "__init__.py")
-    made: list[Cell] = []
+    made: list[Run] = []
     for name in ("results.evil:Hinge", "evil_beside:Hinge", "evil_beside.py:Hinge"):
-        plain = Cell("grid25-gaan", "gan", PROTOCOL, 0)
+        plain = Run("grid25-gaan", "gan", PROTOCOL, 0)
         record, samples = make_record(plain)
-        cell = dataclasses.replace(plain, method=name)
-        store.write(cell, dataclasses.replace(record, id=cell.id, cell=cell.identity()), samples)
-        made.append(cell)
+        run = dataclasses.replace(plain, method=name)
+        store.write(run, dataclasses.replace(record, id=run.id, cell=run.identity()), samples)
+        made.append(run)
     assert not ran.exists()
     return store, made[1], ran
 
 
 def test_looking_at_results_runs_nothing_that_they_name(
-    hostile: tuple[Store, Cell, Path], capsys: pytest.CaptureFixture[str]
+    hostile: tuple[Store, Run, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store, cell, ran = hostile
+    store, run, ran = hostile
     for words in (
         ["report"],
         ["doctor"],
         ["list", "stored"],
         ["show", "--table", "2", "--profile", "short"],
-        ["verify", "--cell", cell.id],
+        ["verify", "--cell", run.id],
         ["verify", "--table", "2", "--profile", "short"],
-        ["figure", "movie", "--cell", cell.id],
+        ["figure", "movie", "--cell", run.id],
     ):
         main([*words, "--results", str(store.folder)])
         said = capsys.readouterr()
         assert "Traceback" not in said.err
         assert not ran.exists(), words
-    line = refused(capsys, "verify", "--cell", cell.id, "--results", str(store.folder))
-    assert f"if you trust it, add --method {cell.method}" in line
+    line = refused(capsys, "verify", "--cell", run.id, "--results", str(store.folder))
+    assert f"if you trust it, add --method {run.method}" in line
 
 
 def test_what_lies_in_a_results_folder_is_never_imported(
-    hostile: tuple[Store, Cell, Path], capsys: pytest.CaptureFixture[str]
+    hostile: tuple[Store, Run, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     store, _, ran = hostile
     for word in ("results.evil:Hinge", "results/evil.py:Hinge", "results:Hinge"):
@@ -265,10 +265,10 @@ def test_what_is_named_on_the_command_line_is_loaded(
 ) -> None:
     (here / "mine_hinge.py").write_text(HINGE)
     user_code.short_name("mine_hinge.py:Hinge")
-    cell = Cell("ring8", "mine_hinge.py:Hinge", PROTOCOL, 0)
-    records: list[Record] = run(here / "r", [cell])
+    one_run = Run("ring8", "mine_hinge.py:Hinge", PROTOCOL, 0)
+    records: list[Record] = run(here / "r", [one_run])
     assert records[0].status == "done"
-    words = ["verify", "--cell", cell.id[:8], "--results", "r", "--accelerator", "cpu"]
+    words = ["verify", "--cell", one_run.id[:8], "--results", "r", "--accelerator", "cpu"]
     assert "add --method mine_hinge.py:Hinge" in refused(capsys, *words)
     status, out, _ = call(capsys, *words, "--method", "./mine_hinge.py:Hinge")
     assert status == 0 and "reproduced to the last bit" in out

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import registry, versions
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.evaluation import MEASURES
 from benchmark.registry import datasets, methods
 from benchmark.sheet import is_stale
@@ -20,7 +20,7 @@ from modules.networks import NETWORKS
 
 from .made import make_record
 
-CELL = Cell("ring8", "gan", Protocol(profile="test", samples=50), 0)
+RUN = Run("ring8", "gan", Protocol(profile="test", samples=50), 0)
 
 
 @pytest.mark.parametrize("name", methods())
@@ -47,7 +47,7 @@ def test_a_class_that_states_no_version_does_not_inherit_one() -> None:
 
 
 def test_a_record_holds_every_version() -> None:
-    record, _ = make_record(CELL)
+    record, _ = make_record(RUN)
     assert tuple(record.versions) == PARTS
     assert all(record.versions.values())
 
@@ -58,15 +58,15 @@ def test_a_method_from_outside_without_a_version_counts_as_version_0(
     (tmp_path / "mine_v.py").write_text("from modules.gan import GAN\n\n\nclass Mine(GAN):\n    name = ''\n")
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    record, _ = make_record(dataclasses.replace(CELL, method="mine_v:Mine"))
+    record, _ = make_record(dataclasses.replace(RUN, method="mine_v:Mine"))
     assert record.versions["method"] == 0
     assert record.versions["networks"] >= 1
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_version_that_moves_on_makes_records_stale(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    record, _ = make_record(CELL)
-    assert not is_stale(CELL, record)
+    record, _ = make_record(RUN)
+    assert not is_stale(RUN, record)
     if part == "method":
         monkeypatch.setattr(GAN, "version", 99)
     elif part == "dataset":
@@ -78,13 +78,13 @@ def test_a_version_that_moves_on_makes_records_stale(part: str, monkeypatch: pyt
         monkeypatch.setitem(NETWORKS, "gaan-1", dataclasses.replace(NETWORKS["gaan-1"], version=99))
     else:
         monkeypatch.setattr(versions, "TRAINING_VERSION", 99)
-    assert is_stale(CELL, record)
-    assert differing(record.versions, versions_of(CELL)) == f"{part} {record.versions[part]}, now 99"
+    assert is_stale(RUN, record)
+    assert differing(record.versions, versions_of(RUN)) == f"{part} {record.versions[part]}, now 99"
 
 
 def test_what_a_record_does_not_depend_on_leaves_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    record, _ = make_record(CELL)
+    record, _ = make_record(RUN)
     monkeypatch.setattr(methods()["gaan"], "version", 99)
     monkeypatch.setitem(MEASURES, "registered", MEASURES["registered"]._replace(version=99))
     monkeypatch.setitem(NETWORKS, "another", dataclasses.replace(NETWORKS["gaan-1"], version=99))
-    assert not is_stale(CELL, record)
+    assert not is_stale(RUN, record)

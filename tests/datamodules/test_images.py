@@ -93,10 +93,10 @@ def test_changed_images_are_decoded_again(folder: Path) -> None:
 def test_features_of_changed_images_are_made_again(folder: Path) -> None:
     mine = ImageSet("mine", f"folder:{folder}", (3, 5, 4), "", "images")
     count = iter(range(9))
-    assert [mine.kept("what", lambda: np.array(next(count))).item() for _ in range(2)] == [0, 0]
+    assert [mine.cached("what", lambda: np.array(next(count))).item() for _ in range(2)] == [0, 0]
     (folder / "test" / "a" / "0.png").unlink()
     images._state.cache_clear()
-    assert mine.kept("what", lambda: np.array(next(count))).item() == 1
+    assert mine.cached("what", lambda: np.array(next(count))).item() == 1
 
 
 def test_a_folder_that_cannot_be_written_is_decoded_into_the_cache(
@@ -157,10 +157,10 @@ def test_what_is_missing_is_named_with_the_place_and_the_command(
 
 
 def test_the_reference_is_always_the_same_and_of_test_images() -> None:
-    for target in (DIGITS, DIGITS_1K):
-        found = target.reference(20)
-        assert found.shape == (20, *target.shape)
-        np.testing.assert_array_equal(found, target.reference(20))
+    for dataset in (DIGITS, DIGITS_1K):
+        found = dataset.reference(20)
+        assert found.shape == (20, *dataset.shape)
+        np.testing.assert_array_equal(found, dataset.reference(20))
         known = {image.tobytes() for image in DIGITS.images("test")}
         assert {channel.tobytes() for image in found for channel in image} <= known
     assert len(DIGITS.reference(10**6)) == 359, "no more than there are"
@@ -220,39 +220,39 @@ def test_images_are_in_the_range_that_is_asked_for() -> None:
 
 
 def test_real_images_are_test_images() -> None:
-    found = DIGITS.real(300, np.random.default_rng(0))
+    found = DIGITS.sample(300, np.random.default_rng(0))
     assert len(np.unique(found.reshape(300, -1), axis=0)) > 290
     test = {image.tobytes() for image in np.array(DIGITS.images("test"))}
     assert all(image.tobytes() in test for image in found)
-    assert DIGITS_1K.real(900, np.random.default_rng(0)).shape == (900, 3, 28, 28)
+    assert DIGITS_1K.sample(900, np.random.default_rng(0)).shape == (900, 3, 28, 28)
 
 
 def test_collapsed_stacks_spell_the_first_numbers() -> None:
-    found = DIGITS_1K.collapsed(200, np.random.default_rng(0), 12)
+    found = DIGITS_1K.sample_modes(200, np.random.default_rng(0), 12)
     labels = {image.tobytes(): label for image, label in zip(DIGITS.images("test"), DIGITS.labels("test"), strict=True)}
     spelt = {int("".join(str(labels[image[c : c + 1].tobytes()]) for c in range(3))) for image in found}
     assert spelt == set(range(12))
 
 
 def test_samples_of_known_quality_are_none_of_those_they_are_compared_with(folder: Path) -> None:
-    target = ImageSet("mine", f"folder:{folder}", (3, 5, 4), "", "images")
-    train = {image.tobytes() for image in np.array(target.images("train"))}
-    for found in (target.real(12, np.random.default_rng(0)), target.collapsed(50, np.random.default_rng(0), 1)):
+    dataset = ImageSet("mine", f"folder:{folder}", (3, 5, 4), "", "images")
+    train = {image.tobytes() for image in np.array(dataset.images("train"))}
+    for found in (dataset.sample(12, np.random.default_rng(0)), dataset.sample_modes(50, np.random.default_rng(0), 1)):
         assert {image.tobytes() for image in found} <= train
     assert len({image.tobytes() for image in found}) == 6, "the first class"
 
 
 def test_an_edition_tells_copies_apart(folder: Path) -> None:
     here = ImageSet("mine", f"folder:{folder}", (3, 5, 4), "", "images")
-    first = here.edition
+    first = here.fingerprint
     assert first.startswith("12 train and 12 test images of 3 x 5 x 4, ")
-    images._edition.cache_clear()
-    assert here.edition == first, "whatever the files' times"
+    images._fingerprint.cache_clear()
+    assert here.fingerprint == first, "whatever the files' times"
     save(folder / "train" / "a" / "0.png", np.zeros((5, 4, 3), dtype=np.uint8))
-    for kept in (images._edition, images._read, images._state):
+    for kept in (images._fingerprint, images._read, images._state):
         kept.cache_clear()
-    assert here.edition.rpartition(",")[0] == first.rpartition(",")[0]
-    assert here.edition != first
+    assert here.fingerprint.rpartition(",")[0] == first.rpartition(",")[0]
+    assert here.fingerprint != first
 
 
 def test_more_than_eight_bits_a_colour_are_refused(tmp_path: Path) -> None:
@@ -264,7 +264,9 @@ def test_more_than_eight_bits_a_colour_are_refused(tmp_path: Path) -> None:
 def test_images_without_classes_collapse_to_a_few(tmp_path: Path) -> None:
     for number in range(30):
         save(tmp_path / f"{number:02d}.png", np.full((3, 3), number, dtype=np.uint8))
-    found = ImageSet("mine", f"folder:{tmp_path}", (1, 3, 3), "", "images").collapsed(50, np.random.default_rng(0), 2)
+    found = ImageSet("mine", f"folder:{tmp_path}", (1, 3, 3), "", "images").sample_modes(
+        50, np.random.default_rng(0), 2
+    )
     assert len(np.unique(found)) == 2
 
 
@@ -277,7 +279,7 @@ def test_mnist_is_mnist() -> None:
     np.testing.assert_array_equal(
         np.bincount(MNIST.labels("test")), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     )
-    assert MNIST_1K.real(10, RNG).shape == (10, 3, 28, 28)
+    assert MNIST_1K.sample(10, RNG).shape == (10, 3, 28, 28)
 
 
 @needs_data

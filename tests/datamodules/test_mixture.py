@@ -188,7 +188,7 @@ def test_the_loader_works_without_a_trainer_and_gives_the_scaled_training_set() 
 
 
 def test_real_samples_lie_on_all_modes_alike() -> None:
-    samples = GRID25_GAAN.real(50_000, np.random.default_rng(0))
+    samples = GRID25_GAAN.sample(50_000, np.random.default_rng(0))
     assert samples.shape == (50_000, 2)
     mode, offset = nearest(samples)
     counts = np.bincount(mode, minlength=25)
@@ -197,14 +197,14 @@ def test_real_samples_lie_on_all_modes_alike() -> None:
 
 
 def test_real_samples_are_not_the_training_set() -> None:
-    samples = GRID25_GAAN.real(1_000, np.random.default_rng(0)).astype(np.float32)
+    samples = GRID25_GAAN.sample(1_000, np.random.default_rng(0)).astype(np.float32)
     seen = {tuple(p) for p in POINTS.tolist()}
     assert not any(tuple(p) in seen for p in samples.tolist())
 
 
 @pytest.mark.parametrize("modes", [1, 6, 24])
 def test_collapsed_samples_lie_on_the_first_modes_only(modes: int) -> None:
-    samples = GRID25_GAAN.collapsed(5_000, np.random.default_rng(0), modes)
+    samples = GRID25_GAAN.sample_modes(5_000, np.random.default_rng(0), modes)
     assert samples.shape == (5_000, 2)
     mode, offset = nearest(samples)
     assert set(mode) == set(range(modes))
@@ -213,16 +213,16 @@ def test_collapsed_samples_lie_on_the_first_modes_only(modes: int) -> None:
 
 
 def test_spread_samples_are_uniform_over_the_box_of_the_data() -> None:
-    samples = GRID25_GAAN.spread(20_000, np.random.default_rng(0))
+    samples = GRID25_GAAN.sample_uniform(20_000, np.random.default_rng(0))
     assert samples.shape == (20_000, 2)
     assert np.abs(samples).max() <= 4.18
-    cells = np.histogram2d(*samples.T, bins=4, range=[[-4.18, 4.18]] * 2)[0]
-    assert np.abs(cells - 1_250).max() < 4 * np.sqrt(1_250)
+    runs = np.histogram2d(*samples.T, bins=4, range=[[-4.18, 4.18]] * 2)[0]
+    assert np.abs(runs - 1_250).max() < 4 * np.sqrt(1_250)
 
 
-@pytest.mark.parametrize("kind", ["real", "collapsed", "spread"])
+@pytest.mark.parametrize("kind", ["sample", "sample_modes", "sample_uniform"])
 def test_known_samplers_depend_on_their_generator_alone(kind: str) -> None:
-    words = {"modes": 3} if kind == "collapsed" else {}
+    words = {"modes": 3} if kind == "sample_modes" else {}
     first, again, other = (getattr(GRID25_GAAN, kind)(50, np.random.default_rng(seed), **words) for seed in (4, 4, 5))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)

@@ -24,7 +24,7 @@ def test_a_ring_has_eight_different_modes_at_equal_distances(mixture: GaussianMi
 
 @pytest.mark.parametrize(("mixture", "count", "std"), [(RING8, 8, 0.01), (GRID25, 25, 0.05), (CUBE27, 27, 0.05)])
 def test_modes_are_equally_likely_and_as_wide_as_said(mixture: GaussianMixture, count: int, std: float) -> None:
-    points = mixture.real(50_000, np.random.default_rng(0))
+    points = mixture.sample(50_000, np.random.default_rng(0))
     centres = np.array(mixture.centres)
     assert len(centres) == count
     nearest = ((points[:, None] - centres) ** 2).sum(2).argmin(1)
@@ -35,7 +35,7 @@ def test_modes_are_equally_likely_and_as_wide_as_said(mixture: GaussianMixture, 
 
 
 def test_in_1200_dimensions_the_first_700_are_noisy_and_the_modes_8_66_apart() -> None:
-    points = SYNTH1200.real(2_000, np.random.default_rng(0))
+    points = SYNTH1200.sample(2_000, np.random.default_rng(0))
     assert points.shape == (2_000, 1_200)
     rest = points[:, 700:]
     assert (rest == rest[:, :1]).all()
@@ -50,7 +50,7 @@ def test_in_1200_dimensions_the_first_700_are_noisy_and_the_modes_8_66_apart() -
 
 def test_projected_noise_fills_a_random_subspace_of_700_dimensions() -> None:
     mixture = dataclasses.replace(SYNTH1200, projected=True)
-    noise = mixture.collapsed(900, np.random.default_rng(0), 1) - np.array(mixture.centres[0])
+    noise = mixture.sample_modes(900, np.random.default_rng(0), 1) - np.array(mixture.centres[0])
     values = np.linalg.svd(noise, compute_uv=False)
     assert (values > 1e-9).sum() == 700
     assert (np.abs(noise).mean(0) > 0.1).all()

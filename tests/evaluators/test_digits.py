@@ -108,8 +108,8 @@ def test_the_shipped_classifier_tells_995_of_1000_test_digits() -> None:
 
 @needs_data
 def test_real_stacks_cover_nearly_all_numbers() -> None:
-    images = torch.from_numpy(MNIST_1K.real(4_000, np.random.default_rng(0)))
+    images = torch.from_numpy(MNIST_1K.sample(4_000, np.random.default_rng(0)))
     counts = number_counts(digits(images))
     assert int(modes(counts)) > 960
-    collapsed = torch.from_numpy(MNIST_1K.collapsed(1_000, np.random.default_rng(0), 20))
+    collapsed = torch.from_numpy(MNIST_1K.sample_modes(1_000, np.random.default_rng(0), 20))
     assert 20 <= int(modes(number_counts(digits(collapsed)))) < 40

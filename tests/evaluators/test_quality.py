@@ -33,7 +33,7 @@ def by_numpy(samples: np.ndarray, centres: np.ndarray, radius: float) -> np.ndar
 @pytest.mark.parametrize("mixture", [RING8, GRID25, CUBE27], ids=lambda m: m.name)
 def test_counts_are_numpys(mixture) -> None:
     rng = np.random.default_rng(0)
-    samples = np.concatenate([mixture.real(300, rng), mixture.spread(200, rng)])
+    samples = np.concatenate([mixture.sample(300, rng), mixture.sample_uniform(200, rng)])
     centres = np.array(mixture.centres)
     ours = cell_counts(torch.from_numpy(samples)[None], torch.from_numpy(centres), mixture.radius)
     np.testing.assert_array_equal(ours[0].numpy(), by_numpy(samples, centres, mixture.radius))
@@ -44,15 +44,15 @@ def test_the_exact_sampler_is_within_3_std(mixture, share: float) -> None:
     """1 - exp(-9/2) in two dimensions, the chi distribution's value at 3 in three."""
     rng = np.random.default_rng(1)
     n = 40_000
-    cells = cell_counts(torch.from_numpy(mixture.real(n, rng)), torch.tensor(mixture.centres), mixture.radius)
+    cells = cell_counts(torch.from_numpy(mixture.sample(n, rng)), torch.tensor(mixture.centres), mixture.radius)
     assert float(high_quality_fraction(cells)) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / n))
     assert int(captured_modes(cells)) == len(mixture.centres)
 
 
 def test_in_1200_dimensions_the_papers_radius_holds_no_real_sample_and_ours_the_share_of_two_dimensions() -> None:
     rng = np.random.default_rng(2)
-    samples, centres = torch.from_numpy(SYNTH1200.real(4_000, rng)), torch.tensor(SYNTH1200.centres)
-    literal = literal_measures(cell_counts(samples, centres, SYNTH1200.printed_radius))
+    samples, centres = torch.from_numpy(SYNTH1200.sample(4_000, rng)), torch.tensor(SYNTH1200.centres)
+    literal = literal_measures(cell_counts(samples, centres, SYNTH1200.reported_radius))
     assert {name: float(value) for name, value in literal.items()} == {
         "captured_modes_literal": 0,
         "high_quality_fraction_literal": 0,
@@ -65,7 +65,7 @@ def test_one_sample_captures_a_mode_and_collapsed_samplers_capture_theirs() -> N
     rng = np.random.default_rng(3)
     centres = torch.tensor(GRID25.centres)
     for modes in (1, 7, 24):
-        cells = cell_counts(torch.from_numpy(GRID25.collapsed(2_500, rng, modes)), centres, GRID25.radius)
+        cells = cell_counts(torch.from_numpy(GRID25.sample_modes(2_500, rng, modes)), centres, GRID25.radius)
         assert int(captured_modes(cells)) == modes
     one = torch.tensor([[-4.0, 2.1]] + [[50.0, 50.0]] * 9)
     cells = cell_counts(one, centres, GRID25.radius)
@@ -118,7 +118,7 @@ def test_the_divergence_of_all_samples_outside_is_the_posters_bound() -> None:
 
 def test_batches_together_are_one_set() -> None:
     rng = np.random.default_rng(7)
-    real, samples = (torch.from_numpy(RING8.real(n, rng)) for n in (600, 900))
+    real, samples = (torch.from_numpy(RING8.sample(n, rng)) for n in (600, 900))
     centres = torch.tensor(RING8.centres, dtype=torch.float64)
     metric = SampleQuality(centres, RING8.radius, RING8.limit, real)
     for batch in samples.split(250):

@@ -286,11 +286,11 @@ def test_images_that_change_behind_a_link_are_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64])
 def test_images_of_0_and_1_as_whole_numbers_are_refused(dtype: type, digits: Path) -> None:
     """Lightning-AI/torchmetrics 1244: images in [0, 1] where those from 0 to 255 are expected."""
-    target = registry.dataset("digits")
+    dataset = registry.dataset("digits")
     black_or_white = np.stack([digit(i) for i in range(3)])[:, None] // 255
     with pytest.raises(UserError, match="0 and 1 only"):
-        take_samples(black_or_white.astype(dtype), target)
-    assert take_samples(black_or_white.astype(float), target).max() == 255
+        take_samples(black_or_white.astype(dtype), dataset)
+    assert take_samples(black_or_white.astype(float), dataset).max() == 255
     for path in digits.iterdir():
         Image.fromarray(digit(0) // 255).save(path)
     with pytest.raises(MissingData, match="0 and 1 only"):

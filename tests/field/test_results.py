@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import registry
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.cli import main
 from benchmark.errors import Damaged, UserError
 from benchmark.evaluation import measure_own
@@ -18,14 +18,14 @@ from benchmark.records import Store
 from tests.attack import RECORDS, attack, sealed
 from tests.benchmark.made import make_record
 
-CELL = Cell("ring8", "gan", Protocol(profile="test", epochs=3, width=1, samples=50), 0)
+RUN = Run("ring8", "gan", Protocol(profile="test", epochs=3, width=1, samples=50), 0)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "results")
     store.prepare()
-    store.write(CELL, *make_record(CELL))
+    store.write(RUN, *make_record(RUN))
     return store
 
 
@@ -67,13 +67,13 @@ CHANGES = {
 
 @pytest.mark.parametrize("kind", CHANGES)
 def test_what_no_record_of_the_run_holds_is_damage(kind: str, store: Store) -> None:
-    path = store.path(CELL)
+    path = store.path(RUN)
     content = json.loads(path.read_text())
     del content["format"], content["checksum"]
     merge(content, CHANGES[kind])
     path.write_text(sealed(content))
     with pytest.raises(Damaged, match=r"is damaged .*; delete .*\.json and run again"):
-        store.read(store.cell_at(path) if "cell" in CHANGES[kind] else CELL)
+        store.read(store.run_at(path) if "cell" in CHANGES[kind] else RUN)
 
 
 def merge(content: dict, change: dict) -> None:
@@ -86,27 +86,27 @@ def merge(content: dict, change: dict) -> None:
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"a": ' * 100_000, "1" + "0" * 5_000, "\ud800"])
 def test_json_that_readers_choke_on_is_damage(text: str, store: Store) -> None:
-    store.path(CELL).write_text(text, errors="surrogatepass")
+    store.path(RUN).write_text(text, errors="surrogatepass")
     with pytest.raises(Damaged):
-        store.read(CELL)
+        store.read(RUN)
 
 
 def test_a_pipe_where_a_record_belongs_does_not_hang(store: Store) -> None:
-    store.path(CELL).unlink()
-    os.mkfifo(store.path(CELL))
+    store.path(RUN).unlink()
+    os.mkfifo(store.path(RUN))
     with pytest.raises(Damaged, match="no ordinary file"):
-        store.read(CELL)
+        store.read(RUN)
 
 
 def test_who_only_looks_is_told_once_and_goes_on(store: Store) -> None:
     said: list[str] = []
-    other = dataclasses.replace(CELL, seed=1)
+    other = dataclasses.replace(RUN, seed=1)
     store.write(other, *make_record(other))
-    store.path(CELL).write_text("{}")
+    store.path(RUN).write_text("{}")
     looking = Store(store.folder, said.append)
-    assert [looking.read(cell) is None for cell in (CELL, other, CELL)] == [True, False, True]
-    assert len(said) == 1 and store.path(CELL).name in said[0]
-    assert [cell.seed for cell in looking.cells()] == [1]
+    assert [looking.read(run) is None for run in (RUN, other, RUN)] == [True, False, True]
+    assert len(said) == 1 and store.path(RUN).name in said[0]
+    assert [run.seed for run in looking.cells()] == [1]
 
 
 def test_doctor_names_left_overs_and_writes_no_escape_sequences(
@@ -156,14 +156,14 @@ def test_measures_that_are_infinite_greedy_or_quit(store: Store, capsys: pytest.
         "--dataset",
         "ring8",
         "--samples",
-        str(store.path(CELL).with_suffix(".npy")),
+        str(store.path(RUN).with_suffix(".npy")),
         "--format",
         "json",
     ]
     assert main([*words, "--measure", f"{__name__}:infinite", "--measure", f"{__name__}:greedy"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found[f"{__name__}:infinite"] is None and found[f"{__name__}:greedy"] == 1
-    samples = make_record(CELL)[1]
+    samples = make_record(RUN)[1]
     before = samples.copy()
     measure_own(f"{__name__}:greedy", None, samples)  # type: ignore[arg-type]
     assert (samples == before).all()
@@ -173,4 +173,4 @@ def test_measures_that_are_infinite_greedy_or_quit(store: Store, capsys: pytest.
 
 def test_a_measure_that_quits_is_no_stop() -> None:
     with pytest.raises(UserError, match="SystemExit"):
-        measure_own(f"{__name__}:quits", registry.mixture("ring8"), make_record(CELL)[1])
+        measure_own(f"{__name__}:quits", registry.mixture("ring8"), make_record(RUN)[1])

@@ -15,14 +15,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark.cells import Cell, Protocol
+from benchmark.cells import Protocol, Run
 from benchmark.loggers import make_loggers
 from benchmark.records import Store
 from benchmark.runner import run_blocks, to_do
 from tests.benchmark.made import numbers
 
 PROTOCOL = Protocol(profile="test", epochs=2, width=1, batch_size=32, fresh_iterations=3, samples=100)
-CELL = Cell("ring8", "gan", PROTOCOL, 5)
+RUN = Run("ring8", "gan", PROTOCOL, 5)
 ROOT = Path(__file__).resolve().parents[2]
 
 #: By the scheduler or launcher that sets them; of the second of four processes each.
@@ -74,9 +74,9 @@ VARIABLES = {
 def trained(folder: Path) -> tuple[object, ...]:
     store = Store(folder)
     store.prepare()
-    outcome = run_blocks(to_do(store, [CELL]), store, lambda progress: None, "cpu")
+    outcome = run_blocks(to_do(store, [RUN]), store, lambda progress: None, "cpu")
     assert not outcome.failed
-    return numbers(store.read(CELL))
+    return numbers(store.read(RUN))
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_loggers_write_whatever_rank_the_process_is_told(tmp_path: Path, monkeyp
     monkeypatch.setattr(rank_zero_only, "rank", 3)
     store = Store(tmp_path)
     store.prepare()
-    (block,) = to_do(store, [CELL])
+    (block,) = to_do(store, [RUN])
     from benchmark.training import train
 
     train(block, store, lambda progress: None, "cpu", ["csv"])

@@ -18,7 +18,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from benchmark.cells import Block, Cell, Protocol, Setting
+from benchmark.cells import Block, Protocol, Run, Setting
 from benchmark.demonstration import Demonstration
 from benchmark.evaluation import MEASURES, measure, measure_generator, measure_nearest
 from benchmark.figure import all_figures
@@ -129,11 +129,11 @@ def trained(
     given = {**FIELDS.get(method, {}), **(fields or {})}
     if method in NORMAL:
         protocol = replace(protocol, prior="normal")
-    cells = tuple(Cell(dataset, method, protocol, seed, tuple(sorted(given.items()))) for seed in SEEDS)
+    runs = tuple(Run(dataset, method, protocol, seed, tuple(sorted(given.items()))) for seed in SEEDS)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "none"
         start = _Start(eps)
-        found = fit(Block(cells, cells), checkpoint, lambda progress: None, "cpu", [start])
+        found = fit(Block(runs, runs), checkpoint, lambda progress: None, "cpu", [start])
     return dict(summary(found, start.weights))
 
 
@@ -227,7 +227,7 @@ SHOWN = 4
 
 def mixture_values(mixture: GaussianMixture) -> Values:
     """Numbers of a mixture and its first points: of the training set, of each sampler, and of batches."""
-    fields = (mixture.std, mixture.limit, mixture.radius, mixture.printed_radius)
+    fields = (mixture.std, mixture.limit, mixture.radius, mixture.reported_radius)
     found: dict[str, np.ndarray] = {
         "std, limit, radius and printed radius": np.array(fields),
         "modes, points per mode and noisy coordinates": np.array([mixture.modes, mixture.per_mode, mixture.noisy]),
@@ -236,15 +236,15 @@ def mixture_values(mixture: GaussianMixture) -> Values:
         # A training set of 1,200 coordinates takes a gigabyte.
         mixture = replace(mixture, per_mode=3)
         projected = replace(mixture, projected=True)
-        found["projected"] = projected.real(2, np.random.default_rng(0))[:, :SHOWN]
+        found["projected"] = projected.sample(2, np.random.default_rng(0))[:, :SHOWN]
     points = mixture.training_points()
     found["first training points"] = points[:3, :SHOWN]
     found["last training points"] = points[-2:, :SHOWN]
     found["mean and rms of all"] = mean_and_rms(points[None])
     samplers: dict[str, Callable[[int, np.random.Generator], np.ndarray]] = {
-        "real": mixture.real,
-        "collapsed": partial(mixture.collapsed, modes=2),
-        "spread": mixture.spread,
+        "real": mixture.sample,
+        "collapsed": partial(mixture.sample_modes, modes=2),
+        "spread": mixture.sample_uniform,
     }
     for name, sampler in samplers.items():
         drawn = sampler(50, np.random.default_rng(0))
@@ -270,9 +270,9 @@ def image_values(images: ImageSet) -> Values:
         found[f"a row of a {part} image"] = pixels[1, 0, 14]
         found[f"labels of {part} images"] = np.bincount(images.labels(part))
     drawn = {
-        "real": images.real(20, np.random.default_rng(0)),
-        "collapsed": images.collapsed(20, np.random.default_rng(0), 2),
-        "spread": images.spread(20, np.random.default_rng(0)),
+        "real": images.sample(20, np.random.default_rng(0)),
+        "collapsed": images.sample_modes(20, np.random.default_rng(0), 2),
+        "spread": images.sample_uniform(20, np.random.default_rng(0)),
         "reference": images.reference(20),
     }
     for name, values in drawn.items():
@@ -288,13 +288,13 @@ def image_values(images: ImageSet) -> Values:
 
 def dataset_cases() -> Iterator[Case]:
     """Every data set of the house."""
-    for name, target in datasets().items():
+    for name, dataset in datasets().items():
         # Drawn by NumPy alone; only its last digits may differ.
-        case = partial(Case, "datasets", name, remedy=remedy_of(target), tolerance=1e-5)
-        if isinstance(target, GaussianMixture):
-            yield case(partial(mixture_values, target))
+        case = partial(Case, "datasets", name, remedy=remedy_of(dataset), tolerance=1e-5)
+        if isinstance(dataset, GaussianMixture):
+            yield case(partial(mixture_values, dataset))
         else:
-            yield case(partial(image_values, target))
+            yield case(partial(image_values, dataset))
 
 
 # Measures -------------------------------------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ def measured_points(mixture: GaussianMixture) -> Values:
 def made_digits(images: ImageSet, n: int) -> np.ndarray:
     """Images ``[2, n, C, H, W]``: real ones, and of four classes alone."""
     rng = np.random.default_rng(0)
-    return np.stack([images.real(n, rng), images.collapsed(n, rng, 4)])
+    return np.stack([images.sample(n, rng), images.sample_modes(n, rng, 4)])
 
 
 def measured_digits(images: ImageSet) -> Values:
@@ -423,8 +423,8 @@ def network_values(family: MLPFamily | ConvFamily) -> Values:
     latents, data = (torch.from_numpy(rng.random((2, 3, *size), dtype=np.float32)) for size in ((4,), shape))
     networks = {
         "generator": (family.generator("generator", 4, shape, SEEDS, "tanh"), latents),
-        "discriminator": (family.reader("discriminator", shape, 1, SEEDS), data),
-        "encoder": (family.reader("encoder", shape, 4, SEEDS), data),
+        "discriminator": (family.encoder("discriminator", shape, 1, SEEDS), data),
+        "encoder": (family.encoder("encoder", shape, 4, SEEDS), data),
         "generator without batch norm": (
             family.generator("generator", 4, shape, SEEDS, "sigmoid", norm=False),
             latents,
@@ -482,15 +482,15 @@ def file_of(what: type | Callable[..., object]) -> str:
     return Path(inspect.getfile(what)).relative_to(ROOT).as_posix()
 
 
-def remedy_of(target: GaussianMixture | ImageSet) -> str:
+def remedy_of(dataset: GaussianMixture | ImageSet) -> str:
     """The version of a data set, by the name and the file that it has."""
-    package = type(target).__module__.partition(".")[0]
+    package = type(dataset).__module__.partition(".")[0]
     for name, module in sorted(sys.modules.items()):
         if name.startswith(f"{package}."):
             for key, value in vars(module).items():
-                if value is target and module.__file__:
+                if value is dataset and module.__file__:
                     return f"{key}.version in {Path(module.__file__).relative_to(ROOT).as_posix()}"
-    raise LookupError(f"no module of {package} holds {target.name}")
+    raise LookupError(f"no module of {package} holds {dataset.name}")
 
 
 def measure_remedy(family: str) -> str:

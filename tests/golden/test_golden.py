@@ -18,7 +18,7 @@ from datamodules.mixture import GaussianMixture
 from evaluators.digits import kl_to
 from modules.base import AdversarialModule, Update
 from modules.convolutions import ConvFamily, find_family
-from modules.losses import says_fake
+from modules.losses import bce_fake
 from modules.networks import activate, initial_weights
 from modules.noise import Noise
 from tests.golden import store
@@ -70,7 +70,7 @@ def caught(case: Case, values: Values | None = None) -> None:
 
 def test_the_sign_of_a_term(monkeypatch: pytest.MonkeyPatch) -> None:
     home = sys.modules[methods()["gan"].__module__]
-    monkeypatch.setattr(home, says_fake.__name__, lambda logits: -says_fake(logits))
+    monkeypatch.setattr(home, bce_fake.__name__, lambda logits: -bce_fake(logits))
     caught(CASES["methods/gan"])
     caught(CASES["methods/gan:digits"])
 
@@ -124,7 +124,7 @@ def test_an_update_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def more(self: AdversarialModule) -> list[Update]:
         first, *others = updates(self)
-        return [first._replace(times=first.times + 1), *others]
+        return [first._replace(n_steps=first.n_steps + 1), *others]
 
     monkeypatch.setattr(methods()["wgan"], "updates", more)
     caught(CASES["methods/wgan"])
@@ -132,16 +132,18 @@ def test_an_update_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["decay", "decay-by-calls"])
 def test_the_exponent_of_the_learning_rates_decay(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    rate = AdversarialModule.rate
+    rate = AdversarialModule.learning_rate
     monkeypatch.setattr(
-        AdversarialModule, "rate", lambda self, factor=1.0: rate(self, factor) ** 2 / (factor * self.training_setup.lr)
+        AdversarialModule,
+        "learning_rate",
+        lambda self, factor=1.0: rate(self, factor) ** 2 / (factor * self.training_setup.lr),
     )
     caught(CASES[f"training/{name}"])
 
 
 def test_an_updates_own_learning_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    rate = AdversarialModule.rate
-    monkeypatch.setattr(AdversarialModule, "rate", lambda self, factor=1.0: rate(self))
+    rate = AdversarialModule.learning_rate
+    monkeypatch.setattr(AdversarialModule, "learning_rate", lambda self, factor=1.0: rate(self))
     caught(CASES["training/rates"])
 
 
@@ -152,7 +154,7 @@ def test_one_batch_for_all_updates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["instance-noise", "instance-noise-linear"])
 def test_no_instance_noise(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AdversarialModule, "disturb", lambda self, x: x)
+    monkeypatch.setattr(AdversarialModule, "add_instance_noise", lambda self, x: x)
     caught(CASES[f"training/{name}"])
 
 

@@ -54,13 +54,13 @@ def test_pretraining_moves_the_autoencoder_alone_and_the_game_leaves_it_frozen()
     assert module.iteration == 0
     assert moved() == {"encoder", "decoder"}
     losses = module.take_losses()
-    assert list(losses) == ["reconstruction"]
-    assert losses["reconstruction"][-1].mean() < losses["reconstruction"][0].mean()
+    assert list(losses) == ["autoencoder"]
+    assert losses["autoencoder"][-1].mean() < losses["autoencoder"][0].mean()
     start = {name: p.detach().clone() for name, p in module.named_parameters()}
     for draws in data[20:]:
         module.iterate(draws)
     assert moved() == {"generator", "discriminator"}
-    assert list(module.take_losses()) == ["discrimination", "deception"]
+    assert list(module.take_losses()) == ["discriminator", "generator"]
 
 
 def test_the_reference_is_what_pretraining_saw_last_and_codes_are_standardised() -> None:
@@ -136,7 +136,7 @@ def test_the_generators_loss_is_the_adversarial_one_plus_the_weighted_pairs() ->
             weights[seed, i] * (real[seed, i] - fake[seed, partners[seed, i]]).square().sum() for i in range(BATCH)
         ]
         expected = adversarial[seed] + 3 * torch.stack(terms).mean()
-        torch.testing.assert_close(module.deception(x, z)[seed], expected, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(module.generator_loss(x, z)[seed], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_resumed_module_has_the_density_that_it_had() -> None:
@@ -145,7 +145,7 @@ def test_a_resumed_module_has_the_density_that_it_had() -> None:
     again.load_state_dict(module.state_dict())
     x, z = batches(1)[0][0], torch.rand(2, BATCH, 2)
     module.iteration = again.iteration = 3
-    assert torch.equal(module.deception(x, z), again.deception(x, z))
+    assert torch.equal(module.generator_loss(x, z), again.generator_loss(x, z))
 
 
 def test_without_pretraining_it_says_what_is_missing() -> None:

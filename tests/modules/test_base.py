@@ -171,7 +171,7 @@ def test_simultaneous_methods_take_every_loss_before_any_step_and_others_take_tu
     use(module, module.configure_optimizers())
     events = watch(module)
     module.iterate(data(module, 1)[0])
-    turns = [i for i, (update, _) in enumerate(module.steps) for _ in range(update.times)]
+    turns = [i for i, (update, _) in enumerate(module.steps) for _ in range(update.n_steps)]
     if method.simultaneous:
         expected = [("loss", i) for i in turns] + [("step", i) for i in turns]
     else:

@@ -18,16 +18,16 @@ from modules.base import AdversarialModule, Training
 from modules.began import BEGAN
 from modules.convolutions import (
     CONVOLUTIONS,
+    ConvEncoder,
     ConvFamily,
     ConvGenerator,
-    ConvReader,
     ImageBatchNorm,
     SeedConv,
     find_family,
-    fold,
+    merge_seeds,
+    set_memory_format_and_compile,
     sizes,
-    tune,
-    unfold,
+    split_seeds,
 )
 from modules.dan_2s import DAN2S
 from modules.gaan import GAAN
@@ -94,16 +94,16 @@ def images(module: AdversarialModule, iterations: int) -> list[torch.Tensor]:
 
 def test_folding_keeps_copies_together() -> None:
     x = torch.rand(3, 4, 2, 5, 5)
-    assert fold(x).shape == (4, 6, 5, 5)
-    assert torch.equal(fold(x)[:, 2:4], x[1])
-    assert torch.equal(unfold(fold(x), 3), x)
+    assert merge_seeds(x).shape == (4, 6, 5, 5)
+    assert torch.equal(merge_seeds(x)[:, 2:4], x[1])
+    assert torch.equal(split_seeds(merge_seeds(x), 3), x)
 
 
 @pytest.mark.parametrize("transposed", [False, True])
 def test_copies_are_pytorchs_own_convolutions(transposed: bool) -> None:
     layer = SeedConv(2, 5, 3, generators(0, 1, 2), stride=2, transposed=transposed, output_padding=int(transposed))
     x = torch.rand(3, 4, 2, 8, 8)
-    found = unfold(layer(fold(x)), 3)
+    found = split_seeds(layer(merge_seeds(x)), 3)
     kind = nn.ConvTranspose2d if transposed else nn.Conv2d
     extra = {"output_padding": 1} if transposed else {}
     for seed in range(3):
@@ -117,7 +117,7 @@ def test_batch_norm_is_pytorchs_for_each_copy() -> None:
     plain = [nn.BatchNorm2d(3) for _ in range(2)]
     for training in (True, False):
         ours.train(training)
-        found = unfold(ours(fold(x)), 2)
+        found = split_seeds(ours(merge_seeds(x)), 2)
         for seed, layer in enumerate(plain):
             torch.testing.assert_close(found[seed], layer.train(training)(x[seed]), rtol=1e-5, atol=1e-6)
 
@@ -128,7 +128,7 @@ def test_unrolled_steps_keep_real_and_made_images_apart_in_batch_norm() -> None:
     module = UnrolledGAN(training, SHAPE, (0,), k=1, inner_optimizer="sgd")
     use(module, module.configure_optimizers())
     x, z = images(module, 1)[0][0], torch.rand(1, 6, 7)
-    found, other = module.deception(x, z), copy.deepcopy(module.discriminator)
+    found, other = module.generator_loss(x, z), copy.deepcopy(module.discriminator)
     assert same(other.state_dict(), UnrolledGAN(training, SHAPE, (0,)).discriminator.state_dict()), "it has moved"
     sample = module.generator(z)
     loss = F.softplus(-other.logits(x)).mean() + F.softplus(other.logits(sample.detach())).mean()
@@ -149,34 +149,34 @@ def test_sizes_are_halved_and_rounded_up() -> None:
 def test_every_family_makes_and_reads_images_of_any_size(name: str, side: int) -> None:
     family, shape = find_family(name), (3, side, side)
     generator = family.generator("generator", 5, shape, (0,), "tanh")
-    reader = family.reader("discriminator", shape, 1, (0,))
+    encoder = family.encoder("discriminator", shape, 1, (0,))
     made = generator(torch.rand(1, 2, 5))
     assert made.shape == (1, 2, *shape)
     assert made.abs().max() <= 1
-    assert reader(made).shape == (1, 2, 1)
-    assert reader.features(made).shape == (1, 2, reader.feature_dim)
-    joint = family.reader("discriminator", shape, 1, (0,), extra=4)
+    assert encoder(made).shape == (1, 2, 1)
+    assert encoder.features(made).shape == (1, 2, encoder.feature_dim)
+    joint = family.encoder("discriminator", shape, 1, (0,), extra=4)
     assert joint.logits(made, torch.rand(1, 2, 4)).shape == (1, 2, 1)
 
 
 def test_metz_networks_are_as_large_as_the_paper_says() -> None:
     """K/4: 2, 4, 8 channels, 4 x 4 x 8 features; generator 64, 32, 16, 8 from 4 x 4 (PacGAN's code)."""
     generator = find_family("metz-k4").generator("generator", 256, SHAPE, (0,), "tanh")
-    reader = find_family("metz-k4").reader("discriminator", SHAPE, 1, (0,))
-    assert isinstance(generator, ConvGenerator) and isinstance(reader, ConvReader)
+    encoder = find_family("metz-k4").encoder("discriminator", SHAPE, 1, (0,))
+    assert isinstance(generator, ConvGenerator) and isinstance(encoder, ConvEncoder)
     weights = [tuple(p.shape[1:]) for name, p in generator.named_parameters() if name.endswith("weight") and p.ndim > 2]
     assert weights == [(256, 1024), (64, 32, 3, 3), (32, 16, 3, 3), (16, 8, 3, 3), (3, 8, 3, 3)]
-    assert reader.feature_dim == 128
-    assert find_family("metz-k2").reader("discriminator", SHAPE, 1, (0,)).feature_dim == 256
-    assert sum(isinstance(m, ImageBatchNorm) for m in reader.modules()) == 3
+    assert encoder.feature_dim == 128
+    assert find_family("metz-k2").encoder("discriminator", SHAPE, 1, (0,)).feature_dim == 256
+    assert sum(isinstance(m, ImageBatchNorm) for m in encoder.modules()) == 3
 
 
 def test_lucics_networks_are_leaky_throughout() -> None:
     """Google's compare_gan at the release of Lucic et al.: every hidden layer of both networks."""
     family = find_family("lucic")
     generator = family.generator("generator", 64, SHAPE, (0,), "tanh")
-    reader = family.reader("discriminator", SHAPE, 1, (0,))
-    leaks = [[m.negative_slope for m in net.modules() if isinstance(m, nn.LeakyReLU)] for net in (generator, reader)]
+    encoder = family.encoder("discriminator", SHAPE, 1, (0,))
+    leaks = [[m.negative_slope for m in net.modules() if isinstance(m, nn.LeakyReLU)] for net in (generator, encoder)]
     assert leaks == [[0.2] * 3, [0.2] * 3]
     assert not any(isinstance(m, nn.ReLU) for m in generator.modules())
     assert not any(
@@ -242,7 +242,7 @@ def test_mixed_precision_is_close_and_its_losses_are_32_bits_wide(method: type[A
 @every_method
 def test_channels_last_is_the_same_calculation(method: type[AdversarialModule]) -> None:
     plain, tuned = build(method, 0, 3), build(method, 0, 3)
-    tune(tuned, channels_last=True)
+    set_memory_format_and_compile(tuned, channels_last=True)
     for module in (plain, tuned):
         module.iterate(images(module, 1)[0])
     for (name, a), (_, b) in zip(plain.take_losses().items(), tuned.take_losses().items(), strict=True):
@@ -257,7 +257,7 @@ def test_compiled_layers_are_the_same_calculation(
     """Traced as for a compiler, but not compiled, which takes half a minute."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     plain, tuned = build(method, 0), build(method, 0)
-    tune(tuned, compiled=True)
+    set_memory_format_and_compile(tuned, compiled=True)
     compiled = {name for name, part in tuned.named_modules() if part._compiled_call_impl}
     readers = {"discriminator.layers"} if method is GAN else set()
     assert compiled == {"generator.layers"} | readers, "gradients of GAAN's discriminator are differentiated again"
@@ -338,12 +338,12 @@ def test_features_are_compared_by_their_sum_or_mean(scale: str) -> None:
     error = (real - back).square()
     f, g = real.mean() - made.mean(), code.mean() - z.mean()
     expected = (error.sum(1).mean() if scale == "sum" else error.mean()) + 0.1 * (f - g).square()
-    assert module.reconstruction(x, z).item() == pytest.approx(expected.item(), rel=1e-4)
+    assert module.autoencoder_loss(x, z).item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_an_autoencoder_may_move_its_encoder_alone() -> None:
     training = Training(networks="metz-k4", scaling="symmetric", latent_dim=8, batch_size=6)
     both = GAAN(training, (3, 28, 28), (0,))
-    assert next(both.updates()).moves == (both.encoder, both.generator)
+    assert next(both.updates()).params == (both.encoder, both.generator)
     one = GAAN(training, (3, 28, 28), (0,), autoencoder_moves="encoder")
-    assert next(one.updates()).moves == (one.encoder,)
+    assert next(one.updates()).params == (one.encoder,)

@@ -20,7 +20,7 @@ from modules.gan_mb import GANMB, closeness
 from modules.gan_mmd import GANMMD
 from modules.gmmn import GMMN
 from modules.losses import gaussian_bandwidths, squared_mmd
-from modules.networks import Disturbed, together
+from modules.networks import InstanceNoise, forward_batched
 
 from .steps import NORMAL, batches, run_iterations
 
@@ -70,7 +70,7 @@ def test_equal_samples_have_no_discrepancy_and_equal_distributions_none_on_avera
 def test_the_generator_of_equal_batches_has_a_finite_gradient() -> None:
     module = GMMN(Training(), (2,), (0,))
     z = torch.rand(1, 16, 2)
-    module.matching(module.generator(z).detach(), z).sum().backward()
+    module.generator_loss(module.generator(z).detach(), z).sum().backward()
     assert all(p.grad.isfinite().all() for p in module.parameters())
 
 
@@ -96,10 +96,10 @@ def test_a_batch_that_is_one_point_looks_closer_and_batches_are_not_joined() -> 
     module = GANMB(Training(), (2,), (0, 3))
     x, point = torch.rand(2, 16, 2), torch.full((2, 16, 2), 0.3)
     width = module.discriminator.kernels, module.discriminator.kernel_dim
-    near, far = (closeness(module.discriminator.reader.logits(b)[..., 1:].unflatten(2, width)) for b in (point, x))
+    near, far = (closeness(module.discriminator.network.logits(b)[..., 1:].unflatten(2, width)) for b in (point, x))
     torch.testing.assert_close(near, torch.ones_like(near))
     assert (far < 1).all()
-    apart = together(module.discriminator.logits, x, point)
+    apart = forward_batched(module.discriminator.logits, x, point)
     torch.testing.assert_close(apart[0], module.discriminator.logits(x))
     assert not torch.allclose(apart[0], module.discriminator.logits(torch.cat([x, point], 1))[:, :16])
 
@@ -126,7 +126,7 @@ def test_adaptive_alpha_is_one_in_equilibrium_and_falls_as_the_discriminator_win
         torch.nn.init.zeros_(p)
     x, z = torch.rand(2, 32, 2), torch.zeros(2, 32, 2)
     for _ in range(50):
-        loss = module.discrimination(x, z)
+        loss = module.discriminator_loss(x, z)
     torch.testing.assert_close(loss, torch.full((2,), EQUILIBRIUM))
     torch.testing.assert_close(module.alpha(), torch.ones(2))
     # Data stand before their reconstructions.
@@ -134,9 +134,9 @@ def test_adaptive_alpha_is_one_in_equilibrium_and_falls_as_the_discriminator_win
         torch.tensor([20.0, -20.0]).repeat_interleave(32).expand(2, 64)[..., None]
     )
     for expected in (0.9, 0.81, 0.729):
-        assert module.discrimination(x, z).max() < 1e-6
+        assert module.discriminator_loss(x, z).max() < 1e-6
         torch.testing.assert_close(module.alpha(), torch.full((2,), expected))
-    module.discriminator_loss.fill_(9.0)
+    module.mean_discriminator_loss.fill_(9.0)
     assert module.alpha().tolist() == [1, 1]
 
 
@@ -158,14 +158,14 @@ def test_alpha_multiplies_one_of_the_two_errors(decays: Any, reconstruction: Any
     error = (x - rebuilt).abs() if reconstruction == "l1" else (x - rebuilt) ** 2
     parts = {"adversarial": adversarial, "reconstruction": 3 * error.mean((1, 2))}
     parts[decays] = parts[decays] * 0.25
-    torch.testing.assert_close(module.autoencoding(x, z), sum(parts.values()))
+    torch.testing.assert_close(module.autoencoder_loss(x, z), sum(parts.values()))
 
 
 def test_traces_are_alpha_and_the_gradient_that_the_discriminator_sends_back() -> None:
     module = ae(decay="exponential", gamma=0.5)
     module.iteration = 1
     x, z = torch.rand(2, 32, 2), torch.zeros(2, 32, 2)
-    module.autoencoding(x, z).sum().backward()
+    module.autoencoder_loss(x, z).sum().backward()
     rebuilt = module.generator(module.encoder(x)).detach().requires_grad_()
     per_sample = torch.nn.functional.softplus(-module.discriminator(rebuilt)).sum()
     (gradient,) = torch.autograd.grad(0.5 * 0.01 * per_sample, rebuilt)
@@ -256,11 +256,11 @@ def test_a_critic_draws_codes_to_the_prior_which_free_samples_come_from() -> Non
     ones = torch.ones(32, 1)
     for seed in (0, 1):
         prior, found = module.code_critic(z)[seed], module.code_critic(code)[seed]
-        torch.testing.assert_close(module.code_criticism(x, z)[seed], bce(prior, ones) + bce(found, 0 * ones))
+        torch.testing.assert_close(module.code_critic_loss(x, z)[seed], bce(prior, ones) + bce(found, 0 * ones))
         rebuilt = module.generator(code)
         adversarial = bce(module.discriminator(rebuilt)[seed], ones) + bce(found, ones)
         expected = (x - rebuilt).square()[seed].mean() + 0.01 * adversarial
-        torch.testing.assert_close(module.autoencoding(x, z)[seed], expected)
+        torch.testing.assert_close(module.autoencoder_loss(x, z)[seed], expected)
     losses = run_iterations(module, batches(3, seeds=2))
     assert losses.shape == (3, 3, 2)
 
@@ -286,17 +286,17 @@ def test_every_discriminator_sees_data_and_samples_through_the_noise(method: typ
     quiet, noisy = build(method), build(method, instance_noise=0.3)
     data = batches(1, seeds=2, size=16)
     looks: list[Tensor] = []
-    disturb = noisy.disturb
+    add_noise = noisy.add_instance_noise
 
     def spy(x: Tensor) -> Tensor:
-        seen = disturb(x)
+        seen = add_noise(x)
         looks.append((seen - x).detach())
         return seen
 
-    noisy.disturb = spy
+    noisy.add_instance_noise = spy
     for network in noisy.modules():
-        if isinstance(network, Disturbed):
-            network.disturb = spy
+        if isinstance(network, InstanceNoise):
+            network.add_noise = spy
     expected, found = run_iterations(quiet, data), run_iterations(noisy, data)
     assert (found[0] != expected[0]).any(0).all()
     noise = torch.cat([look.flatten() for look in looks])
@@ -312,22 +312,22 @@ def test_noise_is_new_at_every_look_and_iteration_and_falls_to_zero() -> None:
     module = build(GAN, instance_noise=0.5, instance_noise_schedule="linear")
     x = torch.zeros(2, 40, 2)
     with pytest.raises(ValueError, match="how long"):
-        module.disturb(x)
+        module.add_instance_noise(x)
     module.planned_iterations = 4
-    first, second = module.disturb(x), module.disturb(x)
+    first, second = module.add_instance_noise(x), module.add_instance_noise(x)
     assert not torch.equal(first, second)
     assert not torch.equal(first[:, :16], first[:, 16:32]), "batches that are looked at together differ"
     stds = []
     for module.iteration in range(5):
-        module._glance = 0
-        stds.append(float(module.disturb(x).std()))
+        module._noise_calls = 0
+        stds.append(float(module.add_instance_noise(x).std()))
     np.testing.assert_allclose(stds, [0.5, 0.375, 0.25, 0.125, 0.0], rtol=0.2)
     again = build(GAN, instance_noise=0.5)
-    assert torch.equal(again.disturb(x), first), "the same wherever a training begins"
+    assert torch.equal(again.add_instance_noise(x), first), "the same wherever a training begins"
 
 
 def test_without_noise_networks_are_the_bare_ones() -> None:
-    assert not any(isinstance(network, Disturbed) for network in build(GAN).modules())
+    assert not any(isinstance(network, InstanceNoise) for network in build(GAN).modules())
     noisy = build(GAN, instance_noise=0.1)
-    assert isinstance(noisy.discriminator, Disturbed)
-    assert not isinstance(noisy.generator, Disturbed)
+    assert isinstance(noisy.discriminator, InstanceNoise)
+    assert not isinstance(noisy.generator, InstanceNoise)

@@ -12,15 +12,15 @@ from torch.distributions import Normal, kl_divergence
 
 from modules.losses import (
     PenaltyNorm,
+    bce_fake,
+    bce_real,
+    bce_with_logits,
     gaussian_kl,
     gradient_penalty,
     per_seed,
-    says_fake,
-    says_real,
-    sigmoid_cross_entropy,
     squared_distance,
 )
-from modules.networks import MLP, together
+from modules.networks import MLP, forward_batched
 
 SEEDS, BATCH, DIM = 3, 7, 4
 NORMS: list[PenaltyNorm] = ["squared", "l2", "rms"]
@@ -121,7 +121,7 @@ def test_a_network_whose_units_are_all_dead_keeps_finite_gradients(norm: Penalty
     assert all(g.isfinite().all() for g in gradients)
 
 
-@pytest.mark.parametrize(("loss", "sign"), [(says_real, 1.0), (says_fake, -1.0)])
+@pytest.mark.parametrize(("loss", "sign"), [(bce_real, 1.0), (bce_fake, -1.0)])
 def test_logistic_losses_equal_minus_log_sigmoid(loss: Callable[[Tensor], Tensor], sign: float) -> None:
     logits = 8 * values(SEEDS, BATCH, 1)
     expected = -np.log(1 / (1 + np.exp(-sign * logits.numpy()))).mean((1, 2))
@@ -130,7 +130,7 @@ def test_logistic_losses_equal_minus_log_sigmoid(loss: Callable[[Tensor], Tensor
     np.testing.assert_allclose(single, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("loss", "sign"), [(says_real, 1.0), (says_fake, -1.0)])
+@pytest.mark.parametrize(("loss", "sign"), [(bce_real, 1.0), (bce_fake, -1.0)])
 def test_logistic_losses_stay_finite_where_a_sigmoid_is_0_or_1(loss: Callable[[Tensor], Tensor], sign: float) -> None:
     logits = torch.tensor([[[500.0]], [[-500.0]]], requires_grad=True)
     value = loss(sign * logits)
@@ -150,7 +150,7 @@ def test_sigmoid_cross_entropy_equals_its_definition() -> None:
     logits, target = 3 * values(SEEDS, BATCH, DIM), values(SEEDS, BATCH, DIM, seed=1).sigmoid()
     p, t = 1 / (1 + np.exp(-logits.numpy())), target.numpy()
     expected = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean((1, 2))
-    np.testing.assert_allclose(sigmoid_cross_entropy(logits, target).numpy(), expected, rtol=1e-10)
+    np.testing.assert_allclose(bce_with_logits(logits, target).numpy(), expected, rtol=1e-10)
 
 
 def test_gaussian_kl_equals_torch_distributions() -> None:
@@ -166,14 +166,14 @@ def test_gaussian_kl_equals_torch_distributions() -> None:
     "loss",
     [
         per_seed,
-        says_real,
-        says_fake,
+        bce_real,
+        bce_fake,
         lambda x: squared_distance(x, torch.zeros_like(x)),
-        lambda x: sigmoid_cross_entropy(x, torch.full_like(x, 0.3)),
+        lambda x: bce_with_logits(x, torch.full_like(x, 0.3)),
         lambda x: gaussian_kl(x, x),
         lambda x: gradient_penalty(lambda y: y.square().sum(2), x, 0.5 * x, torch.full_like(x[..., :1], 0.5)),
     ],
-    ids=["per_seed", "says_real", "says_fake", "squared_distance", "cross_entropy", "gaussian_kl", "penalty"],
+    ids=["per_seed", "bce_real", "bce_fake", "squared_distance", "cross_entropy", "gaussian_kl", "penalty"],
 )
 def test_every_loss_gives_one_value_per_seed_that_its_neighbours_do_not_touch(loss: Callable[[Tensor], Tensor]) -> None:
     x = values(SEEDS, BATCH, DIM)
@@ -190,7 +190,7 @@ def test_every_loss_gives_one_value_per_seed_that_its_neighbours_do_not_touch(lo
 def test_together_equals_separate_passes_for_batches_of_any_size() -> None:
     network = MLP("critic", DIM, 2, seeds=(0, 1), hidden=2, width=8, output="sigmoid").double()
     batches = [values(2, size, DIM, seed=size) for size in (5, 1, 8)]
-    joined = together(network, *batches)
+    joined = forward_batched(network, *batches)
     assert [tuple(out.shape) for out in joined] == [(2, 5, 2), (2, 1, 2), (2, 8, 2)]
     for out, batch in zip(joined, batches, strict=True):
         np.testing.assert_allclose(out.detach().numpy(), network(batch).detach().numpy(), rtol=1e-12)

@@ -375,8 +375,8 @@ def plain_gan_mmd(module: GANMMD, data: list[torch.Tensor]) -> list[list[float]]
 
 def plain_gan_mb(module: GANMB, data: list[torch.Tensor]) -> list[list[float]]:
     """Features and closeness joined, read by one output layer, as the paper draws it."""
-    g, reader = plain(module.generator, 1), plain(module.discriminator.reader, 1)
-    body, whole, close = reader[:-1], reader[-1], module.discriminator.closeness
+    g, encoder = plain(module.generator, 1), plain(module.discriminator.network, 1)
+    body, whole, close = encoder[:-1], encoder[-1], module.discriminator.closeness
     tensor = nn.Linear(128, 500, bias=False)
     last = nn.Linear(128 + 100, 1)
     tensor.weight.data = whole.weight.data[1:].clone()

@@ -16,7 +16,7 @@ from benchmark.registry import methods
 from modules import ranks
 from modules.base import AdversarialModule, Training
 from modules.gan import GAN
-from modules.losses import says_fake, says_real
+from modules.losses import bce_fake, bce_real
 from tests.processes import start
 
 from .steps import EPS, batches, use
@@ -26,7 +26,7 @@ class Ordinary(GAN):
     """Of ordinary modules with batch norm."""
 
     name = ""
-    couples = ()
+    batch_coupled_losses = ()
 
     def __init__(self, *words: Any) -> None:
         super().__init__(*words)
@@ -39,11 +39,11 @@ class Ordinary(GAN):
             lambda: nn.Sequential(nn.Linear(2, 16), norm, nn.Tanh(), nn.Linear(16, 1)), role="discriminator"
         )
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
-        return says_real(self.discriminator(x)) + says_fake(self.discriminator(self.fake(z)))
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return bce_real(self.discriminator(x)) + bce_fake(self.discriminator(self.fake(z)))
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        return says_real(self.discriminator(self.generator(z)))
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return bce_real(self.discriminator(self.generator(z)))
 
 
 METHODS = {**methods(), "ordinary": Ordinary}
@@ -89,7 +89,7 @@ class Trained(NamedTuple):
 
 @contextmanager
 def noted(module: AdversarialModule) -> Iterator[set[str]]:
-    """The losses that use ``whole`` or ``across`` for more than what the record keeps."""
+    """The losses that use ``all_gather`` or ``all_reduce_mean`` for more than what the record keeps."""
     coupled: set[str] = set()
     inside: list[str] = []
     all_reduce = distributed.all_reduce
@@ -97,7 +97,7 @@ def noted(module: AdversarialModule) -> Iterator[set[str]]:
         for place, (update, parameters) in enumerate(steps):
 
             def loss(x: Tensor, z: Tensor, update: Any = update) -> Tensor:
-                inside.append(update.name)
+                inside.append(update.loss.__name__)
                 try:
                     return update.loss(x, z)
                 finally:
@@ -189,16 +189,16 @@ def test_a_method_says_which_losses_couple_the_batch(name: str, trained: Any) ->
     found = set().union(
         *(trained[0][case].coupled for case in CASES if CASES[case].method == name and "norm" not in case)
     )
-    assert found == set(vars(method)["couples"])
+    assert found == set(vars(method)["batch_coupled_losses"])
 
 
 def test_the_parts_of_batches_side_by_side_make_up_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranks, "_parts", 3)
-    monkeypatch.setattr(ranks, "_batch", 6)
+    monkeypatch.setattr(ranks, "_num_shards", 3)
+    monkeypatch.setattr(ranks, "_batch_size", 6)
     x = torch.arange(2 * 12).view(2, 12)
     seen = []
     for rank in range(3):
         monkeypatch.setattr(distributed, "get_rank", lambda rank=rank: rank)
-        seen.append(ranks.share(x))
+        seen.append(ranks.local_shard(x))
     assert seen[1][0].tolist() == [2, 3, 8, 9]
     assert torch.cat(seen, 1).sort(1).values.equal(x)

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrizations, spectral_norm
 from modules import ranks
 from modules.base import AdversarialModule, Training, Update
 from modules.gan import GAN
-from modules.losses import gradient_penalty, per_seed, says_fake, says_real
+from modules.losses import bce_fake, bce_real, gradient_penalty, per_seed
 from modules.networks import MLP
 from modules.replicate import Replicated
 from tests.modules.steps import batches, run_iterations, same, state
@@ -353,17 +353,17 @@ class Plain(AdversarialModule):
         )
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.discrimination, moves=(self.discriminator,), times=2)
-        yield Update(self.deception, moves=(self.generator,))
+        yield Update(self.discriminator_loss, params=(self.discriminator,), n_steps=2)
+        yield Update(self.generator_loss, params=(self.generator,))
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         fake = self.fake(z)
         epsilon = (self.random("penalty", x, "uniform", 1) + 1) / 2
         penalty = gradient_penalty(self.discriminator, x, fake, epsilon)
-        return says_real(self.discriminator(x)) + says_fake(self.discriminator(fake)) + penalty
+        return bce_real(self.discriminator(x)) + bce_fake(self.discriminator(fake)) + penalty
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        return says_real(self.discriminator(self.generator(z)))
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return bce_real(self.discriminator(self.generator(z)))
 
 
 def build(seeds: Sequence[int] = SEEDS, **fields: Any) -> Plain:
@@ -444,7 +444,7 @@ def test_a_batch_norm_network_takes_batches_one_after_another() -> None:
 
 def test_devices_that_share_a_batch_refuse_dropout_and_take_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = replicated(lambda: mlp(nn.Dropout(0.5))).eval()(inputs(""))
-    monkeypatch.setattr(ranks, "_parts", 2)
+    monkeypatch.setattr(ranks, "_num_shards", 2)
     with pytest.raises(ValueError, match=r"dropout.*leave --strategy ddp out"):
         replicated(lambda: mlp(nn.Dropout(0.5)))(inputs(""))
     torch.testing.assert_close(replicated(lambda: mlp(nn.Dropout(0.5))).eval()(inputs("")), expected)
@@ -454,11 +454,11 @@ def test_devices_that_share_a_batch_refuse_dropout_and_take_the_rest(monkeypatch
 
 
 class OfOurLayers(GAN):
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
-        return says_real(self.discriminator(x)) + says_fake(self.discriminator(self.fake(z)))
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return bce_real(self.discriminator(x)) + bce_fake(self.discriminator(self.fake(z)))
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
-        return says_real(self.discriminator(self.generator(z)))
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return bce_real(self.discriminator(self.generator(z)))
 
 
 class OfOrdinaryLayers(OfOurLayers):

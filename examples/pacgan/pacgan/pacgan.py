@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from modules.base import AdversarialModule, Training, Update
-from modules.losses import says_fake, says_real
-from modules.networks import together
+from modules.losses import bce_fake, bce_real
+from modules.networks import forward_batched
 
 
 class PacGAN(AdversarialModule):
@@ -34,24 +34,24 @@ class PacGAN(AdversarialModule):
         self.packing = packing
         self.generator = self.build_generator()
         packed = (packing * self.data_shape[0], *self.data_shape[1:])
-        self.discriminator = self.family.reader("discriminator", packed, 1, self.seeds)
+        self.discriminator = self.family.encoder("discriminator", packed, 1, self.seeds)
 
     def updates(self) -> Iterator[Update]:
-        yield Update(self.discrimination, moves=(self.discriminator,))
-        yield Update(self.deception, moves=(self.generator,))
+        yield Update(self.discriminator_loss, params=(self.discriminator,))
+        yield Update(self.generator_loss, params=(self.generator,))
 
     def packs(self, x: Tensor) -> Tensor:
         """Samples ``[S, B, c, ...]`` as packs ``[S, ceil(B / m), m c, ...]``, along coordinates or channels; samples of
         a batch that m does not divide appear again in the last pack."""
         count = -(-x.shape[1] // self.packing)
         order = torch.arange(count * self.packing, device=x.device) % x.shape[1]
-        return self.disturb(x)[:, order].unflatten(1, (count, self.packing)).flatten(2, 3)
+        return self.add_instance_noise(x)[:, order].unflatten(1, (count, self.packing)).flatten(2, 3)
 
-    def discrimination(self, x: Tensor, z: Tensor) -> Tensor:
+    def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D(x_1, ..., x_m) - E log(1 - D(G(z_1), ..., G(z_m)))."""
-        real, fake = together(self.discriminator.logits, self.packs(x), self.packs(self.fake(z)))
-        return says_real(real) + says_fake(fake)
+        real, fake = forward_batched(self.discriminator.logits, self.packs(x), self.packs(self.fake(z)))
+        return bce_real(real) + bce_fake(fake)
 
-    def deception(self, x: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """-E log D(G(z_1), ..., G(z_m))."""
-        return says_real(self.discriminator.logits(self.packs(self.generator(z))))
+        return bce_real(self.discriminator.logits(self.packs(self.generator(z))))
