@@ -14,21 +14,25 @@ from typing import Literal, TypedDict, Unpack
 import pandas as pd
 from rich.console import Console
 
-from benchmark import registry
-from benchmark.cells import Protocol, Setting
-from benchmark.comparison import compare_rows
+from benchmark.analysis.comparison import compare_rows
+from benchmark.analysis.curves import read_curves
+from benchmark.analysis.frame import ResultTable, aggregate
+from benchmark.analysis.networks import read_networks
 from benchmark.errors import UserError
-from benchmark.evaluation import floor, measure, measure_own
-from benchmark.learning_curves import read_curves
-from benchmark.local_engine import local_engine
-from benchmark.loggers import check_loggers
-from benchmark.progress import watching
-from benchmark.records import Store
-from benchmark.runner import run_blocks, to_do
-from benchmark.samples import Samples, take_samples
-from benchmark.schema import ClaimTable, NetworkTable, Selection, find_table, select
-from benchmark.sheet import Sheet, fill, read_networks
-from benchmark.user_code import forget_files
+from benchmark.papers.discovery import find_table
+from benchmark.render.progress import watching
+from benchmark.spec import registry
+from benchmark.spec.claims import ClaimTable
+from benchmark.spec.protocol import Protocol, Setting
+from benchmark.spec.selection import Selection, select
+from benchmark.spec.table import NetworkTable
+from benchmark.spec.user_code import forget_files
+from benchmark.store.samples import Samples, take_samples
+from benchmark.store.store import Store
+from benchmark.training.engines.local_engine import local_engine
+from benchmark.training.engines.runner import run_blocks, to_do
+from benchmark.training.evaluation import floor, measure, measure_own
+from benchmark.training.loggers import check_loggers
 from datamodules.images import ImageSet
 
 Features = Literal["inception", "efficientnet-lite0", "none"]
@@ -139,12 +143,13 @@ def run(
         outcome = run_blocks(blocks, store, lambda step: None, accelerator, engine)
     for block, reason in outcome.failed:
         warnings.warn(f"{block.label} failed: {reason}", stacklevel=2)
-    return _frame(fill(chosen, store))
+    return _frame(aggregate(chosen, store))
 
 
 def table(table: str, *, results: str | Path = "results", last: bool = False, **choice: Unpack[Choice]) -> pd.DataFrame:
     """A table from stored results: a tidy frame, one line per method and measure, with mean, standard deviation,
-    interval, printed value and verdict (``benchmark.sheet.Entry``); title, citation, header and notes in ``attrs``.
+    interval, printed value and verdict (``benchmark.analysis.frame.Entry``); title, citation, header and notes in
+    ``attrs``.
 
     table: an id or a number, as in ``list``. results: the results folder. choice: what of it (``Choice``).
     last: whether values are means over the last tenth of a model's evaluations, not those of its last epoch.
@@ -153,14 +158,14 @@ def table(table: str, *, results: str | Path = "results", last: bool = False, **
     if isinstance(chosen, NetworkTable):
         return _frame(read_networks(chosen))
     chosen.check_data(judged=False)
-    return _frame(fill(chosen, Store(Path(results)), last))
+    return _frame(aggregate(chosen, Store(Path(results)), last))
 
 
 def compare(
     table: str, rows: Sequence[str], *, results: str | Path = "results", last: bool = False, **choice: Unpack[Choice]
 ) -> pd.DataFrame:
     """Rows of a table against one another, from stored results: a tidy frame, one line per pair and measure, paired by
-    seed and corrected over all of them (``benchmark.comparison.Contrast``); ``attrs`` as of ``table``.
+    seed and corrected over all of them (``benchmark.analysis.comparison.Contrast``); ``attrs`` as of ``table``.
 
     rows: ids of two rows or more; the verdicts are about the first of each pair. The others: as of ``table``.
     """
@@ -172,7 +177,7 @@ def compare(
 
 def curves(table: str, *, results: str | Path = "results", **choice: Unpack[Choice]) -> pd.DataFrame:
     """Learning curves of a table's stored models: a tidy frame, one line per model, curve and epoch
-    (``benchmark.learning_curves.Point``).
+    (``benchmark.analysis.curves.Point``).
 
     table, results, choice: as of ``table``.
     """
@@ -211,7 +216,7 @@ def _choose(
     )
 
 
-def _frame(sheet: Sheet) -> pd.DataFrame:
+def _frame(sheet: ResultTable) -> pd.DataFrame:
     frame = sheet.frame.copy()
     frame.attrs = {"title": sheet.title, "citation": sheet.citation, "header": sheet.header, "notes": sheet.footer}
     return frame

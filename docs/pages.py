@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark import registry
-from benchmark.evaluation import MEASURES
-from benchmark.figure import Figure, all_figures
-from benchmark.schema import Claim, ClaimTable, NetworkTable, Reported, Table, all_tables
-from benchmark.settings import method_fields
+from benchmark.papers.discovery import all_figures, all_tables
+from benchmark.plotting.figure import Figure
+from benchmark.spec import registry
+from benchmark.spec.claims import Claim, ClaimTable
+from benchmark.spec.overrides import method_fields
+from benchmark.spec.table import NetworkTable, Reported, Table
+from benchmark.training.evaluation import MEASURES
 from modules.base import AdversarialModule
 
 _CHECKOUT = Path(__file__).resolve().parents[1]

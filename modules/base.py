@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -18,7 +17,6 @@ from modules.convolutions import ConvFamily, ImageBatchNorm, find_family
 from modules.networks import MLP, InstanceNoise, MLPFamily, Output, SeedBatchNorm
 from modules.noise import Distribution, Noise, draw
 from modules.ranks import all_reduce_mean, average_gradients, local_shard, num_shards, sharded_batch
-from modules.replicate import Replicated
 
 
 class Update(NamedTuple):

@@ -25,10 +25,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.cells import Run, digest
 from benchmark.cli import main
-from benchmark.records import FORMAT, Record, Store
-from benchmark.schema import Table, find_table, select
+from benchmark.papers.discovery import find_table
+from benchmark.spec.run import Run, digest
+from benchmark.spec.selection import select
+from benchmark.spec.table import Table
+from benchmark.store.record import Record
+from benchmark.store.store import FORMAT, Store
 from tests.benchmark.made import make_record
 
 ESCAPE = "\x1b]0;owned\x07"

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from benchmark import resources
+from benchmark.training.engines import resources
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores: threads of several would wait for one another.

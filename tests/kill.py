@@ -17,9 +17,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmark import training
 from benchmark.cli import main
-from benchmark.records import Record, Store
+from benchmark.store.record import Record
+from benchmark.store.store import Store
+from benchmark.training import callback
 from tests.processes import CONTEXT, start
 
 WORDS = (
@@ -37,7 +38,7 @@ def words(folder: Path) -> list[str]:
 
 def child(folder: Path, middle: str, turn: int, there: Any) -> None:
     """The command, with a checkpoint after every epoch; stops for good in its ``turn``-th write of a ``middle``."""
-    training.CHECKPOINT_SECONDS = 0.0
+    callback.CHECKPOINT_SECONDS = 0.0
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)

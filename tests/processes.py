@@ -8,7 +8,14 @@ from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["benchmark.cli.train", "benchmark.estimate", "benchmark.runner", "benchmark.progress"])
+CONTEXT.set_forkserver_preload(
+    [
+        "benchmark.cli.train",
+        "benchmark.training.estimate",
+        "benchmark.training.engines.runner",
+        "benchmark.render.progress",
+    ]
+)
 
 
 def start(target: Callable[..., Any], *arguments: Any) -> ForkServerProcess:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import registry
-from benchmark.schema import Table, all_tables
+from benchmark.papers.discovery import all_tables
+from benchmark.spec import registry
+from benchmark.spec.table import Table
 
 DOCS = Path(__file__).parents[1] / "docs"
 

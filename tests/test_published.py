@@ -9,24 +9,28 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark import evidence
-from benchmark.evidence import Inquiry, inquire, profiles
-from benchmark.records import Store
-from benchmark.render import render
-from benchmark.schema import ClaimTable, Selection, Table, all_tables, offered
-from benchmark.sheet import KNOWN, file_name, fill
+from benchmark.analysis.claims import ClaimSelection, aggregate_claims, profiles
+from benchmark.analysis.frame import aggregate
+from benchmark.analysis.known_samples import KNOWN
+from benchmark.papers.discovery import all_tables, select_claims
+from benchmark.render.formats import render
+from benchmark.spec.claims import ClaimTable
+from benchmark.spec.commands import file_name
+from benchmark.spec.selection import Selection, offered
+from benchmark.spec.table import Table
+from benchmark.store.store import Store
 from datamodules.images import DATA_VARIABLE, ImageSet
 from tests.real_data import NO_DATA
 
 RESULTS = Path(__file__).parents[1] / "results"
 
 
-def published() -> dict[str, Selection | Inquiry]:
+def published() -> dict[str, Selection | ClaimSelection]:
     """What ``show`` gives every published CSV of, by its name."""
-    found: dict[str, Selection | Inquiry] = {}
+    found: dict[str, Selection | ClaimSelection] = {}
     for table in all_tables().values():
         if isinstance(table, ClaimTable):
-            found |= {f"{table.id}-{profile}": inquire(table, profile) for profile in profiles(table)}
+            found |= {f"{table.id}-{profile}": select_claims(table, profile) for profile in profiles(table)}
         elif isinstance(table, Table):
             found |= {file_name(chosen, table.id): chosen for chosen in offered(table)}
     return {name: chosen for name, chosen in found.items() if (RESULTS / "tables" / f"{name}.csv").exists()}
@@ -47,7 +51,7 @@ def test_a_published_table_is_what_its_records_give(name: str) -> None:
     chosen, store = PUBLISHED[name], Store(RESULTS)
     if isinstance(chosen, Selection) and not os.environ.get(DATA_VARIABLE) and _needs_images(chosen):
         pytest.skip(NO_DATA)
-    sheet = fill(chosen, store) if isinstance(chosen, Selection) else evidence.fill(chosen, store)
+    sheet = aggregate(chosen, store) if isinstance(chosen, Selection) else aggregate_claims(chosen, store)
     assert sheet.name == name
     path = RESULTS / "tables" / f"{name}.csv"
     today, stored = pd.read_csv(io.StringIO(render(sheet, "csv"))), pd.read_csv(path)

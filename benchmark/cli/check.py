@@ -36,8 +36,8 @@ class CheckOptions(DataOptions):
 
 def run(options: CheckOptions) -> int:
     """Print which promises a method keeps; 1 if it breaks any."""
+    from benchmark.checks.conformance import CHECKS, DATASET, Case, check_method
     from benchmark.cli.select import name, prepare
-    from benchmark.conformance import CHECKS, DATASET, Case, examine
     from benchmark.errors import UserError
 
     if not options.method:
@@ -45,7 +45,7 @@ def run(options: CheckOptions) -> int:
     prepare(options)
     method, dataset = name("methods", options.method), name("datasets", options.dataset or DATASET)
     tried = found = 0
-    for check, wrong in examine(Case.of(method, options.set, dataset)):
+    for check, wrong in check_method(Case.of(method, options.set, dataset)):
         said = " ".join((check.__doc__ or "").split()).rstrip(".")
         print(f"{'failed' if wrong else 'ok':<8}{said}" + (f": {wrong}" if wrong else ""), flush=True)
         tried, found = tried + 1, found + bool(wrong)

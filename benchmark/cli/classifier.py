@@ -21,8 +21,8 @@ class ClassifierOptions(DataOptions, ThreadOptions):
 
 def run(options: ClassifierOptions) -> int:
     """Train, print the accuracy and write the weights."""
-    from benchmark.classifier import train_classifier
     from benchmark.cli.select import prepare, set_threads
+    from benchmark.training.classifier import train_classifier
     from datamodules.image_sets import MNIST
     from evaluators.digits import WEIGHTS
 

@@ -20,12 +20,12 @@ class DoctorOptions(DataOptions, ResultsOptions, NamedOptions):
 
 def run(options: DoctorOptions) -> int:
     """Print what is wrong and what to do; 1 if anything is."""
+    from benchmark.checks.doctor import diagnose
     from benchmark.cli.select import prepare
-    from benchmark.doctor import examine
 
     prepare(options)
     wrong = 0
-    for finding in examine(options.store()):
+    for finding in diagnose(options.store()):
         print(f"{finding.level:<6} {one_line(finding.said)}", flush=True)
         wrong += finding.level == "wrong"
     print({0: "nothing is wrong", 1: "one thing is wrong"}.get(wrong, f"{wrong} things are wrong"))

@@ -13,7 +13,7 @@ from benchmark.cli.options import DataOptions, FeatureOptions, MeasureOptions, c
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.registry import DataSet
+    from benchmark.spec.registry import DataSet
 
 #: What a measure counts, by its name: modes of the data, or samples.
 _OF_MODES = ("registered_modes", "captured_modes", "captured_modes_literal", "modes")
@@ -50,10 +50,11 @@ class EvaluateOptions(DataOptions, FeatureOptions, MeasureOptions):
 
 def run(options: EvaluateOptions) -> int:
     """Measure and print."""
-    from benchmark import api, registry
+    from benchmark import api
     from benchmark.cli.output import write
     from benchmark.cli.select import name, prepare
     from benchmark.errors import UserError
+    from benchmark.spec import registry
 
     if not options.dataset:
         raise UserError(
@@ -83,8 +84,8 @@ def _line(frame: pd.DataFrame) -> dict[str, float]:
 
 
 def _sampler(word: str) -> Any:
-    from benchmark import user_code
     from benchmark.errors import UserError
+    from benchmark.spec import user_code
 
     found = user_code.load("--sampler", user_code.trust(user_code.short_name(word)))
     if not callable(found):
@@ -98,7 +99,7 @@ def _known(dataset: DataSet, values: Mapping[str, float], settings: Mapping[str,
     import numpy as np
 
     from benchmark import api
-    from benchmark.sheet import collapsed_modes
+    from benchmark.analysis.known_samples import collapsed_modes
 
     if dataset.measures == "images":
         return {"data": {key.removesuffix("_floor"): value for key, value in values.items() if key.endswith("_floor")}}

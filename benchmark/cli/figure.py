@@ -37,11 +37,11 @@ class FigureCommandOptions(
 
 def run(options: FigureCommandOptions) -> int:
     """Draw it and print where."""
-    from benchmark import demonstration
     from benchmark.cli.select import TableChoice, choose
-    from benchmark.demonstration import Experiment
     from benchmark.errors import UserError
-    from benchmark.figure import draw
+    from benchmark.render.experiments import draw_experiment
+    from benchmark.render.figures import draw_figure
+    from benchmark.spec.demonstration import Experiment
 
     if options.figure == "movie":
         return _movie(options)
@@ -49,10 +49,10 @@ def run(options: FigureCommandOptions) -> int:
         raise UserError("--cell belongs to figure movie; a figure of a table has --methods and --seeds")
     chosen = choose(options)
     if isinstance(chosen, Experiment):
-        paths = demonstration.draw(chosen, options.store_to_look_at())
+        paths = draw_experiment(chosen, options.store_to_look_at())
     else:
         assert isinstance(chosen, TableChoice) and chosen.figure, "other tables have no figures"
-        paths = draw(chosen.figure, chosen.selection, options.store_to_look_at())
+        paths = draw_figure(chosen.figure, chosen.selection, options.store_to_look_at())
     for path in paths:
         print(one_line(str(path)))
     return 0
@@ -61,7 +61,7 @@ def run(options: FigureCommandOptions) -> int:
 def _movie(options: FigureCommandOptions) -> int:
     from benchmark.cli.select import name, prepare, words_of
     from benchmark.errors import UserError
-    from benchmark.movie import make_movie
+    from benchmark.render.movie import make_movie
 
     if not options.cell:
         raise UserError("movie of which model? figure movie --cell ID, the name of a file under records/")

@@ -48,7 +48,7 @@ def run(options: ListOptions) -> int:
     """Print the overview, one section, or all of them."""
     from benchmark.cli.output import write
     from benchmark.errors import UserError, unknown
-    from benchmark.listing import entries
+    from benchmark.render.listing import entries
 
     if options.section not in (None, "all", *SECTIONS):
         raise unknown("section", options.section, [*SECTIONS, "all"])

@@ -21,7 +21,7 @@ from types import ModuleType
 from benchmark.cli.options import Options
 from benchmark.cli.parse import PROGRAM, Parser, make_parser, parse
 from benchmark.errors import Stopped, UserError, one_line, unknown
-from benchmark.user_code import only_what_is_named
+from benchmark.spec.user_code import only_what_is_named
 
 #: Exit status of a process that Ctrl-C ended.
 INTERRUPTED = 130

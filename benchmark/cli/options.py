@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from benchmark.records import Store
+    from benchmark.store.store import Store
 
 Accelerator = Literal["auto", "cpu", "gpu"]
 Precision = Literal["32-true", "bf16-mixed"]
@@ -297,14 +297,14 @@ class ResultsOptions(Options):
 
     def store(self) -> Store:
         """Return the results folder."""
-        from benchmark.records import Store
+        from benchmark.store.store import Store
 
         return Store(Path(self.results))
 
     def store_to_look_at(self) -> Store:
         """Return the results folder for a command that only looks: damaged records are named and left out."""
         from benchmark.errors import one_line
-        from benchmark.records import Store
+        from benchmark.store.store import Store
 
         return Store(Path(self.results), lambda line: print(f"left out: {one_line(line)}", file=sys.stderr))
 

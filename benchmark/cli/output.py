@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from benchmark.errors import one_line
 
 if TYPE_CHECKING:
-    from benchmark.records import Store
-    from benchmark.sheet import Sheet
+    from benchmark.analysis.frame import ResultTable
+    from benchmark.store.store import Store
 
 
 def write(text: str) -> None:
@@ -25,10 +25,10 @@ def width() -> int | None:
     return Console().width if sys.stdout.isatty() else None
 
 
-def finish(sheet: Sheet, store: Store, style: str, whole: Sheet | None = None) -> None:
+def finish(sheet: ResultTable, store: Store, style: str, whole: ResultTable | None = None) -> None:
     """Print the sheet, and write it, or the whole that it is a part of, as Markdown and CSV."""
-    from benchmark.records import write_atomically
-    from benchmark.render import render
+    from benchmark.render.formats import render
+    from benchmark.store.files import write_atomically
 
     write(render(sheet, style, width()))
     whole = whole or sheet

@@ -26,12 +26,13 @@ from benchmark.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from benchmark.cells import Block, Run
     from benchmark.cli.select import Choice, TableChoice
-    from benchmark.demonstration import Experiment
-    from benchmark.estimate import Device, Estimate
-    from benchmark.local_engine import LocalEngine
-    from benchmark.records import Store
+    from benchmark.spec.block import Block
+    from benchmark.spec.demonstration import Experiment
+    from benchmark.spec.run import Run
+    from benchmark.store.store import Store
+    from benchmark.training.engines.local_engine import LocalEngine
+    from benchmark.training.estimate import Device, Estimate
 
     Estimates = Mapping[Device, Mapping[str, Estimate]]
 
@@ -98,13 +99,13 @@ class Work:
 
 def run(options: PlanOptions) -> int:
     """Print what is done, what is to do, and what that costs."""
+    from benchmark.analysis.power import seeds_lines
     from benchmark.cli.select import TableChoice, blocks_of, choose
-    from benchmark.demonstration import Experiment
     from benchmark.errors import UserError
-    from benchmark.estimate import crowd, devices
-    from benchmark.local_engine import local_engine
-    from benchmark.power import seeds_lines
-    from benchmark.schema import NetworkTable
+    from benchmark.spec.demonstration import Experiment
+    from benchmark.spec.table import NetworkTable
+    from benchmark.training.engines.local_engine import local_engine
+    from benchmark.training.estimate import crowd, devices
 
     workers = options.workers or []
     if options.overhead is not None and not workers:
@@ -144,24 +145,24 @@ def run(options: PlanOptions) -> int:
 
 
 def _work(chosen: Choice, options: PlanOptions) -> Work:
-    from benchmark import sheet as sheets
+    from benchmark.analysis.claims import ClaimSelection
     from benchmark.cli.select import TableChoice
-    from benchmark.evidence import Inquiry
+    from benchmark.spec import commands
 
-    if isinstance(chosen, Inquiry):
+    if isinstance(chosen, ClaimSelection):
         return Work(chosen.header, chosen.trained, experiments=chosen.all_experiments)
     assert isinstance(chosen, TableChoice)
     rows = {row.id: chosen.selection.runs(row) for row in chosen.selection.rows}
-    return Work(sheets.header(chosen.selection), rows, _at_paper(chosen, options))
+    return Work(commands.header(chosen.selection), rows, _at_paper(chosen, options))
 
 
 def _rows(
     work: Work, blocks: Sequence[Block], estimates: Estimates, store: Store, options: PlanOptions
 ) -> Iterator[str]:
     """A line for each row, and what of it will fail."""
-    from benchmark.cells import make_blocks
     from benchmark.cli.select import shard_of
-    from benchmark.progress import many
+    from benchmark.render.progress import many
+    from benchmark.spec.block import make_blocks
 
     part = {run for block in shard_of(options).of(make_blocks(work.cells)) for run in block.runs}
     for name, line in work.lines.items():
@@ -175,8 +176,8 @@ def _rows(
 
 def _counts(runs: Sequence[Run], blocks: Sequence[Block], store: Store) -> Iterator[str]:
     """How many models of a row are done, to do, diverged, failed and stale, where there are any."""
-    from benchmark.runner import read_records
-    from benchmark.sheet import is_stale
+    from benchmark.analysis.frame import is_stale
+    from benchmark.store.store import read_records
 
     if not runs:
         yield "in other parts"
@@ -190,7 +191,7 @@ def _counts(runs: Sequence[Run], blocks: Sequence[Block], store: Store) -> Itera
 
 
 def _total(where: str, blocks: Sequence[Block], estimates: Estimates, engines: Mapping[Device, LocalEngine]) -> str:
-    from benchmark.progress import many
+    from benchmark.render.progress import many
 
     size = many(sum(len(block.pending) for block in blocks), "run")
     return f"{where}{size} to do in {many(len(blocks), 'block')}, {_cost(estimates, blocks, engines)}"
@@ -205,8 +206,8 @@ def _remarks(estimates: Estimates, crowded: str, options: PlanOptions) -> Iterat
 
 def _shared(workers: Sequence[int], blocks: Sequence[Block], estimates: Estimates, overhead: float) -> Iterator[str]:
     """How long so many machines take."""
-    from benchmark.progress import duration, many
-    from benchmark.schedule import make_span
+    from benchmark.render.progress import duration, many
+    from benchmark.training.schedule import make_span
 
     usual = next(iter(estimates.values()))
     costs = [usual[block.id].seconds_left + overhead for block in blocks]
@@ -218,10 +219,10 @@ def _shared(workers: Sequence[int], blocks: Sequence[Block], estimates: Estimate
 
 def _state_of(experiment: Experiment, options: PlanOptions) -> str:
     """Whether a demonstration is done."""
-    from benchmark.demonstration import is_stale
+    from benchmark.analysis.experiments import is_experiment_stale
 
     record = options.store().read(experiment)
-    stale = record is not None and is_stale(experiment, record)
+    stale = record is not None and is_experiment_stale(experiment, record)
     done = record is not None and not (stale and options.redo_stale)
     said = ("done" if done else "to do") + (", stale" if stale else "")
     return f"{experiment.demonstration.id}: {said} ({experiment.header})"
@@ -230,8 +231,8 @@ def _state_of(experiment: Experiment, options: PlanOptions) -> str:
 def _cost(estimates: Estimates, blocks: Sequence[Block], engines: Mapping[Device, LocalEngine] | None = None) -> str:
     """What blocks take on each device: with engines as ``run`` trains them, under the device's full name; without, one
     after another under its kind, or under none if it is alone."""
-    from benchmark.progress import duration
-    from benchmark.schedule import make_span
+    from benchmark.render.progress import duration
+    from benchmark.training.schedule import make_span
 
     words = []
     for device, found in estimates.items():
@@ -249,7 +250,7 @@ def _cost(estimates: Estimates, blocks: Sequence[Block], engines: Mapping[Device
 def _at_paper(chosen: TableChoice, options: PlanOptions) -> list[Run]:
     """What the paper's budget asks of a table of images that is chosen at another: mostly too much for one machine, so
     that whoever plans a part wants to know. The seeds are the paper's, too, unless they are named."""
-    from benchmark.schema import select
+    from benchmark.spec.selection import select
     from datamodules.images import ImageSet
 
     selection = chosen.selection

@@ -25,7 +25,7 @@ class ReportOptions(DataOptions, ResultsOptions, NamedOptions):
 def run(options: ReportOptions) -> int:
     """Write it and print where."""
     from benchmark.cli.select import prepare
-    from benchmark.report.write import write_report
+    from benchmark.render.report.write import write_report
 
     prepare(options)
     store = options.store_to_look_at()

@@ -24,11 +24,11 @@ from benchmark.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from benchmark.analysis.claims import ClaimSelection
     from benchmark.cli.select import TableChoice
-    from benchmark.demonstration import Experiment
-    from benchmark.evidence import Inquiry
-    from benchmark.records import Store
-    from benchmark.schema import NetworkTable
+    from benchmark.spec.demonstration import Experiment
+    from benchmark.spec.table import NetworkTable
+    from benchmark.store.store import Store
 
 
 @dataclass(kw_only=True)
@@ -63,10 +63,10 @@ class RunOptions(
 
 def run(options: RunOptions) -> int:
     """Train and show; 1 if a method failed."""
+    from benchmark.analysis.claims import ClaimSelection
     from benchmark.cli.select import TableChoice, choose, shard_of
     from benchmark.cli.train import with_engine
-    from benchmark.demonstration import Experiment
-    from benchmark.evidence import Inquiry
+    from benchmark.spec.demonstration import Experiment
 
     options = _with_shared_batches(options)
     chosen = choose(options)
@@ -77,7 +77,7 @@ def run(options: RunOptions) -> int:
     # One for the whole run, as it knows the folder that it made: another one in its place is not written to.
     store = options.store()
     store.prepare()
-    if isinstance(chosen, Inquiry):
+    if isinstance(chosen, ClaimSelection):
         return _run_claims(chosen, store, options)
     if isinstance(chosen, TableChoice):
         return _run_table(chosen, store, options)
@@ -85,8 +85,8 @@ def run(options: RunOptions) -> int:
 
 
 def _run_networks(table: NetworkTable, store: Store, options: RunOptions) -> int:
+    from benchmark.analysis.networks import read_networks
     from benchmark.cli.output import finish
-    from benchmark.sheet import read_networks
 
     finish(read_networks(table), store, options.format)
     return 0
@@ -95,11 +95,12 @@ def _run_networks(table: NetworkTable, store: Store, options: RunOptions) -> int
 def _run_table(chosen: TableChoice, store: Store, options: RunOptions) -> int:
     from rich.console import Console
 
-    from benchmark import sheet as sheets
+    from benchmark.analysis.frame import aggregate
     from benchmark.cli.output import finish
     from benchmark.cli.select import blocks_of
     from benchmark.cli.train import train
-    from benchmark.figure import draw
+    from benchmark.render.figures import draw_figure
+    from benchmark.spec.commands import complete_selection
 
     selection, console = chosen.selection, Console(stderr=True)
     runs = [run for row in selection.rows for run in selection.runs(row)]
@@ -108,9 +109,9 @@ def _run_table(chosen: TableChoice, store: Store, options: RunOptions) -> int:
     if options.shard and not any(store.stamp(run) for run in runs):
         console.print(f"part {options.shard} of this table has no blocks", highlight=False)
         return 0
-    whole = sheets.fill(sheets.whole(selection), store)
-    finish(sheets.fill(selection, store), store, options.format, whole)
-    for path in draw(chosen.figure, selection, store) if chosen.figure else ():
+    whole = aggregate(complete_selection(selection), store)
+    finish(aggregate(selection, store), store, options.format, whole)
+    for path in draw_figure(chosen.figure, selection, store) if chosen.figure else ():
         console.print(f"drawn: {path}", highlight=False)
     for line in report:
         console.print(line, highlight=False)
@@ -119,43 +120,47 @@ def _run_table(chosen: TableChoice, store: Store, options: RunOptions) -> int:
 
 def _run_experiment(experiment: Experiment, options: RunOptions) -> int:
     """Measure, unless that is done; then show claim, numbers and verdict, and draw."""
-    from benchmark import demonstration
+    from benchmark.analysis.experiments import experiment_report, is_experiment_stale
     from benchmark.cli.output import write
     from benchmark.cli.select import set_threads
-    from benchmark.progress import duration
+    from benchmark.render.experiments import draw_experiment
+    from benchmark.render.progress import duration
+    from benchmark.training.experiments import perform
 
     store = options.store()
     store.prepare()
     record = store.read(experiment)
-    if record is None or (options.redo_stale and demonstration.is_stale(experiment, record)):
+    if record is None or (options.redo_stale and is_experiment_stale(experiment, record)):
         set_threads(options.threads)
-        record = demonstration.perform(experiment, store)
+        record = perform(experiment, store)
         print(f"measured for {duration(record.cost['seconds'])}: {store.path(experiment)}", file=sys.stderr)
     else:
         print("everything was done already", file=sys.stderr)
-    write("\n".join(demonstration.report(experiment, record)) + "\n")
-    for path in demonstration.draw(experiment, store):
+    write("\n".join(experiment_report(experiment, record)) + "\n")
+    for path in draw_experiment(experiment, store):
         print(f"drawn: {path}", file=sys.stderr)
     return 0
 
 
-def _run_claims(inquiry: Inquiry, store: Store, options: RunOptions) -> int:
+def _run_claims(inquiry: ClaimSelection, store: Store, options: RunOptions) -> int:
     """Train the models that claims look at and no other table has trained, measure their demonstrations, and judge."""
     from rich.console import Console
 
-    from benchmark import demonstration, evidence
+    from benchmark.analysis.claims import aggregate_claims
+    from benchmark.analysis.experiments import is_experiment_stale
     from benchmark.cli.output import finish
     from benchmark.cli.select import blocks_of, shard_of
     from benchmark.cli.train import train
+    from benchmark.training.experiments import perform
 
     console = Console(stderr=True)
     runs = list(dict.fromkeys(run for line in inquiry.trained.values() for run in line))
     failed, report = train(blocks_of(runs, store, options), store, options, console)
     for experiment in inquiry.all_experiments if shard_of(options).index == 1 else ():
         record = store.read(experiment)
-        if record is None or (options.redo_stale and demonstration.is_stale(experiment, record)):
-            demonstration.perform(experiment, store)
-    finish(evidence.fill(inquiry, store), store, options.format, evidence.fill(inquiry.whole, store))
+        if record is None or (options.redo_stale and is_experiment_stale(experiment, record)):
+            perform(experiment, store)
+    finish(aggregate_claims(inquiry, store), store, options.format, aggregate_claims(inquiry.whole, store))
     for line in report:
         console.print(line, highlight=False)
     return 1 if failed else 0

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import registry, user_code
-from benchmark import sheet as sheets
-from benchmark.cells import Block, Run, Shard
+from benchmark.analysis.claims import ClaimSelection
+from benchmark.analysis.frame import is_stale
 from benchmark.cli.options import (
     AcceleratorOptions,
     DataOptions,
@@ -29,15 +28,20 @@ from benchmark.cli.options import (
     TableOptions,
 )
 from benchmark.cli.parse import default_of
-from benchmark.demonstration import USUAL_PROFILE, Demonstration, Experiment
-from benchmark.demonstration import choose as choose_experiment
-from benchmark.environment import gpu
 from benchmark.errors import UserError, unknown
-from benchmark.evidence import Inquiry, inquire
-from benchmark.figure import Figure, find_figure
-from benchmark.records import Store
-from benchmark.runner import read_records, to_do
-from benchmark.schema import AnyTable, ClaimTable, NetworkTable, Selection, Table, find_table, select
+from benchmark.papers.discovery import find_figure, find_table, select_claims
+from benchmark.plotting.figure import Figure
+from benchmark.spec import registry, user_code
+from benchmark.spec.block import Block, Shard
+from benchmark.spec.claims import AnyTable, ClaimTable
+from benchmark.spec.demonstration import USUAL_PROFILE, Demonstration, Experiment
+from benchmark.spec.demonstration import choose as choose_experiment
+from benchmark.spec.run import Run
+from benchmark.spec.selection import Selection, select
+from benchmark.spec.table import NetworkTable, Table
+from benchmark.store.environment import gpu
+from benchmark.store.store import Store, read_records
+from benchmark.training.engines.runner import to_do
 from datamodules.images import DATA_VARIABLE, ImageSet
 from evaluators.features import WEIGHTS_VARIABLE
 
@@ -61,7 +65,7 @@ class TableChoice:
     figure: Figure | None = None
 
 
-Choice = TableChoice | NetworkTable | Inquiry | Experiment
+Choice = TableChoice | NetworkTable | ClaimSelection | Experiment
 
 
 def choose(options: SelectionOptions) -> Choice:
@@ -91,7 +95,9 @@ def choose(options: SelectionOptions) -> Choice:
 def choose_rows(options: SelectionOptions) -> TableChoice | NetworkTable:
     """Return what ``choose`` returns, for commands that say nothing of claims and demonstrations."""
     found = choose(options)
-    assert not isinstance(found, (Experiment, Inquiry)), "only --figure chooses the one, and the other is refused"
+    assert not isinstance(found, (Experiment, ClaimSelection)), (
+        "only --figure chooses the one, and the other is refused"
+    )
     return found
 
 
@@ -133,7 +139,7 @@ def _experiment(figure: Demonstration, options: SelectionOptions) -> Experiment:
     return choose_experiment(figure, USUAL_PROFILE if options.profile is None else options.profile, seeds_of(options))
 
 
-def _claims(table: ClaimTable, options: SelectionOptions) -> Inquiry:
+def _claims(table: ClaimTable, options: SelectionOptions) -> ClaimSelection:
     if options.verb not in _CLAIM_VERBS:
         why = "whose models are other tables': give one of those"
         raise UserError(f"{options.verb} means nothing to {table.id}, {why}")
@@ -141,7 +147,7 @@ def _claims(table: ClaimTable, options: SelectionOptions) -> Inquiry:
         if getattr(options, field, None):
             raise UserError(f"--{field} means nothing to {table.id}, which takes --profile, --methods and --seeds")
     methods = words_of("methods", options.methods)
-    inquiry = inquire(table, "paper" if options.profile is None else options.profile, methods, seeds_of(options))
+    inquiry = select_claims(table, "paper" if options.profile is None else options.profile, methods, seeds_of(options))
     check_accelerator(options)
     # What is stored can be judged without the data.
     trains = [run for claim in inquiry.claims for run in inquiry.runs(claim)] if options.verb in _TRAIN else []
@@ -279,7 +285,7 @@ def blocks_of(runs: Sequence[Run], store: Store, options: StaleOptions) -> list[
     stale = []
     if options.redo_stale:
         records = read_records(store, runs)
-        stale = [c.id for c in runs if c.id in records and sheets.is_stale(c, records[c.id])]
+        stale = [c.id for c in runs if c.id in records and is_stale(c, records[c.id])]
     return to_do(store, runs, stale, shard_of(options))
 
 

@@ -21,8 +21,8 @@ from benchmark.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from benchmark.analysis.frame import ResultTable
     from benchmark.cli.select import Choice
-    from benchmark.sheet import Sheet
 
 
 @dataclass(kw_only=True)
@@ -55,12 +55,12 @@ class ShowOptions(
 
 def run(options: ShowOptions) -> int:
     """Print it."""
-    from benchmark import demonstration
+    from benchmark.analysis.experiments import experiment_report, read_experiment
     from benchmark.cli.output import width, write
     from benchmark.cli.select import TableChoice, choose
-    from benchmark.demonstration import Experiment
     from benchmark.errors import UserError
-    from benchmark.render import render
+    from benchmark.render.formats import render
+    from benchmark.spec.demonstration import Experiment
 
     if options.curves and options.format not in ("text", "csv"):
         raise UserError(f"--curves gives CSV; leave --format {options.format} out")
@@ -68,7 +68,7 @@ def run(options: ShowOptions) -> int:
     if (options.last or options.compare) and (options.curves or not isinstance(chosen, TableChoice)):
         raise UserError("--last and --compare are for tables of trained models, without --curves")
     if isinstance(chosen, Experiment):
-        write("\n".join(demonstration.report(chosen, demonstration.read(chosen, options.store_to_look_at()))) + "\n")
+        write("\n".join(experiment_report(chosen, read_experiment(chosen, options.store_to_look_at()))) + "\n")
     elif options.curves:
         write(_curves(chosen, options))
     else:
@@ -76,29 +76,31 @@ def run(options: ShowOptions) -> int:
     return 0
 
 
-def _sheet(chosen: Choice, options: ShowOptions) -> Sheet:
-    from benchmark import evidence
-    from benchmark import sheet as sheets
+def _sheet(chosen: Choice, options: ShowOptions) -> ResultTable:
+    from benchmark.analysis.claims import ClaimSelection, aggregate_claims
+    from benchmark.analysis.comparison import compare_rows
+    from benchmark.analysis.frame import aggregate
+    from benchmark.analysis.networks import read_networks
     from benchmark.cli.select import TableChoice
-    from benchmark.comparison import compare_rows
-    from benchmark.schema import NetworkTable
+    from benchmark.spec.table import NetworkTable
 
     if isinstance(chosen, TableChoice):
         if options.compare:
             return compare_rows(chosen.selection, options.store_to_look_at(), options.compare.split(","), options.last)
-        return sheets.fill(chosen.selection, options.store_to_look_at(), last=options.last)
+        return aggregate(chosen.selection, options.store_to_look_at(), last=options.last)
     if isinstance(chosen, NetworkTable):
-        return sheets.read_networks(chosen)
-    assert isinstance(chosen, evidence.Inquiry)
-    return evidence.fill(chosen, options.store_to_look_at())
+        return read_networks(chosen)
+    assert isinstance(chosen, ClaimSelection)
+    return aggregate_claims(chosen, options.store_to_look_at())
 
 
 def _curves(chosen: Choice, options: ShowOptions) -> str:
+    from benchmark.analysis.claims import ClaimSelection as Inquiry
+    from benchmark.analysis.curves import read_curves
     from benchmark.cli.select import TableChoice
     from benchmark.errors import UserError
-    from benchmark.evidence import Inquiry
-    from benchmark.learning_curves import read_curves
-    from benchmark.schema import NetworkTable, Selection
+    from benchmark.spec.selection import Selection
+    from benchmark.spec.table import NetworkTable
 
     if isinstance(chosen, Inquiry):
         raise UserError(

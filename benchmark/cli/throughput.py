@@ -24,7 +24,7 @@ class ThroughputOptions(DataOptions, ThreadOptions, SelectionOptions, TableOptio
 
 def run(options: ThroughputOptions) -> int:
     """Measure and print."""
-    from benchmark import throughput
+    from benchmark.checks import throughput
     from benchmark.cli.output import write
     from benchmark.cli.select import TableChoice, choose_rows, set_threads
     from benchmark.errors import UserError
@@ -34,7 +34,7 @@ def run(options: ThroughputOptions) -> int:
         raise UserError(f"table {chosen.id} trains nothing; throughput --table {chosen.of.id} measures its networks")
     set_threads(options.threads)
     try:
-        frame = throughput.throughput(chosen.selection, report=lambda line: print(line, file=sys.stderr))
+        frame = throughput.measure_throughput(chosen.selection, report=lambda line: print(line, file=sys.stderr))
     except Exception as error:
         said = " ".join(str(error).split())
         raise UserError(f"a method cannot be timed, as it raises {type(error).__name__}: {said}") from error

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from rich.console import Console
 
-from benchmark import sheet as sheets
-from benchmark.cells import Block
 from benchmark.cli.options import TrainOptions
 from benchmark.cli.select import set_threads, words_of
-from benchmark.devices import check_devices
 from benchmark.errors import UserError
-from benchmark.estimate import estimate
-from benchmark.local_engine import LocalEngine, local_engine
-from benchmark.loggers import check_loggers
-from benchmark.progress import duration, many, watching
-from benchmark.records import Store
-from benchmark.runner import run_blocks
+from benchmark.render.progress import duration, many, watching
+from benchmark.spec.block import Block
+from benchmark.spec.commands import seeds_text
+from benchmark.store.store import Store
+from benchmark.training.devices.sharing import check_devices
+from benchmark.training.engines.local_engine import LocalEngine, local_engine
+from benchmark.training.engines.runner import run_blocks
+from benchmark.training.estimate import estimate
+from benchmark.training.loggers import check_loggers
 
 if TYPE_CHECKING:
-    from benchmark.runner import Engine
+    from benchmark.training.engines.runner import Engine
 
 ONE_DEVICE = "Ray trains a block on one device; leave --engine ray or --strategy ddp out"
 
@@ -47,7 +47,7 @@ def with_engine(options: T) -> T:
     if options.engine == "ray":
         if loggers:
             raise UserError("--logger writes on this machine; leave out --engine ray")
-        importlib.import_module("benchmark.ray_engine")
+        importlib.import_module("benchmark.training.engines.ray_engine")
         if options.jobs:
             raise UserError("--jobs is for this machine; Ray fills what --devices or --address gives it")
         if options.devices and options.address:
@@ -89,7 +89,7 @@ def train(blocks: Sequence[Block], store: Store, options: TrainOptions, console:
         with watching(blocks, estimates, console, engine.workers) as watcher:
             outcome = run_blocks(blocks, store, watcher, options.accelerator, engine, watcher.on_result)
     for block, reason in outcome.failed:
-        seeds = sheets.seeds_text([run.seed for run in block.pending])
+        seeds = seeds_text([run.seed for run in block.pending])
         console.print(f"failed: {block.label}, seeds {seeds}: {reason}", highlight=False, markup=False, soft_wrap=True)
     spent = [f"  {method}: {duration(taken)}" for method, taken in outcome.seconds.items() if taken]
     spent += [f"  {outcome.elsewhere} blocks were trained by other processes"] if outcome.elsewhere else []
@@ -104,7 +104,7 @@ def _engine(blocks: Sequence[Block], options: TrainOptions, console: Console) ->
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     if options.engine == "ray":
-        from benchmark.ray_engine import ray_engine
+        from benchmark.training.engines.ray_engine import ray_engine
 
         one = options
         set_threads(one.threads)

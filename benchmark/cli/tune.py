@@ -23,15 +23,16 @@ def run(options: TuneOptions) -> int:
     """Train, rank and print; 1 if a method failed."""
     from rich.console import Console
 
+    from benchmark.analysis.search import candidates, misfits
     from benchmark.cli.output import write
     from benchmark.cli.select import prepare, words_of
     from benchmark.cli.train import train, with_engine
     from benchmark.errors import UserError
-    from benchmark.records import write_atomically
-    from benchmark.runner import to_do
-    from benchmark.schema import Table, all_tables, find_table
-    from benchmark.tune import candidates, misfits
-    from benchmark.user_code import short_name, trust
+    from benchmark.papers.discovery import all_tables, find_table
+    from benchmark.spec.table import Table
+    from benchmark.spec.user_code import short_name, trust
+    from benchmark.store.files import write_atomically
+    from benchmark.training.engines.runner import to_do
 
     if not options.table:
         raise UserError("tune what? for example --table veegan-1")

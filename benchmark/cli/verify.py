@@ -23,8 +23,8 @@ from benchmark.cli.options import (
 from benchmark.errors import one_line
 
 if TYPE_CHECKING:
-    from benchmark.cells import Run
-    from benchmark.records import Store
+    from benchmark.spec.run import Run
+    from benchmark.store.store import Store
 
 
 @dataclass(kw_only=True)
@@ -88,8 +88,8 @@ def sample(runs: Sequence[Run], store: Store, size: int) -> list[Run]:
         store: Where they are stored.
         size: How many; all if there are fewer.
     """
-    from benchmark.cells import digest
     from benchmark.errors import UserError
+    from benchmark.spec.run import digest
 
     done = [run for run in runs if (record := store.read(run)) and record.status == "done"]
     if not done:
@@ -102,12 +102,12 @@ def _nothing_said(store: Store) -> str:
 
 
 def _first_epochs(runs: Sequence[Run], store: Store, options: VerifyOptions) -> int:
-    from benchmark import verification
-    from benchmark.cells import Block
+    from benchmark.checks import reproduction
     from benchmark.errors import UserError
+    from benchmark.spec.block import Block
 
     epochs = options.epochs or 1
-    findings = verification.verify(
+    findings = reproduction.verify_runs(
         runs,
         store,
         epochs,
@@ -149,13 +149,13 @@ def _to_its_end(run: Run, store: Store, options: VerifyOptions) -> int:
     import torch
     from rich.console import Console
 
-    from benchmark import registry
-    from benchmark.cells import Block
+    from benchmark.checks.reproduction import reproduce_run, scratch
     from benchmark.cli.select import check_accelerator
-    from benchmark.estimate import estimate
-    from benchmark.progress import watching
-    from benchmark.training import dataset_of_run
-    from benchmark.verification import reproduce, scratch
+    from benchmark.render.progress import watching
+    from benchmark.spec import registry
+    from benchmark.spec.block import Block
+    from benchmark.spec.run import dataset_of_run
+    from benchmark.training.estimate import estimate
     from datamodules.images import ImageSet
 
     check_accelerator(options)
@@ -167,7 +167,7 @@ def _to_its_end(run: Run, store: Store, options: VerifyOptions) -> int:
     block = Block((run,), (run,))
     estimates = estimate([block], scratch(run, store), options.accelerator)
     with watching([block], estimates, Console(stderr=True)) as watch:
-        found = reproduce(run, store, watch, options.accelerator)
+        found = reproduce_run(run, store, watch, options.accelerator)
     name = f"{block.label} on {run.dataset}, seed {run.seed}"
     for difference in found.differences:
         print(f"{name}: {difference}")

@@ -16,8 +16,10 @@ import torch
 import benchmark
 from benchmark.cli import main
 from benchmark.errors import UserError
-from benchmark.records import Store
-from benchmark.schema import Table, find_table, select
+from benchmark.papers.discovery import find_table
+from benchmark.spec.selection import select
+from benchmark.spec.table import Table
+from benchmark.store.store import Store
 from datamodules.synthetic import RING8
 from modules.gan import GAN
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from benchmark.cells import Block, Protocol, Run, as_dict, digest, drop_finished, make_blocks
+from benchmark.spec.block import Block, drop_finished, make_blocks
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run, as_dict, digest
 from modules.base import Training
 
 PAPER = Protocol(profile="paper", reading="corrected", epochs=500, width=4, beta1=0.8, lr_decay=0.9)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from benchmark.classifier import DigitData, moved, share_right, train_classifier
+from benchmark.training.classifier import DigitData, moved, share_right, train_classifier
 from datamodules.image_sets import DIGITS
 from evaluators.digits import DigitClassifier
 

@@ -12,8 +12,6 @@ from typing import get_args, get_type_hints
 import numpy as np
 import pytest
 
-from benchmark import registry
-from benchmark.cells import Protocol
 from benchmark.cli import main
 from benchmark.cli import options as shared
 from benchmark.cli.figure import FigureCommandOptions
@@ -25,11 +23,15 @@ from benchmark.cli.run import RunOptions
 from benchmark.cli.select import parse_seeds
 from benchmark.cli.verify import sample
 from benchmark.errors import UserError
-from benchmark.loggers import LOGGERS
-from benchmark.records import Store
-from benchmark.render import FORMATS
-from benchmark.runner import ENGINES
-from benchmark.schema import Table, all_tables, find_table, select
+from benchmark.papers.discovery import all_tables, find_table
+from benchmark.render.formats import FORMATS
+from benchmark.spec import registry
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.selection import select
+from benchmark.spec.table import Table
+from benchmark.store.store import Store
+from benchmark.training.engines.runner import ENGINES
+from benchmark.training.loggers import LOGGERS
 from datamodules.images import DATA_VARIABLE, MissingData
 from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE
 from modules.convolutions import find_family
@@ -109,7 +111,7 @@ def short(tmp_path: Path) -> Path:
         ("run --table 2 --results a\udcffb", "a\\udcffb is no text"),
         ("run --table 2 --methods gan,nowhere.py:MyGAN", "there is no file nowhere.py, for nowhere.py:MyGAN"),
         ("run --table nowhere:TABLE", "cannot load --table nowhere:TABLE: ModuleNotFoundError"),
-        ("run --table benchmark.cells:Cell", "is no table: it must be a benchmark.schema.Table"),
+        ("run --table benchmark.spec.run:Cell", "is no table: it must be a benchmark.spec.table.Table"),
         ("run --config nowhere.yaml", "nowhere.yaml'"),
         ("plan --table 2 --workers 1,0", "--workers: 1,0: write counts from 1 on"),
         ("plan --table 2 --overhead 1", "--overhead is what a worker loses with a block"),
@@ -520,7 +522,7 @@ def test_a_sample_of_models_is_the_same_every_time_and_grows(short: Path) -> Non
 def test_a_table_of_the_users(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text(
-        "import dataclasses\nfrom benchmark.schema import find_table\n"
+        "import dataclasses\nfrom benchmark.spec.table import find_table\n"
         "TABLE = dataclasses.replace(find_table('2'), id='mine-2', number=None)\n"
         "TAKEN = dataclasses.replace(TABLE, id='gaan-2')\n"
     )

@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmark.comparison import compare_rows
+from benchmark.analysis.comparison import compare_rows
+from benchmark.analysis.statistics import holm
 from benchmark.errors import UserError
-from benchmark.records import Store
-from benchmark.render import FORMATS, render
-from benchmark.schema import Selection, Table, find_table, select
-from benchmark.statistics import holm
+from benchmark.papers.discovery import find_table
+from benchmark.render.formats import FORMATS, render
+from benchmark.spec.selection import Selection, select
+from benchmark.spec.table import Table
+from benchmark.store.store import Store
 
 from .made import change, fill_store
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark import conformance
+from benchmark.checks import conformance
+from benchmark.checks.conformance import CHECKS, Broken, Case, Check
 from benchmark.cli import main
-from benchmark.conformance import CHECKS, Broken, Case, Check
-from benchmark.registry import methods
+from benchmark.spec.registry import methods
 from modules.base import Update
 from modules.gan import GAN
 
@@ -198,7 +198,7 @@ def test_each_check_finds_who_breaks_it(broken: type[GAN], check: Check, why: st
 
 
 def test_a_method_that_raises_fails_in_one_line() -> None:
-    found = dict(conformance.examine(Case.of(f"{__name__}:Falling")))
+    found = dict(conformance.check_method(Case.of(f"{__name__}:Falling")))
     first, again = found[conformance.nan_stays_alone], found[conformance.diverges_cleanly]
     assert first.startswith("FloatingPointError: the generator diverged (") and "test_conformance.py, line" in first
     assert again == "as above", "each mistake is said once"

@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.coverage import UPDATES, covered_from, value_of
-from benchmark.evaluation import MEASURES
-from benchmark.evidence import value_of as statistic_of
-from benchmark.records import Record, Store
-from benchmark.schema import Statistic, find_table, select
-from benchmark.sheet import fill, is_stale
+from benchmark.analysis.claims import statistic_value
+from benchmark.analysis.coverage import column_value, covered_from
+from benchmark.analysis.frame import aggregate, is_stale
+from benchmark.papers.discovery import find_table
+from benchmark.spec.claims import Statistic
+from benchmark.spec.columns import UPDATES
+from benchmark.spec.selection import select
+from benchmark.store.record import Record
+from benchmark.store.store import Store
+from benchmark.training.evaluation import MEASURES
 
 from .made import make_record
 
@@ -43,7 +47,7 @@ def test_modes_are_covered_from_where_they_stay(
     assert covered_from(made, 8) == since
     wanted = since or len(captured) + 1
     if captured:
-        assert statistic_of(Statistic("", "captured_modes", "covered", goal=8), made) == wanted
+        assert statistic_value(Statistic("", "captured_modes", "covered", goal=8), made) == wanted
 
 
 def test_a_table_has_the_mean_of_the_models_that_got_there(tmp_path: Path) -> None:
@@ -53,11 +57,11 @@ def test_a_table_has_the_mean_of_the_models_that_got_there(tmp_path: Path) -> No
         made, samples = make_record(run)
         curves = {"captured_modes": captured, "high_quality_fraction": [0.9, 0.9]}
         store.write(run, dataclasses.replace(made, curves=curves), samples)
-    entry = fill(chosen, store).frame.set_index("column").loc[f"ring8/{UPDATES}"]
+    entry = aggregate(chosen, store).frame.set_index("column").loc[f"ring8/{UPDATES}"]
     # 40 updates are an epoch of this profile.
     assert (entry["n"], entry["mean"]) == (2, 60.0)
     run = chosen.runs(row)[0]
-    assert value_of(run, made, "captured_modes", store) == made.measures["captured_modes"]
+    assert column_value(run, made, "captured_modes", store) == made.measures["captured_modes"]
 
 
 def test_a_measure_that_is_newer_than_a_record_is_taken_of_its_samples(
@@ -75,12 +79,12 @@ def test_a_measure_that_is_newer_than_a_record_is_taken_of_its_samples(
         return family.measure(*words) | {"mean": words[2].mean((1, 2))}
 
     monkeypatch.setitem(MEASURES, "quality", family._replace(measure=with_mean))
-    assert value_of(run, record, "mean", store) == pytest.approx(float(samples.mean()))
+    assert column_value(run, record, "mean", store) == pytest.approx(float(samples.mean()))
     monkeypatch.setitem(MEASURES, "quality", family)
-    assert value_of(run, record, "mean", store) == pytest.approx(float(samples.mean())), "kept"
-    assert value_of(run, record, "median", store) is None
+    assert column_value(run, record, "mean", store) == pytest.approx(float(samples.mean())), "kept"
+    assert column_value(run, record, "median", store) is None
     assert not is_stale(run, record)
     store.write(run, made, samples[:-1])
     record = store.read(run)
     assert record is not None
-    assert value_of(run, record, "mean", store) is None, "not of a part of the samples"
+    assert column_value(run, record, "mean", store) is None, "not of a part of the samples"

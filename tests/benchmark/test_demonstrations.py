@@ -14,41 +14,22 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist, jensenshannon
 from scipy.stats import entropy, wasserstein_distance, wasserstein_distance_nd
 
-from benchmark import registry
+from benchmark.analysis.experiments import findings, is_experiment_stale
 from benchmark.cli import main
-from benchmark.demonstration import (
-    Demonstration,
-    Experiment,
-    Findings,
-    choose,
-    draw,
-    findings,
-    is_stale,
-    perform,
-    small_print,
-)
-from benchmark.demonstrations import (
-    asymmetry,
-    clipping,
-    dimension,
-    duality,
-    early_gradient,
-    hungarian,
-    identity,
-    lipschitz,
-    manifolds,
-    noise,
-    oscillation,
-    parallel_lines,
-    tools,
-    transport_plan,
-    vanishing,
-    veegan_bound,
-    veegan_constant,
-)
 from benchmark.errors import UserError
-from benchmark.figure import all_figures
-from benchmark.records import Record, Store
+from benchmark.papers.discovery import all_figures
+from benchmark.papers.gan_ae import hungarian
+from benchmark.papers.theory.divergences import asymmetry, dimension, identity, manifolds, noise, parallel_lines
+from benchmark.papers.theory.games import gradients, transport
+from benchmark.papers.theory.gradients import early_gradient, oscillation, vanishing
+from benchmark.papers.theory.wasserstein import clipping, duality, lipschitz, transport_plan
+from benchmark.papers.veegan import bound, constant
+from benchmark.render.experiments import draw_experiment, experiment_small_print
+from benchmark.spec import registry
+from benchmark.spec.demonstration import Demonstration, Experiment, Findings, choose
+from benchmark.store.record import Record
+from benchmark.store.store import Store
+from benchmark.training.experiments import perform
 from modules.networks import MLP
 
 ALL = {name: found for name, found in all_figures().items() if isinstance(found, Demonstration)}
@@ -87,8 +68,8 @@ def test_a_record_holds_what_is_shown(name: str, stored: Stored) -> None:
     found = ALL[name]
     assert set(found.numbers) <= set(record.measures)
     assert found.judge(findings(record).numbers) in ("holds", "does not hold", "undecided")
-    assert record.environment["torch"] and not is_stale(experiment, record)
-    text = " ".join(small_print(experiment, record))
+    assert record.environment["torch"] and not is_experiment_stale(experiment, record)
+    text = " ".join(experiment_small_print(experiment, record))
     assert found.claim in text and found.citation in text and "smoke" in text
 
 
@@ -110,13 +91,13 @@ def test_the_same_seeds_give_the_same_record(name: str, stored: Stored, tmp_path
 @pytest.mark.parametrize("name", ALL)
 def test_draws_png_and_svg(name: str, stored: Stored) -> None:
     store, made = stored
-    png, svg = (path.read_bytes() for path in draw(made[name][0], store))
+    png, svg = (path.read_bytes() for path in draw_experiment(made[name][0], store))
     assert png.startswith(b"\x89PNG") and b"<svg" in svg
 
 
 def test_draws_the_same_bytes_again(stored: Stored) -> None:
     experiment, store = stored[1]["theory-identity"][0], stored[0]
-    first, again = ([path.read_bytes() for path in draw(experiment, store)] for _ in range(2))
+    first, again = ([path.read_bytes() for path in draw_experiment(experiment, store)] for _ in range(2))
     assert first == again
 
 
@@ -266,7 +247,7 @@ def test_parallel_lines() -> None:
     assert found.numbers["kl_growth"] > 1.1
     points = np.random.default_rng(0).random((2, 30))
     a, b = (np.stack([np.full(30, x), y], 1) for x, y in zip((0.0, 0.4), points, strict=True))
-    assert tools.transport(a, b) == pytest.approx(wasserstein_distance_nd(a, b))
+    assert transport(a, b) == pytest.approx(wasserstein_distance_nd(a, b))
 
 
 def test_noisy_densities_against_samples() -> None:
@@ -288,9 +269,9 @@ def test_noisy_densities_against_samples() -> None:
 def test_noise_makes_js_informative_and_bounds_the_distance() -> None:
     found = smoke(noise.NOISE)
     assert noise.judge(found.numbers) == "holds"
-    assert noise.js(1.0, 0.1, 200) == pytest.approx(math.log(2)), "the noise does not reach"
-    assert noise.js(0.0, 0.1, 200) == 0
-    assert noise.js(0.3, 0.2, 200) == pytest.approx(noise.js(0.3, 0.2, 600), rel=1e-3)
+    assert noise.smoothed_js(1.0, 0.1, 200) == pytest.approx(math.log(2)), "the noise does not reach"
+    assert noise.smoothed_js(0.0, 0.1, 200) == 0
+    assert noise.smoothed_js(0.3, 0.2, 200) == pytest.approx(noise.smoothed_js(0.3, 0.2, 600), rel=1e-3)
 
 
 def test_missing_modes_against_a_count() -> None:
@@ -333,7 +314,7 @@ def test_curves_have_their_tangents() -> None:
     for shape in manifolds.CURVES.values():
         low, high = (manifolds.point(shape, t + d)[0] for d in (-1e-6, 1e-6))
         np.testing.assert_allclose(manifolds.point(shape, t)[1], (high - low) / 2e-6, atol=1e-6)
-        np.testing.assert_allclose(manifolds.value(shape, low), 0, atol=1e-12)
+        np.testing.assert_allclose(manifolds.implicit_value(shape, low), 0, atol=1e-12)
     assert manifolds.judge(smoke(manifolds.MANIFOLDS).numbers) == "holds"
 
 
@@ -424,7 +405,7 @@ def test_early_gradients() -> None:
 
 def test_gradients_of_a_seed_do_not_depend_on_its_neighbours() -> None:
     rows = [
-        torch.stack([tools.gradients((network(torch.ones(len(seeds), 2, 3)) ** 2).mean((1, 2)), network)[-1]])
+        torch.stack([gradients((network(torch.ones(len(seeds), 2, 3)) ** 2).mean((1, 2)), network)[-1]])
         for seeds in ((4, 5), (5,))
         for network in [MLP("generator", 3, 2, seeds=seeds, hidden=1, width=4)]
     ]
@@ -459,23 +440,23 @@ def test_both_sides_of_veegans_bound_are_the_integrals() -> None:
     code = normal(z[:, None], slope * x + shift, noise)
     codes = (code * data).sum(1) * dx
     left = -(p0 * np.log(codes)).sum() * dz
-    assert veegan_bound.cross_entropy(mean, std, slope, shift, noise) == pytest.approx(left, abs=1e-6)
+    assert bound.cross_entropy(mean, std, slope, shift, noise) == pytest.approx(left, abs=1e-6)
     joint = normal(x, gain * z[:, None] + offset, spread) * p0[:, None]
     kl = (joint * np.log(np.maximum(joint, 1e-300) / np.maximum(code * data, 1e-300))).sum() * dx * dz
     right = kl - (p0 * np.log(p0)).sum() * dz
-    found = veegan_bound.objective(mean, std, slope, shift, noise, gain, offset, spread)
+    found = bound.objective(mean, std, slope, shift, noise, gain, offset, spread)
     assert found == pytest.approx(right, abs=1e-6)
     posterior = (code * data) / codes[:, None]
-    best_gain, best_offset, best_spread = veegan_bound.posterior(mean, std, slope, shift, noise)
+    best_gain, best_offset, best_spread = bound.posterior(mean, std, slope, shift, noise)
     centres = (posterior * x).sum(1) * dx
     np.testing.assert_allclose(centres[600:900], (best_gain * z + best_offset)[600:900], atol=1e-6)
     assert best_spread == pytest.approx(math.sqrt((posterior[750] * (x - centres[750]) ** 2).sum() * dx), abs=1e-6)
 
 
 def test_a_constant_discriminator_gives_the_generator_no_gradient_and_one_at_play_does() -> None:
-    numbers = smoke(veegan_constant.CONSTANT).numbers
+    numbers = smoke(constant.CONSTANT).numbers
     assert numbers["slope_constant"] == 0 < numbers["slope_playing"]
-    lesson = veegan_constant.Lesson((0,), 5, constant=True)
+    lesson = constant.Lesson((0,), 5, constant=True)
     x, z = torch.randn(1, 128, 2), torch.randn(1, 128, 2)
     update, parameters = lesson.steps[-1]
     here, elsewhere = (torch.autograd.grad(update.loss(data, z).sum(), parameters) for data in (x, 100 * x))
@@ -483,7 +464,7 @@ def test_a_constant_discriminator_gives_the_generator_no_gradient_and_one_at_pla
 
 
 def test_the_claim_on_constant_discriminators_can_fail() -> None:
-    judge = veegan_constant.judge
+    judge = constant.judge
     sound = {"slope_constant": 0.0, "slope_playing": 1.0, "left_constant": 0.9, "left_playing": 0.1}
     assert judge(sound) == "holds"
     assert judge(sound | {"left_constant": 0.2}) == "does not hold"

@@ -13,11 +13,12 @@ import pytest
 import torch
 from torch import distributed
 
-from benchmark.cells import Run
 from benchmark.cli import main
-from benchmark.companion import run_worker
-from benchmark.records import Store
-from benchmark.schema import find_table, select
+from benchmark.papers.discovery import find_table
+from benchmark.spec.run import Run
+from benchmark.spec.selection import select
+from benchmark.store.store import Store
+from benchmark.training.devices.ddp_worker import run_worker
 from modules.gan import GAN
 from tests.processes import CONTEXT
 

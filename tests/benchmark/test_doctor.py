@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import doctor, registry, training
-from benchmark.cells import Protocol, Run
+from benchmark.checks import doctor
+from benchmark.checks.doctor import check_results
 from benchmark.cli import main
-from benchmark.doctor import results
-from benchmark.records import Store
-from benchmark.runner import run_blocks, to_do
-from benchmark.training import Progress
+from benchmark.spec import registry
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.store.store import Store
+from benchmark.training import callback, trainer
+from benchmark.training.callback import Progress
+from benchmark.training.engines.runner import run_blocks, to_do
 from datamodules import decoded, images
 from datamodules.images import DATA_VARIABLE, PARTS
 
@@ -39,7 +42,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def said(store: Store, level: str) -> list[str]:
-    return [finding.said for finding in results(store) if finding.level == level]
+    return [finding.said for finding in check_results(store) if finding.level == level]
 
 
 def snapshot(store: Store) -> dict[Path, bytes]:
@@ -50,7 +53,7 @@ def test_demonstrations_are_looked_at_too(store: Store, monkeypatch: pytest.Monk
     assert main(["run", "--figure", "theory-transport-plan", "--results", str(store.folder)]) == 0
     assert "1 demonstrations" in said(store, "ok")
     (path,) = store.folder.glob("records/theory-*/*.json")
-    monkeypatch.setattr(doctor, "is_stale", lambda experiment, record: True)
+    monkeypatch.setattr(doctor, "is_experiment_stale", lambda experiment, record: True)
     assert any(line.startswith("theory-transport-plan-short is of an earlier version") for line in said(store, "note"))
     path.write_text(path.read_text().replace("2.0", "3.0"))
     assert any("edited after it was written" in line for line in said(store, "wrong"))
@@ -186,7 +189,7 @@ def test_records_of_earlier_versions(store: Store) -> None:
 
 
 def test_checkpoints(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(callback, "CHECKPOINT_SECONDS", 0.0)
 
     def stop(progress: Progress) -> None:
         if progress.iteration > 7:
@@ -203,7 +206,7 @@ def test_checkpoints(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert any("not as it was written" in line and f"delete {path}" in line for line in said(store, "wrong"))
     path.write_bytes(whole)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "versions_of", lambda run: {"method": 99})
+        patch.setattr(trainer, "versions_of", lambda run: {"method": 99})
         assert any("other versions" in line for line in said(store, "wrong"))
     path.rename(path.with_suffix(".kept"))
     run_blocks(to_do(store, RUNS[2:]), store, lambda progress: None, "cpu")
@@ -224,7 +227,7 @@ def test_libraries_out_of_their_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         doctor.metadata, "version", lambda name: "2.6.3" if name == "pytorch-lightning" else version(name)
     )
-    (found,) = [finding.said for finding in doctor.libraries() if finding.level == "wrong"]
+    (found,) = [finding.said for finding in doctor.check_libraries() if finding.level == "wrong"]
     assert "pytorch-lightning 2.6.3 is outside >=2.6.4; pip install 'pytorch-lightning>=2.6.4'" in found
 
 
@@ -233,7 +236,7 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(doctor.metadata, "version", version)
-    wrong = [finding.said for finding in doctor.libraries() if finding.level == "wrong"]
+    wrong = [finding.said for finding in doctor.check_libraries() if finding.level == "wrong"]
     assert any(line.startswith("torch is not installed; pip install") for line in wrong)
     assert not any("ray" in line.split()[0] for line in wrong), "nobody needs an extra"
 
@@ -241,7 +244,7 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_little_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage(2**28))
-    (found,) = doctor.space([tmp_path / "not" / "yet"])
+    (found,) = doctor.check_space([tmp_path / "not" / "yet"])
     assert (found.level, found.said[:14]) == ("wrong", "0.2 GiB free f")
 
 
@@ -255,12 +258,12 @@ def test_a_folder_that_cannot_be_written(store: Store, monkeypatch: pytest.Monke
 
 def test_image_data_that_are_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
-    assert {finding.level for finding in doctor.data()} == {"ok", "note"}
+    assert {finding.level for finding in doctor.check_data()} == {"ok", "note"}
     names = [name for part in PARTS for name in images._arrays("cifar10", part, tmp_path)]
     decoded.keep(tmp_path, {name: np.zeros((4, 3, 32, 32), np.uint8) for name in names})
     path = tmp_path / ".modecov" / f"{names[0]}.npy"
     path.write_bytes(path.read_bytes()[:300])
-    (found,) = [finding.said for finding in doctor.data() if finding.level == "wrong"]
+    (found,) = [finding.said for finding in doctor.check_data() if finding.level == "wrong"]
     assert "damaged" in found and "delete it" in found
 
 
@@ -272,5 +275,5 @@ def test_a_gpu_that_does_not_compute(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "H100")
     monkeypatch.setattr(torch.cuda, "mem_get_info", broken)
-    (found,) = [finding.said for finding in doctor.devices() if finding.level == "wrong"]
+    (found,) = [finding.said for finding in doctor.check_gpus() if finding.level == "wrong"]
     assert "GPU 0, H100, cannot compute: uncorrectable ECC error" in found

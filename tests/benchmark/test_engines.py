@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import checkpoints
-from benchmark.cells import Protocol, Run, make_blocks
 from benchmark.errors import Stopped
-from benchmark.local_engine import Jobs, LocalEngine
-from benchmark.records import Store
-from benchmark.runner import Engine, Outcome, run_blocks, to_do
-from benchmark.training import Progress, Watch
+from benchmark.spec.block import make_blocks
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.store.store import Store
+from benchmark.training import checkpoints
+from benchmark.training.callback import Progress, Watch
+from benchmark.training.engines.local_engine import Jobs, LocalEngine
+from benchmark.training.engines.runner import Engine, Outcome, run_blocks, to_do
 
 from .made import numbers, run
 
@@ -37,7 +39,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         yield LocalEngine({False: Jobs(2, 1)})
         return
     pytest.importorskip("ray", reason="Ray is an extra: pip install -c constraints.txt -e '.[ray]'")
-    from benchmark.ray_engine import ray_engine
+    from benchmark.training.engines.ray_engine import ray_engine
 
     with ray_engine(None, 2, 1, None, "cpu", print) as found:
         yield found
@@ -113,5 +115,5 @@ def test_an_interrupt_lets_workers_write_checkpoints(number: signal.Signals, tmp
     assert signal.getsignal(number) is before
     found = sorted(store.unfinished.glob("*.ckpt"))
     assert len(found) == 2
-    assert all(len(checkpoints.read(path)["curves"]["loss.generator"]) >= 1 for path in found)
+    assert all(len(checkpoints.read_checkpoint(path)["curves"]["loss.generator"]) >= 1 for path in found)
     assert sorted(path.suffix for path in store.unfinished.iterdir()) == ["", ".ckpt", ".ckpt"]

@@ -12,17 +12,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.analysis.claims import (
+    NOT_RUN,
+    aggregate_claims,
+    combine_verdicts,
+    judge_claim,
+    margin_of,
+    statistic_value,
+    verdict_on,
+)
+from benchmark.analysis.statistics import paired
 from benchmark.cli import main
-from benchmark.demonstration import Demonstration
 from benchmark.errors import UserError
-from benchmark.evidence import NOT_RUN, combine_verdicts, fill, inquire, judge, margin_of, value_of, verdict_on
-from benchmark.figure import find_figure
-from benchmark.records import Record, Store
-from benchmark.render import FORMATS, render
-from benchmark.schema import Claim, ClaimTable, Comparison, Models, Statistic, select
-from benchmark.statistics import paired
-from benchmark.tables.claims import CLAIMS
-from benchmark.tables.gaan import TABLE_2
+from benchmark.papers.claims import CLAIMS
+from benchmark.papers.discovery import find_figure, select_claims
+from benchmark.papers.gaan.tables import TABLE_2
+from benchmark.render.formats import FORMATS, render
+from benchmark.spec.claims import Claim, ClaimTable, Comparison, Models, Statistic
+from benchmark.spec.demonstration import Demonstration
+from benchmark.spec.selection import select
+from benchmark.store.record import Record
+from benchmark.store.store import Store
 from datamodules.images import DATA_VARIABLE
 
 from .made import make_record
@@ -40,7 +50,7 @@ def record(**fields: object) -> Record:
 
 def write(store: Store, models: Models, points: list[float | None]) -> None:
     """Records with these numbers of points; None for a training that diverged."""
-    for run, value in zip(inquire(SMALL, "smoke").models(models), points, strict=True):
+    for run, value in zip(select_claims(SMALL, "smoke").models(models), points, strict=True):
         made, samples = make_record(run, "diverged" if value is None else "done")
         measures = {} if value is None else made.measures | {"registered_points": value}
         store.write(run, dataclasses.replace(made, measures=measures), None if value is None else samples)
@@ -48,17 +58,17 @@ def write(store: Store, models: Models, points: list[float | None]) -> None:
 
 def test_statistics_of_a_record() -> None:
     made = record(measures={"m": 3.0, "none": None}, curves={"c": [1.0, None, 4.0, 2.0, 8.0]})
-    assert value_of(Statistic("", "m"), made) == 3
-    assert value_of(Statistic("", "none"), made) is None
-    assert value_of(Statistic("", "c", "mean"), made) == pytest.approx(15 / 4)
-    assert value_of(Statistic("", "c", "wait", goal=4), made) == 3
-    assert value_of(Statistic("", "c", "wait", goal=9), made) == 6, "never: one more than there are"
-    assert value_of(Statistic("", "c", "swing"), made) == pytest.approx(np.std(np.log([4, 2, 8])))
-    assert value_of(Statistic("", "absent", "mean"), made) is None
+    assert statistic_value(Statistic("", "m"), made) == 3
+    assert statistic_value(Statistic("", "none"), made) is None
+    assert statistic_value(Statistic("", "c", "mean"), made) == pytest.approx(15 / 4)
+    assert statistic_value(Statistic("", "c", "wait", goal=4), made) == 3
+    assert statistic_value(Statistic("", "c", "wait", goal=9), made) == 6, "never: one more than there are"
+    assert statistic_value(Statistic("", "c", "swing"), made) == pytest.approx(np.std(np.log([4, 2, 8])))
+    assert statistic_value(Statistic("", "absent", "mean"), made) is None
     never = record(status="diverged", run={"protocol": {"epochs": 20}})
-    assert [value_of(Statistic("", "c", take), never) for take in ("wait", "covered")] == [21, 21]
+    assert [statistic_value(Statistic("", "c", take), never) for take in ("wait", "covered")] == [21, 21]
     for status, lost, expected in (("diverged", 0.0, 0.0), ("diverged", None, None), ("failed", 0.0, None)):
-        assert value_of(Statistic("", "m", lost=lost), record(status=status)) == expected
+        assert statistic_value(Statistic("", "m", lost=lost), record(status=status)) == expected
 
 
 @pytest.mark.parametrize(
@@ -104,7 +114,7 @@ def test_equal_pairs_of_a_statistic_without_a_margin_say_nothing(differences: li
     ],
 )
 def test_margins_of_statistics(statistic: Statistic, expected: float) -> None:
-    found = margin_of(statistic, GAN, inquire(SMALL, "short"), 5.0)
+    found = margin_of(statistic, GAN, select_claims(SMALL, "short"), 5.0)
     assert found == pytest.approx(expected, nan_ok=True)
 
 
@@ -116,24 +126,24 @@ def test_a_claim_holds_if_all_of_its_evidence_does() -> None:
 
 
 def test_nothing_is_said_before_every_model_has_run(tmp_path: Path) -> None:
-    store, inquiry = Store(tmp_path), inquire(SMALL, "smoke")
-    assert [judge(inquiry, claim, store)[0] for claim in SMALL.claims] == [NOT_RUN, NOT_RUN]
+    store, inquiry = Store(tmp_path), select_claims(SMALL, "smoke")
+    assert [judge_claim(inquiry, claim, store)[0] for claim in SMALL.claims] == [NOT_RUN, NOT_RUN]
     write(store, GAAN, [1900.0, 1950.0, 1930.0])
-    assert judge(inquiry, CLAIM, store)[0] == NOT_RUN
+    assert judge_claim(inquiry, CLAIM, store)[0] == NOT_RUN
     write(store, GAN, [10.0, 20.0, None])
-    word, (finding,) = judge(inquiry, CLAIM, store)
+    word, (finding,) = judge_claim(inquiry, CLAIM, store)
     assert (word, finding.n, finding.n_diverged) == ("holds", 3, 1)
     assert (finding.left, finding.right) == (pytest.approx(5780 / 3), pytest.approx(10))
     assert "1 diverged" in finding.said
     write(store, GAN, [2000.0, 1999.0, 1998.0])
-    assert judge(inquiry, CLAIM, store)[0] == "does not hold"
+    assert judge_claim(inquiry, CLAIM, store)[0] == "does not hold"
 
 
 def test_every_format_shows_claims_numbers_and_verdicts(tmp_path: Path) -> None:
     store = Store(tmp_path)
     write(store, GAAN, [1900.0, 1950.0, 1930.0])
     write(store, GAN, [900.0, 1000.0, 950.0])
-    sheet = fill(inquire(SMALL, "smoke"), store)
+    sheet = aggregate_claims(select_claims(SMALL, "smoke"), store)
     for style in FORMATS:
         text = render(sheet, style)
         assert "holds" in text and NOT_RUN in text
@@ -157,7 +167,7 @@ def test_evidence_exists(claim: Claim) -> None:
         counts = set()
         for side in part.sides:
             assert side.dataset in side.table.datasets
-            chosen = inquire(CLAIMS, "short").selection(side)
+            chosen = select_claims(CLAIMS, "short").selection(side)
             counts.add(chosen.seeds)
             if part.statistic.take in ("last", "wait", "covered"):
                 measures = {column.measure for column in side.table.columns}
@@ -166,7 +176,7 @@ def test_evidence_exists(claim: Claim) -> None:
 
 
 def test_records_of_other_tables_are_used() -> None:
-    inquiry = inquire(CLAIMS, "short", ["gaan-faster"])
+    inquiry = select_claims(CLAIMS, "short", ["gaan-faster"])
     own = select(TABLE_2, profile="short", methods=["gaan_1", "gaan_2"])
     assert {c.id for c in inquiry.runs(inquiry.claims[0])} == {c.id for r in own.rows for c in own.runs(r)}
 
@@ -216,4 +226,4 @@ def test_claims_on_images_are_shown_where_the_images_are_not(tmp_path: Path, mon
 
 def test_an_unknown_claim_is_refused() -> None:
     with pytest.raises(UserError, match="more"):
-        inquire(SMALL, "smoke", ["mroe"])
+        select_claims(SMALL, "smoke", ["mroe"])

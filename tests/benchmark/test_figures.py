@@ -15,26 +15,20 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from benchmark import registry
-from benchmark.cells import Run
 from benchmark.errors import UserError
-from benchmark.evaluation import measure
-from benchmark.figure import (
-    Figure,
-    all_figures,
-    compose,
-    draw,
-    find_figure,
-    line_style,
-    read,
-    small_print,
-    with_status,
-)
-from benchmark.figures.gaan import mode_shares
-from benchmark.page import own_style
-from benchmark.records import Record, Status, Store
-from benchmark.schema import Selection, Table, find_table, select
-from benchmark.sheet import file_name
+from benchmark.papers.discovery import all_figures, find_figure, find_table
+from benchmark.papers.gaan.figures import mode_shares
+from benchmark.plotting.canvas import own_style
+from benchmark.plotting.figure import Figure, line_style, records_by_row, with_status
+from benchmark.render.figures import compose_figure, draw_figure, figure_small_print
+from benchmark.spec import registry
+from benchmark.spec.commands import file_name
+from benchmark.spec.run import Run
+from benchmark.spec.selection import Selection, select
+from benchmark.spec.table import Table
+from benchmark.store.record import Record, Status
+from benchmark.store.store import Store
+from benchmark.training.evaluation import measure
 
 FIGURES = ("gaan-fig5", "gaan-fig6", "gaan-fig7")
 EPOCHS = 30
@@ -85,7 +79,7 @@ def mixed(store: Store) -> Store:
 
 def panels(name: str, selection: Selection, store: Store) -> list[Axes]:
     figure = find_figure(name)
-    return figure.draw(selection, with_status(read(selection, store), "done"), store).axes
+    return figure.draw(selection, with_status(records_by_row(selection, store), "done"), store).axes
 
 
 def test_figures_of_the_paper_are_found() -> None:
@@ -97,14 +91,14 @@ def test_figures_of_the_paper_are_found() -> None:
 @pytest.mark.parametrize("figure", [find_figure(name) for name in FIGURES], ids=FIGURES)
 def test_draws_png_and_svg_and_the_same_bytes_again(figure: Figure, mixed: Store) -> None:
     selection = choose(figure.id)
-    paths = draw(figure, selection, mixed)
+    paths = draw_figure(figure, selection, mixed)
     folder = mixed.folder / "figures"
     assert paths == [folder / f"{file_name(selection, figure.id)}.{kind}" for kind in ("png", "svg")]
     first = [path.read_bytes() for path in paths]
     assert first[0].startswith(b"\x89PNG") and b"<svg" in first[1]
     # A user's own style must not show.
     with matplotlib.rc_context({"font.size": 20.0, "axes.facecolor": "red"}):
-        assert draw(figure, selection, mixed) == paths
+        assert draw_figure(figure, selection, mixed) == paths
     assert [path.read_bytes() for path in paths] == first
     assert sorted(folder.iterdir()) == sorted(paths), "temporary files were left behind"
 
@@ -115,7 +109,7 @@ def test_no_text_is_cut_off_or_lies_on_another(figure: Figure, rows: tuple[str, 
     selection = choose(figure.id, seeds=(0,), methods=rows or ())
     fill(store, [run for row in selection.rows for run in selection.runs(row)])
     with own_style(figure.id):
-        picture = compose(figure, selection, store)
+        picture = compose_figure(figure, selection, store)
         FigureCanvasAgg(picture).draw()
         boxes = {text: text.get_window_extent() for text in _shown_texts(picture)}
     for text, box in boxes.items():
@@ -172,7 +166,7 @@ def test_a_seed_that_registers_nothing_is_left_out_of_the_shares(store: Store) -
     assert panel.get_title() == "GAN\n1 of 3 seeds register any point"
     assert sum(bar.get_height() for bar in panel.patches) == pytest.approx(1)  # type: ignore[attr-defined]
     fill(store, [good], modes=0)
-    assert draw(find_figure("gaan-fig7"), selection, store)
+    assert draw_figure(find_figure("gaan-fig7"), selection, store)
 
 
 def test_shares_per_mode_sum_to_one() -> None:
@@ -187,7 +181,7 @@ def test_shares_per_mode_sum_to_one() -> None:
 
 def test_small_print_tells_what_is_missing(mixed: Store) -> None:
     selection = choose("gaan-fig5")
-    text = " ".join(small_print(find_figure("gaan-fig5"), selection, read(selection, mixed)))
+    text = " ".join(figure_small_print(find_figure("gaan-fig5"), selection, records_by_row(selection, mixed)))
     assert "arXiv:1803.08887 v1, Fig. 5." in text
     assert all(part in text for part in ("profile smoke", "reading corrected", "6 % of the paper's", "seeds 0-2"))
     assert "No record, left out: VAE-GAN, ALI, WGAN-GP, GAAN_1." in text
@@ -202,16 +196,16 @@ def test_nothing_stored_names_the_command(name: str, store: Store) -> None:
     assert isinstance(table, Table)
     plain = f"python -m benchmark run --figure {name}"
     with pytest.raises(UserError) as caught:
-        draw(find_figure(name), select(table), Store(Path("results/none")))
+        draw_figure(find_figure(name), select(table), Store(Path("results/none")))
     assert str(caught.value).endswith(f"first: {plain} --results results/none")
     chosen = choose(name, reading="released", methods=("gan", "gaan_2"))
     with pytest.raises(UserError) as caught:
-        draw(find_figure(name), chosen, store)
+        draw_figure(find_figure(name), chosen, store)
     options = "--profile smoke --reading released --methods gan,gaan_2 --seeds 0-2 --set protocol.epochs=30"
     assert f"{plain} {options} --results {store.folder}" in str(caught.value)
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="--seeds 4-4 "):
-        draw(find_figure(name), choose(name, seeds=(4,)), store)
+        draw_figure(find_figure(name), choose(name, seeds=(4,)), store)
     assert not (store.folder / "figures").exists()
 
 
@@ -219,7 +213,7 @@ def test_only_diverged_seeds_is_nothing_stored(store: Store) -> None:
     selection = choose("gaan-fig6", methods=("gan",))
     fill(store, selection.runs(selection.rows[0]), "diverged")
     with pytest.raises(UserError, match=r"no finished record in .* \(3 diverged\)"):
-        draw(find_figure("gaan-fig6"), selection, store)
+        draw_figure(find_figure("gaan-fig6"), selection, store)
 
 
 def test_methods_keep_their_colour_whatever_is_chosen() -> None:

@@ -9,16 +9,23 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from benchmark import registry, training
-from benchmark.cells import Protocol, Run
 from benchmark.cli import main
 from benchmark.errors import UserError
-from benchmark.figure import draw, find_figure, read, with_status
-from benchmark.figures.mosaic import as_read, reconstructions
-from benchmark.page import own_style
-from benchmark.records import Record, Store
-from benchmark.schema import Selection, Table, find_table, select
-from benchmark.training import Progress, frame_epochs
+from benchmark.papers.discovery import find_figure, find_table
+from benchmark.plotting.canvas import own_style
+from benchmark.plotting.figure import records_by_row, with_status
+from benchmark.plotting.mosaic import as_read, reconstructions
+from benchmark.render.figures import draw_figure
+from benchmark.spec import registry
+from benchmark.spec.protocol import Protocol, frame_epochs
+from benchmark.spec.run import Run
+from benchmark.spec.selection import Selection, select
+from benchmark.spec.table import Table
+from benchmark.store.record import Record
+from benchmark.store.store import Store
+from benchmark.training import callback
+from benchmark.training.callback import Progress
+from benchmark.training.trainer import load_module
 from datamodules.grid25_gaan import GRID25_GAAN
 
 from .made import run
@@ -40,7 +47,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     def rebuilt(one_run: Run, record: Record, store: Store, n: int) -> np.ndarray:
         return np.full((2 * n, *registry.dataset(one_run.dataset).data_shape), 99, np.uint8)
 
-    monkeypatch.setattr("benchmark.figures.gan_ae.reconstructions", rebuilt)
+    monkeypatch.setattr("benchmark.papers.gan_ae.figures.reconstructions", rebuilt)
     store = Store(tmp_path)
     for name in PICTURES:
         chosen = choose(name)
@@ -59,19 +66,19 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 def panels(name: str, store: Store, **options: object) -> list[Axes]:
     figure, chosen = find_figure(name), choose(name, **options)
     with own_style(figure.id):
-        return figure.draw(chosen, with_status(read(chosen, store), "done"), store).axes
+        return figure.draw(chosen, with_status(records_by_row(chosen, store), "done"), store).axes
 
 
 def test_draws_the_same_bytes_again(store: Store) -> None:
     figure, chosen = find_figure("gan-ae-instability"), choose("gan-ae-instability")
-    first = [path.read_bytes() for path in draw(figure, chosen, store)]
-    assert [path.read_bytes() for path in draw(figure, chosen, store)] == first
+    first = [path.read_bytes() for path in draw_figure(figure, chosen, store)]
+    assert [path.read_bytes() for path in draw_figure(figure, chosen, store)] == first
 
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_nothing_stored_names_the_command(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"run --figure {name}"):
-        draw(find_figure(name), choose(name), Store(tmp_path))
+        draw_figure(find_figure(name), choose(name), Store(tmp_path))
 
 
 def test_seven_methods_are_shown_at_both_moments(store: Store) -> None:
@@ -141,7 +148,7 @@ def test_reconstructions_are_what_the_stored_networks_make_of_test_images(tmp_pa
     found = reconstructions(one_run, record, store, 3)
     real = registry.dataset("digits").reference(3)
     np.testing.assert_array_equal(found[::2], real)
-    module = training.load_module(one_run, record, store)
+    module = load_module(one_run, record, store)
     made = module.generator(module.encoder(as_read(real, protocol)[None]))[0].detach().numpy()
     np.testing.assert_array_equal(found[1::2], (made * 255).round())
     assert found[1::2].std() > 0
@@ -172,7 +179,7 @@ def numbers(record: Record) -> tuple:
 @pytest.mark.usefixtures("small_data")
 def test_killed_and_resumed_equals_straight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The state of alpha, calibration and instance noise included."""
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(callback, "CHECKPOINT_SECONDS", 0.0)
     noise = {"instance_noise": 0.1, "instance_noise_schedule": "linear"}
     chosen = gan_ae(0, 1, **noise)
     straight = run(tmp_path / "straight", chosen)

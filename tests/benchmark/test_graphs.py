@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
-from benchmark.graphs import COMPARED, WARM_UP, CudaGraph, NoiseOn, Recorder, Replayed, Unfit
-from benchmark.registry import methods
+from benchmark.spec.registry import methods
+from benchmark.training.devices.graphs import COMPARED, WARM_UP, CudaGraph, NoiseOn, Recorder, Replayed, Unfit
 from modules.aeis import AEIS
 from modules.base import AdversarialModule, Training
 from modules.gan import GAN

@@ -10,25 +10,30 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.cells import Protocol, Run
 from benchmark.errors import UserError
-from benchmark.evaluation import draw_samples
-from benchmark.figure import Figure, compose, draw, find_figure, read
-from benchmark.figures import images
-from benchmark.figures.mosaic import mosaic
-from benchmark.movie import make_movie
-from benchmark.page import own_style
-from benchmark.records import Record, Store
-from benchmark.schema import Selection, Table, find_table, select
-from benchmark.sheet import file_name
-from benchmark.tables import gaan_images
-from benchmark.training import load_module
+from benchmark.papers.discovery import find_figure, find_table
+from benchmark.papers.gaan.tables_images import MNIST
+from benchmark.papers.veegan import figures_images
+from benchmark.plotting.canvas import own_style
+from benchmark.plotting.figure import Figure, records_by_row
+from benchmark.plotting.mosaic import mosaic
+from benchmark.render.figures import compose_figure, draw_figure
+from benchmark.render.movie import make_movie
+from benchmark.spec.commands import file_name
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.spec.selection import Selection, select
+from benchmark.spec.table import Table
+from benchmark.store.record import Record
+from benchmark.store.store import Store
+from benchmark.training.evaluation import draw_samples
+from benchmark.training.trainer import load_module
 from datamodules.image_sets import DIGITS
 from evaluators.digits import digits
 
 from .made import run
 
-ON_DIGITS = dataclasses.replace(gaan_images.MNIST, data={"mnist": "digits"})
+ON_DIGITS = dataclasses.replace(MNIST, data={"mnist": "digits"})
 ROWS = ("gan", "gaan_2")
 QUICK = ["protocol.batch_size=4", "protocol.samples=60"]
 
@@ -49,7 +54,7 @@ def drawn(name: str, store: Store, rows: tuple[str, ...] = ROWS) -> matplotlib.f
     figure = find_figure(name)
     assert isinstance(figure, Figure)
     with own_style(figure.id):
-        return compose(figure, choose(rows), store)
+        return compose_figure(figure, choose(rows), store)
 
 
 def test_latents_have_the_colours_of_what_is_made_of_them(store: Store) -> None:
@@ -72,7 +77,7 @@ def test_latents_of_many_dimensions_are_refused(store: Store, tmp_path: Path) ->
     run(tmp_path, chosen.runs(chosen.rows[0]))
     figure = find_figure("gaan-fig1")
     with pytest.raises(UserError, match="two latents"):
-        draw(figure, chosen, Store(tmp_path))
+        draw_figure(figure, chosen, Store(tmp_path))
 
 
 def test_means_are_beside_their_divergence(store: Store) -> None:
@@ -94,7 +99,7 @@ def test_every_method_is_drawn(name: str, panels: int, store: Store) -> None:
 
 def test_nearest_images_are_near(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("STEPS", (2,)), ("RESTARTS", 1), ("_TARGETS", 3)):
-        monkeypatch.setattr(images, name, value)
+        monkeypatch.setattr(figures_images, name, value)
     labels = [ax.get_ylabel().replace("\n", " ") for ax in drawn("veegan-fig3", store).axes]
     assert labels[0] == "test images"
     errors = [float(label.rpartition(" ")[2]) for label in labels[1:3]]
@@ -108,7 +113,7 @@ def test_a_figure_of_other_data_is_refused(store: Store) -> None:
     table = find_table(figure.table)
     assert isinstance(table, Table)
     with pytest.raises(UserError, match="gaan-fig10 is of cifar10, not of celeba"):
-        draw(figure, select(table, profile="smoke", datasets=["celeba"]), store)
+        draw_figure(figure, select(table, profile="smoke", datasets=["celeba"]), store)
 
 
 def test_pictures_of_people_lie_apart(tmp_path: Path) -> None:
@@ -147,7 +152,7 @@ def test_pictures_without_weights_name_the_way_out(store: Store, tmp_path: Path)
     figure = find_figure("gaan-fig8")
     assert isinstance(figure, Figure)
     chosen = choose(("gan",))
-    ((run, record),) = read(chosen, store)["gan"]
+    ((run, record),) = records_by_row(chosen, store)["gan"]
     Store(tmp_path).write(run, dataclasses.replace(record, weights=None), store.samples(run, record))
     with pytest.raises(UserError, match="weights of a record are missing"):
-        draw(figure, chosen, Store(tmp_path))
+        draw_figure(figure, chosen, Store(tmp_path))

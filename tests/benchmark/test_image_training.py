@@ -11,18 +11,24 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark import registry, training
-from benchmark.cells import Protocol, Run
+from benchmark.analysis.frame import aggregate
+from benchmark.analysis.known_samples import known_samples
 from benchmark.cli import main
 from benchmark.errors import UserError
-from benchmark.estimate import estimate
-from benchmark.evaluation import as_pixels, draw_samples, measure
-from benchmark.records import Store
-from benchmark.runner import run_blocks, to_do
-from benchmark.samples import read_image_samples
-from benchmark.schema import Table, find_table, select
-from benchmark.sheet import fill, known_samples
-from benchmark.training import Progress, load_module
+from benchmark.papers.discovery import find_table
+from benchmark.spec import registry
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.spec.selection import select
+from benchmark.spec.table import Table
+from benchmark.store.samples import read_image_samples
+from benchmark.store.store import Store
+from benchmark.training import callback
+from benchmark.training.callback import Progress
+from benchmark.training.engines.runner import run_blocks, to_do
+from benchmark.training.estimate import estimate
+from benchmark.training.evaluation import as_pixels, draw_samples, measure
+from benchmark.training.trainer import load_module
 from datamodules.image_sets import DIGITS, DIGITS_1K
 from datamodules.images import ImageSet
 from tests.real_data import needs_data
@@ -78,7 +84,7 @@ def test_a_stored_model_makes_its_samples_again(tmp_path: Path) -> None:
 
 
 def test_killed_and_resumed_equals_straight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(callback, "CHECKPOINT_SECONDS", 0.0)
     straight = run(tmp_path / "straight", RUNS)
 
     def kill(progress: Progress) -> None:
@@ -125,7 +131,7 @@ def test_known_images_rank_as_they_must_and_are_measured_once(tmp_path: Path, mo
     known = known_samples(DIGITS_1K, protocol, (0, 1), store)
     mean = {row: np.mean(values["modes"]) for row, values in known.items()}
     assert mean["real"] > mean["collapsed"] > mean["spread"]
-    monkeypatch.setattr("benchmark.sheet.measure", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr("benchmark.analysis.known_samples.measure", lambda *_: pytest.fail("measured again"))
     assert known_samples(DIGITS_1K, protocol, (0, 1), store) == known
 
 
@@ -282,9 +288,9 @@ def test_a_model_that_diverges_takes_no_other_with_it(
 ) -> None:
     """Pixels of NaN are black, and L-BFGS does not survive NaN."""
     protocol = dataclasses.replace(PROTOCOL, inverted=2, epochs=1)
-    judge = training.Evaluation._judge
+    judge = callback.Evaluation._judge
 
-    def ruined(self: training.Evaluation, epoch: int) -> None:
+    def ruined(self: callback.Evaluation, epoch: int) -> None:
         with torch.no_grad():
             for parameter in self.module.generator.parameters():  # type: ignore[union-attr]
                 parameter.unflatten(0, (2, -1))[0].fill_(torch.nan)
@@ -292,7 +298,7 @@ def test_a_model_that_diverges_takes_no_other_with_it(
             self.diverged_at[0] = 3
         judge(self, epoch)
 
-    monkeypatch.setattr(training.Evaluation, "_judge", ruined)
+    monkeypatch.setattr(callback.Evaluation, "_judge", ruined)
     lost, sound = run(tmp_path, [Run("digits", "gan", protocol, seed) for seed in (0, 1)])
     assert (lost.status, lost.diverged_at, lost.measures) == ("diverged", 3 if when == "in the loss" else 4, {})
     assert sound.status == "done"
@@ -315,9 +321,9 @@ def test_tables_say_that_records_are_of_other_images(tmp_path: Path, monkeypatch
     (record,) = run(tmp_path, chosen.runs(chosen.rows[0]))
     assert record.environment["images"] == DIGITS_1K.fingerprint
     said = "Trained and judged on other images than those that lie here: GAN."
-    assert said not in fill(chosen, Store(tmp_path)).footer
+    assert said not in aggregate(chosen, Store(tmp_path)).footer
     monkeypatch.setattr(ImageSet, "fingerprint", "other images")
-    assert said in fill(chosen, Store(tmp_path)).footer
+    assert said in aggregate(chosen, Store(tmp_path)).footer
 
 
 def test_values_that_hang_on_the_number_of_samples_say_it() -> None:

@@ -19,15 +19,18 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark import api, local_engine, resources, runner
-from benchmark.cells import Block, Protocol, Run, make_blocks
-from benchmark.claims import claimed
+from benchmark import api
 from benchmark.cli import main
 from benchmark.errors import Stopped, UserError
-from benchmark.local_engine import Jobs, LocalEngine, _Pool, _Worker, choose_jobs
-from benchmark.records import Store
-from benchmark.runner import run_blocks, to_do
-from benchmark.training import Progress
+from benchmark.spec.block import Block, make_blocks
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.store.locks import claimed
+from benchmark.store.store import Store
+from benchmark.training.callback import Progress
+from benchmark.training.engines import local_engine, resources, runner
+from benchmark.training.engines.local_engine import Jobs, LocalEngine, _Pool, _Worker, choose_jobs
+from benchmark.training.engines.runner import run_blocks, to_do
 from tests.processes import start
 
 from .made import numbers, run

@@ -13,18 +13,21 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import loggers
-from benchmark.cells import Protocol, Run
+from benchmark.checks.conformance import Case, StopEarly
 from benchmark.cli import main
-from benchmark.conformance import Case, StopEarly
 from benchmark.errors import Stopped
-from benchmark.records import Record, Store
-from benchmark.runner import Inline, run_blocks, to_do
-from benchmark.training import Evaluation, fit
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.store.record import Record
+from benchmark.store.store import Store
+from benchmark.training import loggers
+from benchmark.training.callback import Evaluation
+from benchmark.training.engines.runner import Inline, run_blocks, to_do
+from benchmark.training.trainer import fit
 from modules.gaan import GAAN
 
 SMALL = Protocol(profile="test", epochs=3, width=2, batch_size=16, samples=50, evaluate_every=2)
-RUNS = [Run("benchmark.conformance:POINTS", "gan", SMALL, seed) for seed in (4, 5)]
+RUNS = [Run("benchmark.checks.conformance:POINTS", "gan", SMALL, seed) for seed in (4, 5)]
 
 
 def run(folder: Path, *names: str) -> list[Record]:

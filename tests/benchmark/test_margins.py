@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from benchmark.cells import Protocol
-from benchmark.evaluation import measure
-from benchmark.registry import mixture
-from benchmark.schema import Column, Table, all_tables
+from benchmark.papers.discovery import all_tables
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.registry import mixture
+from benchmark.spec.table import Column, Table
+from benchmark.training.evaluation import measure
 from evaluators.margins import MARGINS
 
 COLUMNS = [

@@ -19,18 +19,22 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from benchmark import checkpoints, classifier, cli, estimate, registry, schema, throughput, training, verification
-from benchmark.cells import Protocol, Run
+from benchmark import cli
+from benchmark.checks import reproduction, throughput
+from benchmark.checks.doctor import check_results
 from benchmark.cli import train as cli_train
 from benchmark.cli.main import COMMANDS
 from benchmark.cli.parse import flags
 from benchmark.cli.run import RunOptions
-from benchmark.doctor import results
 from benchmark.errors import UserError
-from benchmark.records import Store
-from benchmark.runner import ENGINES
-from benchmark.samples import SUFFIXES, read_samples
-from benchmark.settings import Settings, method_fields, protocol_fields
+from benchmark.spec import registry, selection
+from benchmark.spec.overrides import Settings, method_fields, protocol_fields
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.store.samples import SUFFIXES, read_samples
+from benchmark.store.store import Store
+from benchmark.training import callback, checkpoints, classifier, estimate
+from benchmark.training.engines.runner import ENGINES
 from datamodules import images
 from datamodules.images import MissingData
 
@@ -63,10 +67,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(cli_train, "train", lambda *_: (False, []))
         patch.setattr(images, "download", offline)
         patch.setattr(classifier, "train_classifier", offline)
-        patch.setattr(schema, "load_extractor", lambda name: None)
+        patch.setattr(selection, "load_extractor", lambda name: None)
         patch.setattr(estimate, "_measure", lambda *_: estimate.Speed())
-        patch.setattr(throughput, "throughput", offline)
-        patch.setattr(verification, "_verify_block", lambda *_: iter(()))
+        patch.setattr(throughput, "measure_throughput", offline)
+        patch.setattr(reproduction, "_verify_block", lambda *_: iter(()))
         yield folder
 
 
@@ -260,7 +264,7 @@ def store(folder: Path) -> Store:
 
 def levels(store: Store) -> set[str]:
     """What a doctor says of a results folder, in a word each."""
-    return {finding.level for finding in results(store)}
+    return {finding.level for finding in check_results(store)}
 
 
 @FEW
@@ -316,10 +320,10 @@ def test_a_file_among_records_that_is_none(value: Any, store: Store) -> None:
 def checkpoint(folder: Path) -> bytes:
     kept: list[bytes] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+        patch.setattr(callback, "CHECKPOINT_SECONDS", 0.0)
         protocol = Protocol(epochs=2, width=1, batch_size=32, fresh_iterations=5, samples=50)
 
-        def look(progress: training.Progress) -> None:
+        def look(progress: callback.Progress) -> None:
             kept.extend(path.read_bytes() for path in folder.glob("trained/unfinished/*.ckpt"))
 
         run(folder / "trained", [dataclasses.replace(RUN, protocol=protocol)], look)
@@ -335,7 +339,7 @@ def test_a_checkpoint_with_other_bytes(data: st.DataObject, checkpoint: bytes, f
     path = folder / "bent.ckpt"
     path.write_bytes(content[: data.draw(st.integers(0, len(content)) | st.just(len(content)))])
     with contextlib.suppress(UserError):
-        assert isinstance(checkpoints.read(path), dict)
+        assert isinstance(checkpoints.read_checkpoint(path), dict)
 
 
 # Samples --------------------------------------------------------------------------------------------------------------

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import registry
-from benchmark.cells import Protocol
+from benchmark.checks.conformance import CHECKS, Case, Check
 from benchmark.cli import main
-from benchmark.conformance import CHECKS, Case, Check
 from benchmark.errors import UserError
-from benchmark.records import Store
-from benchmark.schema import Table, find_table, select
-from benchmark.sheet import file_name, run_command, usual_of, whole
+from benchmark.papers.discovery import find_table
+from benchmark.spec import registry
+from benchmark.spec.commands import complete_selection, file_name, run_command, usual_of
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.selection import select
+from benchmark.spec.table import Table
+from benchmark.store.store import Store
 from modules.losses import bce_fake, bce_real
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -102,7 +104,7 @@ def test_without_the_package_the_name_is_unknown(capsys: pytest.CaptureFixture[s
     assert main(["run", "--table", "2", "--method", "pacgann"]) == 2
     assert "unknown method 'pacgann'" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"package\.module:function"):
-        registry.measure("longest-gap")
+        registry.user_measure("longest-gap")
 
 
 @pytest.mark.parametrize(
@@ -153,9 +155,9 @@ def test_a_table_takes_a_method_data_and_a_measure_from_elsewhere(
 
     expected = longest_gap(store.samples(run, record), SPIRAL)
     assert float(mean["gan", "spiral.gaps:longest_gap"]) == expected
-    command = run_command("--table 2", chosen, store)
+    command = run_command("--table 2", chosen, store.folder)
     assert "--measure spiral.gaps:longest_gap --datasets spiral.spiral:SPIRAL" in command
-    assert whole(chosen) == chosen, "the table's own files are left alone"
+    assert complete_selection(chosen) == chosen, "the table's own files are left alone"
     assert file_name(chosen, "gaan-2") != file_name(usual_of(chosen), "gaan-2")
 
 

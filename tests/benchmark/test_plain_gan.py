@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import training
-from benchmark.cells import Protocol, Run
-from benchmark.conformance import CHECKS, Case
-from benchmark.evaluation import draw_samples
-from benchmark.records import Store
-from benchmark.training import dataset_of_run, load_module, make_module
+from benchmark.checks.conformance import CHECKS, Case
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run, dataset_of_run
+from benchmark.store.store import Store
+from benchmark.training.callback import _clear
+from benchmark.training.evaluation import draw_samples
+from benchmark.training.trainer import load_module, make_module
 
 from .made import run
 
@@ -58,7 +59,7 @@ def test_a_stored_model_of_images_makes_its_samples_again(statistics: Any, tmp_p
 def test_a_copy_that_diverged_is_cleared_and_the_other_stays() -> None:
     module = make_module(RUNS[0], (0, 1))
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    training._clear(module, 0)
+    _clear(module, 0)
     for name, value in module.state_dict().items():
         assert torch.equal(value[1], before[name][1])
         assert not value[0].any() or not name.startswith("generator")

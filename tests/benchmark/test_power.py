@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.power import seeds_lines, seeds_wanted
-from benchmark.records import Store
-from benchmark.schema import Selection, Table, find_table, select
-from benchmark.statistics import seeds_for_margin
+from benchmark.analysis.power import seeds_lines, seeds_wanted
+from benchmark.analysis.statistics import seeds_for_margin
+from benchmark.papers.discovery import find_table
+from benchmark.spec.selection import Selection, select
+from benchmark.spec.table import Table
+from benchmark.store.store import Store
 
 from .made import change, fill_store
 

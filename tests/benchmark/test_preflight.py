@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 import benchmark
-from benchmark import preflight, registry
-from benchmark.cells import Protocol, Run
+from benchmark.checks.conformance import CHECKS, Case, check_method
 from benchmark.cli import main
-from benchmark.conformance import CHECKS, Case, examine
 from benchmark.errors import UserError
+from benchmark.spec import registry
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.training import preflight
 from modules.base import AdversarialModule, Update
 from modules.losses import bce_fake, bce_real, per_seed
 
@@ -386,7 +388,7 @@ def test_run_refuses_it_in_one_sentence(method: type[AdversarialModule], line: s
 
 @every_mistake
 def test_check_says_it_once(method: type[AdversarialModule], line: str) -> None:
-    ((check, wrong),) = examine(Case.of(f"{__name__}:{method.__name__}"))
+    ((check, wrong),) = check_method(Case.of(f"{__name__}:{method.__name__}"))
     assert check is CHECKS[0]
     with pytest.raises(UserError, match=line):
         raise UserError(wrong)

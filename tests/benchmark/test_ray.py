@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cells import Protocol, Run
 from benchmark.errors import UserError
-from benchmark.records import Store
-from benchmark.runner import Outcome, run_blocks, to_do
-from benchmark.training import Watch
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.store.store import Store
+from benchmark.training.callback import Watch
+from benchmark.training.engines.runner import Outcome, run_blocks, to_do
 
 from .made import numbers, run
 
@@ -19,8 +20,8 @@ pytest.importorskip("ray", reason="Ray is an extra: pip install -c constraints.t
 
 from ray.exceptions import AuthenticationError
 
-from benchmark import ray_engine
-from benchmark.ray_engine import RayEngine
+from benchmark.training.engines import ray_engine
+from benchmark.training.engines.ray_engine import RayEngine
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cells import Protocol, Run
-from benchmark.records import Store
-from benchmark.runner import run_blocks, to_do
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.store.store import Store
+from benchmark.training.engines.runner import run_blocks, to_do
 
 from .made import numbers, run
 
@@ -18,7 +19,7 @@ pytest.importorskip("ray", reason="Ray is an extra: pip install -c constraints.t
 
 from ray.cluster_utils import Cluster
 
-from benchmark.ray_engine import ray_engine
+from benchmark.training.engines.ray_engine import ray_engine
 
 PROTOCOL = Protocol(profile="test", epochs=8, width=2, batch_size=64, fresh_iterations=60, samples=200)
 RUNS = [Run("ring8", "gan", PROTOCOL, seed) for seed in range(4)]

@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import records
-from benchmark.cells import Protocol, Run
 from benchmark.errors import UserError
-from benchmark.records import Record, Store, write_atomically
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.store import store as store_module
+from benchmark.store.files import write_atomically
+from benchmark.store.record import Record
+from benchmark.store.store import Store
 
 from .made import make_record
 
@@ -90,7 +93,7 @@ def test_a_record_of_another_run_is_named(store: Store) -> None:
 
 
 def test_a_newer_format_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "FORMAT", 0)
+    monkeypatch.setattr(store_module, "FORMAT", 0)
     with pytest.raises(UserError, match="record format 2"):
         store.read(RUN)
 

@@ -19,24 +19,30 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmark import cli, registry
-from benchmark.cells import Protocol, Run
+from benchmark import cli
+from benchmark.analysis.claims import aggregate_claims
+from benchmark.analysis.frame import aggregate
 from benchmark.cli import select as cli_select
 from benchmark.cli.parse import parse
 from benchmark.cli.show import ShowOptions
-from benchmark.demonstration import choose, perform
 from benchmark.errors import UserError
-from benchmark.evidence import fill as fill_claims
-from benchmark.evidence import inquire
-from benchmark.figure import Figure, all_figures, find_figure
-from benchmark.records import Record, Status, Store
-from benchmark.render import Shown, render, shown
-from benchmark.report.content import Box, Line, Part, Report, _drawn, _selections, gather, prose, tone
-from benchmark.report.model import CURVE_POINTS, model, moment_points, pack
-from benchmark.report.write import page, write_report
-from benchmark.schema import Column, Selection, Table, find_table, select
-from benchmark.sheet import file_name, fill
-from benchmark.tables.claims import CLAIMS
+from benchmark.papers.claims import CLAIMS
+from benchmark.papers.discovery import all_figures, find_figure, find_table, select_claims
+from benchmark.plotting.figure import Figure
+from benchmark.render.formats import Shown, render, shown
+from benchmark.render.report.content import Box, Line, Part, Report, _drawn, _selections, gather, prose, tone
+from benchmark.render.report.model import CURVE_POINTS, model, moment_points, pack
+from benchmark.render.report.write import report_page, write_report
+from benchmark.spec import registry
+from benchmark.spec.commands import file_name
+from benchmark.spec.demonstration import choose
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.spec.selection import Selection, select
+from benchmark.spec.table import Column, Table
+from benchmark.store.record import Record, Status
+from benchmark.store.store import Store
+from benchmark.training.experiments import perform
 
 from .made import change, fill_store, make_record
 
@@ -84,7 +90,7 @@ def report(store: Store) -> Report:
 
 @pytest.fixture(scope="module")
 def html(report: Report, store: Store) -> str:
-    return page(report, store)
+    return report_page(report, store)
 
 
 def unpacked(html: str, name: str) -> Any:
@@ -99,7 +105,7 @@ def boxes(report: Report) -> list[Box]:
 
 def test_values_are_those_of_show(report: Report, store: Store, html: str) -> None:
     (table,) = (table for table in report.tables if table.table == "gaan-2")
-    sheet = fill(selected(), store)
+    sheet = aggregate(selected(), store)
     printed = pd.read_csv(io.StringIO(render(sheet, "csv"))).set_index(["row", "column"])
     seen = 0
     for line in table.parts[0].lines:
@@ -190,9 +196,9 @@ def test_claims_are_those_of_show_and_lead_to_their_models(tmp_path: Path) -> No
     claims = {found.profile: found for found in report.claims}
     # A demonstration was measured at smoke, models were trained at short; nothing is said of other profiles.
     assert set(claims) == {"short", "smoke"}
-    html = page(report, store)
+    html = report_page(report, store)
     for profile, found in claims.items():
-        sheet = fill_claims(inquire(CLAIMS, profile), store)
+        sheet = aggregate_claims(select_claims(CLAIMS, profile), store)
         frame = sheet.frame
         assert [judged.claim.id for judged in found.judged] == list(frame["claim"].unique())
         for judged in found.judged:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from benchmark.cells import Run
-from benchmark.records import Store
-from benchmark.report.write import write_report
+from benchmark.render.report.write import write_report
+from benchmark.spec.run import Run
+from benchmark.store.store import Store
 
 from .made import make_record
 from .test_report import EVIL, add_gaan_1, selected, stored

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import resources
+from benchmark.training.engines import resources
 
 GIB = 2**30
 #: As it is before ``one_core`` of conftest.py stands in for it.

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmark.errors import UserError
-from benchmark.samples import read_samples
+from benchmark.store.samples import read_samples
 
 POINTS = np.arange(12, dtype=np.float64).reshape(6, 2) / 4
 

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark.cells import Block
 from benchmark.cli import main
-from benchmark.environment import processor
-from benchmark.estimate import WARM_UP, Speed, Stopwatch
-from benchmark.progress import duration
-from benchmark.schedule import make_span
-from benchmark.schema import find_table, select
+from benchmark.papers.discovery import find_table
+from benchmark.render.progress import duration
+from benchmark.spec.block import Block
+from benchmark.spec.selection import select
+from benchmark.store.environment import processor
+from benchmark.training.estimate import WARM_UP, Speed, Stopwatch
+from benchmark.training.schedule import make_span
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Block, str]]:
         asked.append((block, accelerator))
         return Speed({"gan": 1.0}.get(block.first.method, 3.0) / (10 if accelerator == "gpu" else 1))
 
-    monkeypatch.setattr("benchmark.estimate._measure", measure)
+    monkeypatch.setattr("benchmark.training.estimate._measure", measure)
     monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)

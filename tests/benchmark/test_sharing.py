@@ -12,14 +12,17 @@ from typing import Any
 
 import pytest
 
-from benchmark import runner, training
-from benchmark.cells import Block, Protocol, Run, Shard, make_blocks
-from benchmark.claims import claimed, holder, is_claimed
 from benchmark.cli import main
 from benchmark.cli.select import parse_shard
 from benchmark.errors import UserError
-from benchmark.records import Store
-from benchmark.runner import Inline, Result, run_block, run_blocks, to_do
+from benchmark.spec.block import Block, Shard, make_blocks
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.store.locks import claimed, holder, is_claimed
+from benchmark.store.store import Store
+from benchmark.training import trainer
+from benchmark.training.engines import runner
+from benchmark.training.engines.runner import Inline, Result, run_block, run_blocks, to_do
 from tests.processes import CONTEXT, start
 
 from .made import make_record, numbers
@@ -235,7 +238,7 @@ def test_a_block_that_failed_elsewhere_meanwhile_is_not_tried_again(
         tried.append(1)
         raise ValueError("no such luck")
 
-    monkeypatch.setattr(training, "make_module", broken)
+    monkeypatch.setattr(trainer, "make_module", broken)
     store = Store(tmp_path)
     train(store, RUNS[:2])
     blocks = [_planned(store) for _ in range(2)]

@@ -12,13 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.analysis.frame import aggregate
+from benchmark.analysis.known_samples import known_samples
+from benchmark.analysis.networks import read_networks
+from benchmark.analysis.statistics import against_reported, holm, summarise
 from benchmark.errors import UserError
-from benchmark.records import Record, Store
-from benchmark.registry import dataset
-from benchmark.render import FORMATS, render
-from benchmark.schema import NetworkTable, Selection, Table, find_table, select
-from benchmark.sheet import file_name, fill, known_samples, read_networks, seeds_text, whole
-from benchmark.statistics import against_reported, holm, summarise
+from benchmark.papers.discovery import find_table
+from benchmark.render.formats import FORMATS, render
+from benchmark.spec.commands import complete_selection, file_name, seeds_text
+from benchmark.spec.registry import dataset
+from benchmark.spec.selection import Selection, select
+from benchmark.spec.table import NetworkTable, Table
+from benchmark.store.record import Record
+from benchmark.store.store import Store
 
 from .made import change, fill_store
 
@@ -48,7 +54,7 @@ def entry(frame: pd.DataFrame, row: str, column: str) -> pd.Series:
 
 def test_a_row_is_the_mean_over_the_seeds_that_are_done(filled: Store) -> None:
     chosen = selection()
-    frame = fill(chosen, filled).frame
+    frame = aggregate(chosen, filled).frame
     for row in chosen.rows:
         records = [filled.read(run) for run in chosen.runs(row)]
         values = [r.measures["registered_points"] for r in records if r and r.status == "done"]
@@ -61,10 +67,10 @@ def test_a_row_is_the_mean_over_the_seeds_that_are_done(filled: Store) -> None:
 
 
 def test_lost_seeds_are_named_below_the_table(filled: Store) -> None:
-    footer = "\n".join(fill(selection(), filled).footer)
+    footer = "\n".join(aggregate(selection(), filled).footer)
     assert "Diverged models, not in the means: GAN 1. In verdicts they count with the measure's worst value" in footer
     assert "Failed models, not in the means: ALI 1." in footer
-    text = render(fill(selection(), filled), "markdown")
+    text = render(aggregate(selection(), filled), "markdown")
     assert text.count("(1 of 3 diverged)") == text.count("(1 of 3 failed)") == 7
 
 
@@ -79,10 +85,10 @@ def test_losing_models_does_not_make_a_verdict_better(tmp_path: Path) -> None:
     """The data themselves register about 1,966 points: with 3 of 3 models that is higher than GAAN_2's 1,827."""
     store = Store(tmp_path)
     fill_store(store, selection(methods=["gaan_2"]))
-    before = entry(fill(selection(methods=["gaan_2"]), store).frame, "gaan_2", "registered_points")
+    before = entry(aggregate(selection(methods=["gaan_2"]), store).frame, "gaan_2", "registered_points")
     assert before["verdict"] == "~higher"
     lose(store, "gaan_2", 1, status="diverged", measures={}, samples=None)
-    after = entry(fill(selection(methods=["gaan_2"]), store).frame, "gaan_2", "registered_points")
+    after = entry(aggregate(selection(methods=["gaan_2"]), store).frame, "gaan_2", "registered_points")
     assert after["mean"] == pytest.approx(before["mean"], rel=0.01), "the mean is of those that finished"
     assert after["verdict"] == "~undecided"
     values = [0.0, *[r.measures["registered_points"] for r in records_of(store, "gaan_2") if r.status == "done"]]
@@ -101,7 +107,7 @@ def test_a_measure_without_a_value_says_how_many(tmp_path: Path) -> None:
     fill_store(store, selection(methods=["gaan_2"]))
     measures = records_of(store, "gaan_2")[0].measures | {"cv": None}
     lose(store, "gaan_2", 1, measures=measures)
-    sheet = fill(selection(methods=["gaan_2"]), store)
+    sheet = aggregate(selection(methods=["gaan_2"]), store)
     found = entry(sheet.frame, "gaan_2", "cv")
     assert (found["n"], found["n_no_value"], found["n_diverged"]) == (2, 1, 0)
     assert found["verdict"] == "~undecided"
@@ -109,7 +115,7 @@ def test_a_measure_without_a_value_says_how_many(tmp_path: Path) -> None:
 
 
 def test_differences_are_corrected_over_the_whole_table(filled: Store) -> None:
-    sheet = fill(selection(), filled)
+    sheet = aggregate(selection(), filled)
     judged = sheet.frame[sheet.frame["verdict"] != "-"]
     assert len(judged) == 28 and "corrected over 28 entries (Holm)" in sheet.header
     assert judged["p_holm"].to_numpy() == pytest.approx(holm(judged["p"].to_list()))
@@ -125,7 +131,7 @@ def test_the_last_tenth_of_the_evaluations(tmp_path: Path) -> None:
     curve = [0.0] * 90 + [20.0, 24.0] * 5
     for record, run in zip(records_of(store, "gaan_2"), chosen.runs(chosen.rows[0]), strict=True):
         change(store, run, curves=record.curves | {"registered_modes": curve})
-    usual, last = fill(chosen, store), fill(chosen, store, last=True)
+    usual, last = aggregate(chosen, store), aggregate(chosen, store, last=True)
     assert entry(usual.frame, "gaan_2", "registered_modes")["mean"] == 25
     assert entry(last.frame, "gaan_2", "registered_modes")["mean"] == 22
     assert entry(usual.frame, "gaan_2", "registered_modes")["fluctuation"] == pytest.approx(np.std(curve[90:], ddof=1))
@@ -133,12 +139,14 @@ def test_the_last_tenth_of_the_evaluations(tmp_path: Path) -> None:
 
 
 def test_two_methods_have_no_order_to_agree_on(filled: Store) -> None:
-    said = [line for line in fill(selection(methods=["gan", "ali"]), filled).footer if line.startswith("Kendall's tau")]
+    said = [
+        line for line in aggregate(selection(methods=["gan", "ali"]), filled).footer if line.startswith("Kendall's tau")
+    ]
     assert said == ["Kendall's tau between our order of methods and the paper's wants three methods or more."]
 
 
 def test_printed_values_are_the_papers(filled: Store) -> None:
-    frame = fill(selection(), filled).frame
+    frame = aggregate(selection(), filled).frame
     for row, column, mean, std in [
         ("gan", "registered_modes", 21.50, 2.00),
         ("dan-2s", "registered_points", 986.33, 160.80),
@@ -151,7 +159,7 @@ def test_printed_values_are_the_papers(filled: Store) -> None:
 
 
 def test_known_rows_rank_as_they_must(filled: Store) -> None:
-    frame = fill(selection(), filled).frame
+    frame = aggregate(selection(), filled).frame
 
     def mean(row: str, column: str) -> float:
         return float(entry(frame, row, column)["mean"])
@@ -174,7 +182,7 @@ def test_known_samples_do_not_depend_on_the_other_seeds(filled: Store) -> None:
 
 @pytest.mark.parametrize("style", FORMATS)
 def test_every_rendering_names_profile_reading_budget_and_seeds(style: str, filled: Store) -> None:
-    text = re.sub(r"\\(?=%)", "", render(fill(selection(), filled), style))
+    text = re.sub(r"\\(?=%)", "", render(aggregate(selection(), filled), style))
     if style == "csv":
         assert "gaan-2,gan,registered_modes,short,corrected,0.2,2,1,0,0," in text
     else:
@@ -183,7 +191,7 @@ def test_every_rendering_names_profile_reading_budget_and_seeds(style: str, fill
 
 
 def test_csv_is_tidy_and_exact(filled: Store) -> None:
-    sheet = fill(selection(), filled)
+    sheet = aggregate(selection(), filled)
     text = render(sheet, "csv")
     assert text.splitlines()[0] == COLUMNS
     back = pd.read_csv(io.StringIO(text), dtype=str)
@@ -192,13 +200,13 @@ def test_csv_is_tidy_and_exact(filled: Store) -> None:
 
 
 def test_json_is_json_without_nan(filled: Store) -> None:
-    content = json.loads(render(fill(selection(), filled), "json"))
+    content = json.loads(render(aggregate(selection(), filled), "json"))
     assert content["entries"][0]["row"] == "gan"
     assert content["entries"][4]["paper_mean"] is None
 
 
 def test_latex_and_html_are_balanced(filled: Store) -> None:
-    sheet = fill(selection(), filled)
+    sheet = aggregate(selection(), filled)
     latex = render(sheet, "latex")
     body = latex[latex.index("\\begin") :]
     assert body.count("{") == body.count("}")
@@ -210,13 +218,13 @@ def test_latex_and_html_are_balanced(filled: Store) -> None:
 
 def test_nothing_stored_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="python -m benchmark run --table gaan-2 --profile short --results"):
-        fill(selection(), Store(tmp_path))
+        aggregate(selection(), Store(tmp_path))
 
 
 def test_missing_seeds_are_named(tmp_path: Path) -> None:
     store = Store(tmp_path)
     fill_store(store, selection(methods=["gan"], seeds=[0, 2]))
-    sheet = fill(selection(), store)
+    sheet = aggregate(selection(), store)
     assert any("Not run: GAN 1, DAN-2S 3" in line for line in sheet.footer)
     assert entry(sheet.frame, "ali", "cv")["n"] == 0
     assert "no value" in render(sheet, "markdown")
@@ -226,18 +234,18 @@ def test_records_of_earlier_versions_are_named(tmp_path: Path) -> None:
     store = Store(tmp_path)
     chosen = selection(methods=["gan", "ali"])
     fill_store(store, chosen)
-    assert not any("Stale" in line for line in fill(chosen, store).footer)
+    assert not any("Stale" in line for line in aggregate(chosen, store).footer)
     change(store, chosen.run(chosen.rows[1], 2), versions={"method": 0})
-    assert any(line.startswith("Stale") and line.endswith(": ALI.") for line in fill(chosen, store).footer)
+    assert any(line.startswith("Stale") and line.endswith(": ALI.") for line in aggregate(chosen, store).footer)
 
 
 def test_a_part_belongs_to_the_whole_and_what_is_changed_does_not() -> None:
     part = selection(methods=["gan"], seeds=[1])
-    assert whole(part) == selection()
+    assert complete_selection(part) == selection()
     assert file_name(selection(), "gaan-2") == "gaan-2-short-corrected"
     changed = selection(assignments=["method.lambda_p=0.2"])
-    assert whole(changed) == changed
-    assert whole(selection(seeds=[7])) == selection(seeds=[7])
+    assert complete_selection(changed) == changed
+    assert complete_selection(selection(seeds=[7])) == selection(seeds=[7])
     names = [file_name(s, "gaan-2") for s in (selection(), part, changed, selection(seeds=[7]))]
     assert len(set(names)) == 4
 

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.schema import Reported
-from benchmark.statistics import (
+from benchmark.analysis.statistics import (
     MOST_SEEDS,
     Difference,
     Summary,
@@ -34,6 +33,7 @@ from benchmark.statistics import (
     verdict_text,
     verdicts,
 )
+from benchmark.spec.table import Reported
 
 RUNS = 20_000
 

@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 
-from benchmark import runner, training
-from benchmark.cells import Protocol, Run
 from benchmark.cli import main
 from benchmark.errors import UserError
-from benchmark.records import Store
-from benchmark.runner import run_blocks, to_do
-from benchmark.training import Progress, Watch
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.store.store import Store
+from benchmark.training import callback, trainer
+from benchmark.training.callback import Progress, Watch
+from benchmark.training.engines import runner
+from benchmark.training.engines.runner import run_blocks, to_do
 from tests.processes import CONTEXT, start
 
 from .made import numbers, run
@@ -33,7 +35,7 @@ for setting in ("epochs=3", "fresh_iterations=5", "samples=300"):
 
 @pytest.fixture(autouse=True)
 def a_checkpoint_after_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(callback, "CHECKPOINT_SECONDS", 0.0)
 
 
 def train(store: Store, watch: Watch = lambda progress: None) -> None:
@@ -43,7 +45,7 @@ def train(store: Store, watch: Watch = lambda progress: None) -> None:
 
 def _run_with_little_room(folder: Path, log: Any, size: int, more: list[str]) -> None:
     """The command where no file may be longer than ``size`` bytes, which the system treats like a full disk."""
-    training.CHECKPOINT_SECONDS = 0.0
+    callback.CHECKPOINT_SECONDS = 0.0
     sys.stderr = os.fdopen(log.fileno(), "w", closefd=False)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     raise SystemExit(main([*WORDS, *more, "--results", str(folder)]))
@@ -102,7 +104,7 @@ def test_a_folder_that_is_removed_in_a_run_ends_it(
     iteration: int, replaced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "results"
-    train = training.train
+    train = trainer.train
 
     def remove(progress: Progress) -> None:
         if progress.iteration == iteration and folder.exists():

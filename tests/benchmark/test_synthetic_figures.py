@@ -11,17 +11,23 @@ from matplotlib.axes import Axes
 from PIL import Image
 from scipy.stats import energy_distance as scipy_energy_distance
 
-from benchmark import registry
-from benchmark.cells import Protocol, Run
 from benchmark.errors import UserError
-from benchmark.evaluation import draw_samples, measure
-from benchmark.figure import draw, find_figure, read, with_status
-from benchmark.figures.synthetic import density, energy_distance, flat, latents_of, reconstruct
-from benchmark.movie import make_movie
-from benchmark.page import own_style
-from benchmark.records import Record, Store
-from benchmark.schema import Selection, Table, find_table, select
-from benchmark.training import frame_epochs, make_module
+from benchmark.papers.discovery import find_figure, find_table
+from benchmark.papers.veegan.figures import energy_distance, point_density, reconstruct
+from benchmark.plotting.canvas import own_style
+from benchmark.plotting.figure import records_by_row, with_status
+from benchmark.plotting.points import flat, latents_of
+from benchmark.render.figures import draw_figure
+from benchmark.render.movie import make_movie
+from benchmark.spec import registry
+from benchmark.spec.protocol import Protocol, frame_epochs
+from benchmark.spec.run import Run
+from benchmark.spec.selection import Selection, select
+from benchmark.spec.table import Table
+from benchmark.store.record import Record
+from benchmark.store.store import Store
+from benchmark.training.evaluation import draw_samples, measure
+from benchmark.training.trainer import make_module
 from modules.noise import draw as draw_noise
 from tests.benchmark.made import run
 
@@ -62,20 +68,20 @@ def store(tmp_path: Path) -> Store:
 def panels(name: str, selection: Selection, store: Store) -> list[Axes]:
     figure = find_figure(name)
     with own_style(figure.id):
-        return figure.draw(selection, with_status(read(selection, store), "done"), store).axes
+        return figure.draw(selection, with_status(records_by_row(selection, store), "done"), store).axes
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_draws_the_same_bytes_again(name: str, store: Store) -> None:
-    first = [path.read_bytes() for path in draw(find_figure(name), choose(name), store)]
+    first = [path.read_bytes() for path in draw_figure(find_figure(name), choose(name), store)]
     assert first[0].startswith(b"\x89PNG")
-    assert [path.read_bytes() for path in draw(find_figure(name), choose(name), store)] == first
+    assert [path.read_bytes() for path in draw_figure(find_figure(name), choose(name), store)] == first
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_nothing_stored_names_the_command(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"run --figure {name}"):
-        draw(find_figure(name), choose(name), Store(tmp_path))
+        draw_figure(find_figure(name), choose(name), Store(tmp_path))
 
 
 def test_densities_show_the_data_and_every_method_on_ring_and_grid(store: Store) -> None:
@@ -87,7 +93,7 @@ def test_densities_show_the_data_and_every_method_on_ring_and_grid(store: Store)
 
 def test_a_density_is_where_the_points_are_and_of_mass_one() -> None:
     points = np.tile([[0.5, -0.25]], (100, 1))
-    found = density(points, 1.0)
+    found = point_density(points, 1.0)
     y, x = np.unravel_index(found.argmax(), found.shape)
     assert np.allclose([x / 240 * 2 - 1, y / 240 * 2 - 1], [0.5, -0.25], atol=0.01)
     assert found.sum() == pytest.approx(1)

@@ -8,22 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import registry
+from benchmark.analysis.frame import aggregate
+from benchmark.analysis.search import candidates, misfits
 from benchmark.errors import UserError
-from benchmark.records import Store
-from benchmark.render import FORMATS, render
-from benchmark.schema import Selection, Table, all_tables, find_table, select
-from benchmark.sheet import fill
-from benchmark.tables import aeis, gaan_images, veegan
-from benchmark.tables.gaan import TABLE_2, TABLE_2_ABLATION
-from benchmark.training import make_module
-from benchmark.tune import candidates, misfits
+from benchmark.papers.discovery import all_tables, find_table
+from benchmark.papers.gaan.tables import TABLE_2, TABLE_2_ABLATION
+from benchmark.papers.gaan.tables_images import TABLE_4
+from benchmark.papers.importance_sampling import tables
+from benchmark.papers.veegan.tables import TABLE_1, TABLE_1_ABLATION
+from benchmark.render.formats import FORMATS, render
+from benchmark.spec import registry
+from benchmark.spec.selection import Selection, select
+from benchmark.spec.table import Table
+from benchmark.store.store import Store
+from benchmark.training.trainer import make_module
 from modules.unrolled import UnrolledGAN
 
 from .made import change, fill_store
 
 TABLES = [table for table in all_tables().values() if isinstance(table, Table)]
-SYNTHETIC = [veegan.TABLE_1, aeis.TABLE_1]
+SYNTHETIC = [TABLE_1, tables.TABLE_1]
 
 
 def choose(table: Table, **options: object) -> Selection:
@@ -58,12 +62,12 @@ def test_printed_values_belong_to_columns_and_units(table: Table) -> None:
 
 
 def test_printed_values_are_the_papers() -> None:
-    unrolled = veegan.TABLE_1.row("unrolled").reported
+    unrolled = TABLE_1.row("unrolled").reported
     assert unrolled["ring8/captured_modes"].mean == 7.6
     assert unrolled["grid25/high_quality_fraction"].mean == 0.16
     assert unrolled["synth1200/captured_modes_literal"].mean == 0
-    assert veegan.TABLE_1.row("veegan").reported["synth1200/high_quality_fraction_literal"].mean == 0.2829
-    proposed = aeis.TABLE_1.row("aeis").reported
+    assert TABLE_1.row("veegan").reported["synth1200/high_quality_fraction_literal"].mean == 0.2829
+    proposed = tables.TABLE_1.row("aeis").reported
     assert proposed["cube27/high_quality_fraction"] == dataclasses.replace(
         proposed["cube27/high_quality_fraction"], mean=0.8, std=0.005
     )
@@ -71,16 +75,16 @@ def test_printed_values_are_the_papers() -> None:
 
 
 def test_a_data_set_says_more_than_a_reading_and_a_profile_more_than_both() -> None:
-    chosen = select(veegan.TABLE_1, profile="short", reading="veegan-nets")
-    row = veegan.TABLE_1.row("gan")
+    chosen = select(TABLE_1, profile="short", reading="veegan-nets")
+    row = TABLE_1.row("gan")
     assert chosen.protocol(row, "ring8").networks == "veegan"
     synth = chosen.protocol(row, "synth1200")
     assert (synth.networks, synth.batch_size, synth.epochs) == ("veegan-512", 128, 4)
-    assert select(veegan.TABLE_1, profile="paper", reading="veegan-nets").protocol(row, "synth1200").batch_size == 500
+    assert select(TABLE_1, profile="paper", reading="veegan-nets").protocol(row, "synth1200").batch_size == 500
 
 
 def test_own_networks_are_each_methods_released_code() -> None:
-    chosen = select(veegan.TABLE_1, reading="own-nets", methods=["gan", "unrolled", "gaan_2"])
+    chosen = select(TABLE_1, reading="own-nets", methods=["gan", "unrolled", "gaan_2"])
     networks = {row.id: chosen.protocol(row, "grid25").networks for row in chosen.rows}
     assert networks == {"gan": "ali", "unrolled": "unrolled", "gaan_2": "gaan-1"}
     module = make_module(chosen.run(chosen.rows[1], 0, "grid25"), (0,))
@@ -90,28 +94,28 @@ def test_own_networks_are_each_methods_released_code() -> None:
 
 
 def test_budgets_are_by_data_set() -> None:
-    chosen = select(veegan.TABLE_1, profile="short")
+    chosen = select(TABLE_1, profile="short")
     assert chosen.budget("ring8") == pytest.approx(0.2)
     assert chosen.budget("synth1200") == pytest.approx(0.02)
 
 
 def test_a_part_of_the_data_sets_can_be_chosen() -> None:
-    chosen = choose(veegan.TABLE_1, datasets=["synth1200", "ring8"], methods=["gan"])
+    chosen = choose(TABLE_1, datasets=["synth1200", "ring8"], methods=["gan"])
     assert [run.dataset for run in chosen.runs(chosen.rows[0])] == ["ring8", "ring8", "synth1200", "synth1200"]
     assert {column.dataset for column in chosen.columns} == {"ring8", "synth1200"}
     with pytest.raises(UserError, match=r"did you mean 'grid25'"):
-        choose(veegan.TABLE_1, datasets=["grid"])
+        choose(TABLE_1, datasets=["grid"])
     with pytest.raises(UserError, match="gaan_2 is not trained on synth1200"):
-        choose(veegan.TABLE_1, datasets=["synth1200"])
+        choose(TABLE_1, datasets=["synth1200"])
 
 
 @pytest.mark.parametrize("style", FORMATS)
 def test_every_rendering_has_a_part_for_each_data_set(style: str, tmp_path: Path) -> None:
-    chosen = choose(aeis.TABLE_1, methods=["gan", "aeis"])
+    chosen = choose(tables.TABLE_1, methods=["gan", "aeis"])
     store = Store(tmp_path)
     fill_store(store, chosen)
-    text = render(fill(chosen, store), style)
-    for name in aeis.TABLE_1.datasets:
+    text = render(aggregate(chosen, store), style)
+    for name in tables.TABLE_1.datasets:
         assert name in text
     if style == "markdown":
         assert text.count("\n| AE + importance sampling") == 3
@@ -123,27 +127,27 @@ def test_every_rendering_has_a_part_for_each_data_set(style: str, tmp_path: Path
 
 
 def test_a_row_that_is_not_trained_on_a_data_set_is_left_out_of_its_part(tmp_path: Path) -> None:
-    chosen = choose(veegan.TABLE_1, methods=["gan", "gaan_2"])
+    chosen = choose(TABLE_1, methods=["gan", "gaan_2"])
     store = Store(tmp_path)
     fill_store(store, chosen)
-    frame = fill(chosen, store).frame
+    frame = aggregate(chosen, store).frame
     assert not len(frame[(frame["row"] == "gaan_2") & frame["column"].str.startswith("synth1200")])
     assert len(frame[(frame["row"] == "gan") & frame["column"].str.startswith("synth1200")]) == 7
 
 
 def test_a_row_alone_has_the_columns_of_the_data_sets_that_it_is_trained_on(tmp_path: Path) -> None:
-    chosen = choose(veegan.TABLE_1, methods=["gaan_2"])
+    chosen = choose(TABLE_1, methods=["gaan_2"])
     store = Store(tmp_path)
     fill_store(store, chosen)
     assert {column.dataset for column in chosen.columns} == {"ring8", "grid25"}
-    assert {name.partition("/")[0] for name in fill(chosen, store).frame["column"]} == {"ring8", "grid25"}
+    assert {name.partition("/")[0] for name in aggregate(chosen, store).frame["column"]} == {"ring8", "grid25"}
 
 
 def test_jsd_stands_beside_the_print_without_a_verdict(tmp_path: Path) -> None:
-    chosen = choose(aeis.TABLE_1, methods=["aeis"], seeds=[0, 1, 2])
+    chosen = choose(tables.TABLE_1, methods=["aeis"], seeds=[0, 1, 2])
     store = Store(tmp_path)
     fill_store(store, chosen)
-    frame = fill(chosen, store).frame.set_index(["row", "column"])
+    frame = aggregate(chosen, store).frame.set_index(["row", "column"])
     assert frame.loc[("aeis", "ring8/jsd"), "paper_mean"] == 0.172
     assert frame.loc[("aeis", "ring8/jsd"), "verdict"] == "-"
     assert frame.loc[("aeis", "ring8/high_quality_fraction"), "verdict"] == "~higher"
@@ -160,7 +164,7 @@ def test_the_search_uses_seeds_of_its_own(table: Table) -> None:
 
 
 def test_the_misfit_is_the_mean_distance_from_the_print(tmp_path: Path) -> None:
-    table = aeis.TABLE_1
+    table = tables.TABLE_1
     assert table.search
     chosen = candidates(table, table.search, ["ring8"])
     store = Store(tmp_path)
@@ -191,7 +195,7 @@ def test_an_ablation_changes_one_thing_at_a_time() -> None:
 
 
 def test_the_ablation_of_veegan_differs_from_its_first_rows_alone() -> None:
-    table = veegan.TABLE_1_ABLATION
+    table = TABLE_1_ABLATION
     first = {row.method: row for row in table.rows if row.id == row.method}
     for row in table.rows:
         assert len(dict(row.protocol)) == len(dict(first[row.method].protocol)) + (row.id != row.method)
@@ -201,11 +205,11 @@ def test_the_ablation_of_veegan_differs_from_its_first_rows_alone() -> None:
 
 def test_a_row_may_have_a_field_of_its_own_on_one_data_set() -> None:
     """VAE-GAN's authors weigh the likelihood by 1e-5 on CIFAR-10 and by 1e-6 on faces."""
-    chosen = choose(gaan_images.TABLE_4, methods=["vae-gan"])
+    chosen = choose(TABLE_4, methods=["vae-gan"])
     (row,) = chosen.rows
     weights = {run.dataset: make_module(run, (0,)).gamma for run in chosen.runs(row)[:: len(chosen.seeds)]}
     assert weights == {"cifar10": 1e-5, "celeba": 1e-6}
-    other = choose(gaan_images.TABLE_4, methods=["vae-gan"], datasets=["digits-1k"])
+    other = choose(TABLE_4, methods=["vae-gan"], datasets=["digits-1k"])
     assert dict(other.run(row, 0, "digits-1k").overrides)["gamma"] == 1e-5, "as on the first data set that is like it"
     for table in all_tables().values():
         if isinstance(table, Table):
@@ -214,7 +218,7 @@ def test_a_row_may_have_a_field_of_its_own_on_one_data_set() -> None:
 
 def test_every_reading_of_a_mixture_is_scaled_as_it_says() -> None:
     for reading, scaling in (("gaan-nets", "unit"), ("veegan-nets", "none")):
-        chosen = choose(veegan.TABLE_1, reading=reading, methods=["gan"])
+        chosen = choose(TABLE_1, reading=reading, methods=["gan"])
         module = make_module(chosen.run(chosen.rows[0], 0, "grid25"), (0,))
         assert (module.output, module.training_setup.scaling) == ("sigmoid" if scaling == "unit" else "linear", scaling)
     assert math.isclose(registry.dataset("synth1200").radius, 28.08)

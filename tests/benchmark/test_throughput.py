@@ -13,13 +13,22 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark import estimate
-from benchmark import throughput as subject
-from benchmark.cells import Protocol, Run
-from benchmark.schema import select
-from benchmark.tables.gaan import TABLE_2
-from benchmark.throughput import COLUMNS, FreshNoise, MatrixProducts, PlainLoop, matrix_flops, peak_gflops, throughput
-from benchmark.training import make_module, make_trainer, quiet
+from benchmark.checks import throughput as throughput_module
+from benchmark.checks.throughput import (
+    COLUMNS,
+    FreshNoise,
+    MatrixProducts,
+    PlainLoop,
+    matrix_flops,
+    measure_throughput,
+    peak_gflops,
+)
+from benchmark.papers.gaan.tables import TABLE_2
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.spec.selection import select
+from benchmark.training import estimate
+from benchmark.training.trainer import make_module, make_trainer, quiet
 from modules.base import AdversarialModule
 from modules.gan import GAN
 from modules.networks import SeedLinear
@@ -84,12 +93,12 @@ def one_epoch() -> Trainer:
 
 
 def test_one_line_per_row_and_number_of_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "PEAK_SHAPES", ((1, 128), (2, 64)))
-    monkeypatch.setattr(subject, "PEAK_SECONDS", 0.01)
+    monkeypatch.setattr(throughput_module, "PEAK_SHAPES", ((1, 128), (2, 64)))
+    monkeypatch.setattr(throughput_module, "PEAK_SECONDS", 0.01)
     monkeypatch.setattr(estimate, "WARM_UP", 1)
     selection = select(TABLE_2, profile="smoke", methods=["gan"])
     told: list[str] = []
-    frame = throughput(selection, counts=(1, 2), iterations=1, repeats=2, report=told.append)
+    frame = measure_throughput(selection, counts=(1, 2), iterations=1, repeats=2, report=told.append)
     assert tuple(frame.columns) == COLUMNS
     assert list(zip(frame["method"], frame["seeds"], strict=True)) == [("gan", 1), ("gan", 2)]
     times = frame["ms_per_iteration_and_seed"]
@@ -145,8 +154,8 @@ def test_products_are_counted_once_whatever_makes_them() -> None:
 
 
 def test_peak_is_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "PEAK_SHAPES", ((1, 256), (8, 128)))
-    monkeypatch.setattr(subject, "PEAK_SECONDS", 0.02)
+    monkeypatch.setattr(throughput_module, "PEAK_SHAPES", ((1, 256), (8, 128)))
+    monkeypatch.setattr(throughput_module, "PEAK_SECONDS", 0.02)
     assert 0.01 < peak_gflops() < 100_000
 
 

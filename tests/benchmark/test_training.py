@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import checkpoints, registry, training
-from benchmark.cells import Protocol, Run, drop_finished, make_blocks
 from benchmark.errors import Stopped, UserError
-from benchmark.records import Record, Store
-from benchmark.runner import run_blocks, to_do
-from benchmark.training import Progress
+from benchmark.spec import registry
+from benchmark.spec.block import drop_finished, make_blocks
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.store.record import Record
+from benchmark.store.store import Store
+from benchmark.training import callback, checkpoints, trainer
+from benchmark.training.callback import Progress
+from benchmark.training.engines.runner import run_blocks, to_do
 from datamodules.grid25_gaan import GRID25_GAAN
 
 from .made import run
@@ -40,7 +44,7 @@ def numbers(record: Record) -> tuple:
 
 
 def test_killed_and_resumed_equals_straight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(callback, "CHECKPOINT_SECONDS", 0.0)
     chosen = runs("wgan-gp", 0, 1, protocol=dataclasses.replace(SHORT, draws="update"))
     straight = run(tmp_path / "straight", chosen)
 
@@ -85,7 +89,7 @@ def test_a_record_names_every_device_that_it_was_trained_on(tmp_path: Path, monk
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(training, "device_name", lambda device: "Fast 9000")
+        elsewhere.setattr(callback, "device_name", lambda device: "Fast 9000")
         with pytest.raises(Stopped):
             run(tmp_path, chosen, interrupt)
     assert [record.environment["device"] for record in run(tmp_path, chosen)] == ["Fast 9000, cpu"] * 2
@@ -128,7 +132,7 @@ def test_a_seed_does_not_depend_on_its_neighbours_or_its_slot(tmp_path: Path) ->
 def test_one_diverging_seed_leaves_the_other_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = runs("gan", 0, 1)
     expected = run(tmp_path / "sound", chosen)[1]
-    make = training.make_module
+    make = trainer.make_module
 
     def with_a_poisoned_seed(one_run: Run, seeds: tuple[int, ...]):
         module = make(one_run, seeds)
@@ -141,7 +145,7 @@ def test_one_diverging_seed_leaves_the_other_alone(tmp_path: Path, monkeypatch: 
         module.generator_loss = poisoned
         return module
 
-    monkeypatch.setattr(training, "make_module", with_a_poisoned_seed)
+    monkeypatch.setattr(trainer, "make_module", with_a_poisoned_seed)
     diverged, sound = run(tmp_path / "poisoned", chosen)
     assert (diverged.status, diverged.diverged_at, diverged.measures) == ("diverged", 31, {})
     assert (sound.measures, sound.samples, sound.status) == (expected.measures, expected.samples, "done")
@@ -149,14 +153,14 @@ def test_one_diverging_seed_leaves_the_other_alone(tmp_path: Path, monkeypatch: 
 
 def test_a_method_that_raises_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = runs("gaan", 0, 1) + runs("gan", 0, 1)
-    make = training.make_module
+    make = trainer.make_module
 
     def broken(run: Run, seeds: tuple[int, ...]):
         if run.method == "gaan":
             raise ValueError("no such luck")
         return make(run, seeds)
 
-    monkeypatch.setattr(training, "make_module", broken)
+    monkeypatch.setattr(trainer, "make_module", broken)
     store = Store(tmp_path)
     store.prepare()
     outcome = run_blocks(to_do(store, chosen), store, lambda progress: None, "cpu")
@@ -170,7 +174,7 @@ def test_a_method_that_raises_fails_alone(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_failure_leaves_what_was_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = runs("gan", 0, 1)
     finished = run(tmp_path, chosen)
-    monkeypatch.setattr(training, "make_module", lambda *_: 1 / 0)
+    monkeypatch.setattr(trainer, "make_module", lambda *_: 1 / 0)
     store = Store(tmp_path)
     outcome = run_blocks(to_do(store, chosen, [one_run.id for one_run in chosen]), store, lambda progress: None, "cpu")
     assert "ZeroDivisionError" in outcome.failed[0][1]
@@ -179,7 +183,7 @@ def test_a_failure_leaves_what_was_finished(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("damage", ["cut", "format", "versions", "nonsense", "bit", "weight", "missing"])
 def test_a_checkpoint_that_does_not_fit_is_refused(damage: str, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(callback, "CHECKPOINT_SECONDS", 0.0)
     chosen = runs("gan", 0, 1)
 
     def stop(progress: Progress) -> None:
@@ -194,7 +198,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(damage: str, tmp_path: Path, 
     elif damage == "format":
         monkeypatch.setattr(checkpoints, "FORMAT", 99)
     elif damage == "versions":
-        monkeypatch.setattr(training, "versions_of", lambda one_run: {"method": 99})
+        monkeypatch.setattr(trainer, "versions_of", lambda one_run: {"method": 99})
     elif damage == "nonsense":
         path.write_text("not a checkpoint")
     elif damage == "bit":

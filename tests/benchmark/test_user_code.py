@@ -13,13 +13,17 @@ from pathlib import Path
 import pytest
 
 import benchmark
-from benchmark import registry, user_code
-from benchmark.cells import Protocol, Run
 from benchmark.cli import main
 from benchmark.errors import UserError
-from benchmark.records import Record, Store
-from benchmark.schema import Table, find_table, select
-from benchmark.sheet import run_command
+from benchmark.papers.discovery import find_table
+from benchmark.spec import registry, user_code
+from benchmark.spec.commands import run_command
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.spec.selection import select
+from benchmark.spec.table import Table
+from benchmark.store.record import Record
+from benchmark.store.store import Store
 from modules.gan import GAN
 
 from .command import call, refused
@@ -80,7 +84,7 @@ def test_a_record_holds_no_path_and_the_folder_can_move(here: Path) -> None:
         assert (row.id, row.title) == ("hinge.py:Hinge", "Hinge")
         ids.add(chosen.run(row, 0).id)
         where = folder.relative_to(here)
-        assert f"--methods {where}/hinge.py:Hinge" in run_command("--table 2", chosen, Store(here / "r"))
+        assert f"--methods {where}/hinge.py:Hinge" in run_command("--table 2", chosen, Store(here / "r").folder)
     assert len(ids) == 1
 
 

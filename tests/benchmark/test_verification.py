@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import registry, training
-from benchmark.cells import Protocol, Run
+from benchmark.checks.reproduction import RunComparison, reproduce_run, verify_runs
 from benchmark.cli import main
-from benchmark.records import Record, Store
-from benchmark.runner import run_blocks, to_do
-from benchmark.verification import Finding, reproduce, verify
+from benchmark.spec import registry
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.store.record import Record
+from benchmark.store.store import Store
+from benchmark.training import trainer
+from benchmark.training.engines.runner import run_blocks, to_do
 from datamodules.synthetic import RING8
 from modules.gan import GAN
 
@@ -45,14 +48,14 @@ def change(store: Store, run: Run, **fields: object) -> None:
     store.replace(run, dataclasses.replace(record, **fields))
 
 
-def by_run(findings: list[Finding]) -> dict[Run, Finding]:
+def by_run(findings: list[RunComparison]) -> dict[Run, RunComparison]:
     return {finding.run: finding for finding in findings}
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 9])
 def test_models_of_today_are_reproduced_and_stay_as_they_are(store: Store, runs: list[Run], epochs: int) -> None:
     before = records(store, runs)
-    findings = verify(runs, store, epochs, accelerator="cpu")
+    findings = verify_runs(runs, store, epochs, accelerator="cpu")
     assert [(f.run, f.difference, f.stale) for f in findings] == [(run, "", False) for run in runs]
     assert records(store, runs) == before
     assert not list((store.folder / "unfinished").glob("*.ckpt"))
@@ -66,8 +69,8 @@ def test_another_number_is_named_with_its_epoch(store: Store, runs: list[Run]) -
     curve = [values[0], values[1] * (1 + 1e-15), *values[2:]]
     assert curve[1] != values[1]
     change(store, runs[1], curves=record.curves | {"loss.discriminator": curve})
-    assert not by_run(verify(runs[:2], store, 1, accelerator="cpu"))[runs[1]].difference
-    found = by_run(verify(runs[:2], store, 2, accelerator="cpu"))
+    assert not by_run(verify_runs(runs[:2], store, 1, accelerator="cpu"))[runs[1]].difference
+    found = by_run(verify_runs(runs[:2], store, 2, accelerator="cpu"))
     assert found[runs[1]].difference == f"loss.discriminator after epoch 2: {values[1]!r} instead of {curve[1]!r}"
     assert not found[runs[0]].difference
 
@@ -76,7 +79,7 @@ def test_measures_that_the_samples_do_not_have_are_found(store: Store, runs: lis
     record = store.read(runs[0])
     assert record
     change(store, runs[0], measures=record.measures | {"captured_modes": 8.0, "jsd": 0.001})
-    found = verify(runs[:1], store, 1, accelerator="cpu")
+    found = verify_runs(runs[:1], store, 1, accelerator="cpu")
     assert "of the stored samples" in found[0].difference
 
 
@@ -87,7 +90,7 @@ def test_a_method_that_gives_other_numbers_is_found(
     discriminator_loss = GAN.discriminator_loss
     monkeypatch.setattr(GAN, "discriminator_loss", lambda self, x, z: discriminator_loss(self, x, z) * 1.01)
     before = records(store, runs[:1])
-    (found,) = verify(runs[:1], store, 1, accelerator="cpu")
+    (found,) = verify_runs(runs[:1], store, 1, accelerator="cpu")
     assert found.stale
     assert found.difference
     assert records(store, runs[:1]) == before
@@ -97,7 +100,7 @@ def test_a_higher_version_alone_is_no_other_number(
     store: Store, runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GAN, "version", 99)
-    found = verify(runs[:2], store, 2, accelerator="cpu")
+    found = verify_runs(runs[:2], store, 2, accelerator="cpu")
     assert [(f.difference, f.stale) for f in found] == [("", True)] * 2
 
 
@@ -109,14 +112,14 @@ def test_a_generator_that_was_inverted_is_compared_after_all_epochs(tmp_path: Pa
     assert not run_blocks(to_do(store, [run]), store, lambda progress: None, "cpu").failed
     (found,) = records(store, [run])
     change(store, run, measures={**found.measures, "ivom": 0.5})
-    assert not verify([run], store, epochs=1, accelerator="cpu")[0].difference
-    (finding,) = verify([run], store, epochs=2, accelerator="cpu")
+    assert not verify_runs([run], store, epochs=1, accelerator="cpu")[0].difference
+    (finding,) = verify_runs([run], store, epochs=2, accelerator="cpu")
     assert finding.difference.startswith("ivom: ") and finding.difference.endswith("instead of 0.5")
 
 
 def test_only_what_is_stored_is_verified(store: Store, runs: list[Run]) -> None:
     more = [dataclasses.replace(run, seed=seed) for run in runs[:1] for seed in (0, 4, 5)]
-    assert [finding.run for finding in verify(more, store, 1, accelerator="cpu")] == more[:1]
+    assert [finding.run for finding in verify_runs(more, store, 1, accelerator="cpu")] == more[:1]
 
 
 def test_a_run_is_found_again_by_its_identity() -> None:
@@ -140,7 +143,7 @@ def test_what_is_not_reproduced_is_named(store: Store, runs: list[Run]) -> None:
     facts = record.environment | {"processor": "another", "threads": 64}
     change(store, runs[0], curves=record.curves | changed, measures=record.measures | {"jsd": 0.25}, environment=facts)
     before = store.read(runs[0])
-    found = reproduce(runs[0], store, lambda progress: None, "cpu")
+    found = reproduce_run(runs[0], store, lambda progress: None, "cpu")
     assert found.differences == (
         f"jsd after epoch 3: {curve[2]!r} instead of 0.25",
         f"jsd: {record.measures['jsd']!r} instead of 0.25",
@@ -154,14 +157,14 @@ def test_other_samples_are_not_reproduced(store: Store, runs: list[Run]) -> None
     record = store.read(runs[0])
     assert record
     store.write(runs[0], record, store.samples(runs[0], record) + 1, store.frames(runs[0], record))
-    assert reproduce(runs[0], store, lambda progress: None, "cpu").differences == ("the samples are other ones",)
+    assert reproduce_run(runs[0], store, lambda progress: None, "cpu").differences == ("the samples are other ones",)
 
 
 def test_a_model_that_fails_today_is_not_reproduced(
     store: Store, runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "make_module", lambda *_: 1 / 0)
-    (found,) = reproduce(runs[0], store, lambda progress: None, "cpu").differences
+    monkeypatch.setattr(trainer, "make_module", lambda *_: 1 / 0)
+    (found,) = reproduce_run(runs[0], store, lambda progress: None, "cpu").differences
     assert found.startswith("it fails now: ZeroDivisionError")
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import registry, versions
-from benchmark.cells import Protocol, Run
-from benchmark.evaluation import MEASURES
-from benchmark.registry import datasets, methods
-from benchmark.sheet import is_stale
-from benchmark.versions import PARTS, differing, version_of, versions_of
+from benchmark.analysis.frame import is_stale
+from benchmark.spec import registry
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.registry import datasets, methods
+from benchmark.spec.run import Run
+from benchmark.training import versions
+from benchmark.training.evaluation import MEASURES
+from benchmark.training.versions import PARTS, differing, version_of, versions_of
 from modules.convolutions import families, find_family
 from modules.gan import GAN
 from modules.networks import NETWORKS

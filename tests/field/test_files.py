@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from benchmark import registry
 from benchmark.errors import UserError
-from benchmark.samples import read_image_samples, read_samples, take_samples
+from benchmark.spec import registry
+from benchmark.store.samples import read_image_samples, read_samples, take_samples
 from datamodules import decoded, images
 from datamodules.files import files_below, read_array_header
 from datamodules.images import DATA_VARIABLE, MissingData, read_images

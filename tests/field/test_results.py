@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import registry
-from benchmark.cells import Protocol, Run
 from benchmark.cli import main
 from benchmark.errors import Damaged, UserError
-from benchmark.evaluation import measure_own
-from benchmark.records import Store
+from benchmark.spec import registry
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.store.store import Store
+from benchmark.training.evaluation import measure_own
 from tests.attack import RECORDS, attack, sealed
 from tests.benchmark.made import make_record
 

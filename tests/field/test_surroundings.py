@@ -15,10 +15,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark.cells import Protocol, Run
-from benchmark.loggers import make_loggers
-from benchmark.records import Store
-from benchmark.runner import run_blocks, to_do
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.run import Run
+from benchmark.store.store import Store
+from benchmark.training.engines.runner import run_blocks, to_do
+from benchmark.training.loggers import make_loggers
 from tests.benchmark.made import numbers
 
 PROTOCOL = Protocol(profile="test", epochs=2, width=1, batch_size=32, fresh_iterations=3, samples=100)
@@ -136,7 +137,7 @@ def test_loggers_write_whatever_rank_the_process_is_told(tmp_path: Path, monkeyp
     store = Store(tmp_path)
     store.prepare()
     (block,) = to_do(store, [RUN])
-    from benchmark.training import train
+    from benchmark.training.trainer import train
 
     train(block, store, lambda progress: None, "cpu", ["csv"])
     assert list((tmp_path / "logs").rglob("metrics.csv"))

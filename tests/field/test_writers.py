@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.records import Store, write_atomically
+from benchmark.store.files import write_atomically
+from benchmark.store.store import Store
 from datamodules.files import replacing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,11 +85,11 @@ def test_nothing_is_written_in_place(package: str) -> None:
 
 #: Each is no file, or one that its caller got from ``replacing``.
 ALLOWED = {
-    ("benchmark/checkpoints.py", "seal: open"),
-    ("benchmark/records.py", "write: save"),
-    ("benchmark/classifier.py", "train_classifier: save"),
-    ("benchmark/figure.py", "draw: save"),
-    ("benchmark/demonstration.py", "draw: save"),
+    ("benchmark/training/checkpoints.py", "seal: open"),
+    ("benchmark/store/store.py", "write: save"),
+    ("benchmark/training/classifier.py", "train_classifier: save"),
+    ("benchmark/plotting/figure.py", "draw: save"),
+    ("benchmark/spec/demonstration.py", "draw: save"),
 }
 
 

@@ -18,12 +18,15 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from benchmark.cells import Block, Protocol, Run, Setting
-from benchmark.demonstration import Demonstration
-from benchmark.evaluation import MEASURES, measure, measure_generator, measure_nearest
-from benchmark.figure import all_figures
-from benchmark.registry import datasets, methods
-from benchmark.training import Evaluation, fit
+from benchmark.papers.discovery import all_figures
+from benchmark.spec.block import Block
+from benchmark.spec.demonstration import Demonstration
+from benchmark.spec.protocol import Protocol, Setting
+from benchmark.spec.registry import datasets, methods
+from benchmark.spec.run import Run
+from benchmark.training.callback import Evaluation
+from benchmark.training.evaluation import MEASURES, measure, measure_generator, measure_nearest
+from benchmark.training.trainer import fit
 from datamodules.image_sets import DIGITS, DIGITS_1K
 from datamodules.images import DATA_VARIABLE, ImageDataModule, ImageSet
 from datamodules.mixture import GaussianMixture, MixtureDataModule

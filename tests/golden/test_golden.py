@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.evaluation import measure
-from benchmark.registry import dataset, methods, mixture
+from benchmark.spec.registry import dataset, methods, mixture
+from benchmark.training.evaluation import measure
 from datamodules.mixture import GaussianMixture
 from evaluators.digits import kl_to
 from modules.base import AdversarialModule, Update

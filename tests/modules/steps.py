@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.conformance import descend, elsewhere, same, state
-from benchmark.conformance import iterate_alone as use
+from benchmark.checks.conformance import descend, elsewhere, same, state
+from benchmark.checks.conformance import iterate_alone as use
 from modules.base import AdversarialModule
 
 __all__ = ["EPS", "NORMAL", "batches", "descend", "elsewhere", "run_iterations", "same", "state", "use"]

@@ -1,5 +1,5 @@
 """The base class: seeds, updates, noise, learning rates, sampling. What every method must keep is in
-``benchmark.conformance``."""
+``benchmark.checks.conformance``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from scipy.stats import kstest
 from torch import Tensor
 
-from benchmark.registry import methods
+from benchmark.spec.registry import methods
 from modules import noise
 from modules.aeis import AEIS
 from modules.ali import ALI

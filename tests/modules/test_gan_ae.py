@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from benchmark.registry import methods
+from benchmark.spec.registry import methods
 from modules.base import AdversarialModule, Training
 from modules.density import optimal_partners
 from modules.gan import GAN

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, distributed, nn
 
-from benchmark.registry import methods
+from benchmark.spec.registry import methods
 from modules import ranks
 from modules.base import AdversarialModule, Training
 from modules.gan import GAN

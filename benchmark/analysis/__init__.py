@@ -1,0 +1,1 @@
+"""Numbers from records: result tables, statistics, curves, verdicts on claims."""

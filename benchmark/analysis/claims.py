@@ -1,0 +1,302 @@
+"""Claims judged: from records and demonstrations to verdicts, and their result table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis.coverage import covered_from
+from benchmark.analysis.experiments import findings, four_digits, is_experiment_stale
+from benchmark.analysis.frame import ResultTable, is_stale
+from benchmark.analysis.statistics import ALPHA, Difference, paired
+from benchmark.spec.claims import Claim, ClaimTable, Comparison, Models, Statistic
+from benchmark.spec.commands import seeds_text
+from benchmark.spec.demonstration import USUAL_PROFILE, Demonstration, Experiment, Verdict, choose, verdict_of
+from benchmark.spec.run import Run
+from benchmark.spec.selection import Selection, select
+from benchmark.store.record import Record
+from benchmark.store.store import Store, read_records
+from evaluators.margins import MARGINS
+
+#: What stands where a claim's experiment has not been run to its end.
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class ClaimSelection:
+    """What a user chose of a table of claims.
+
+    find_demonstration: gives the demonstration of an id that a claim names.
+    seeds: those of the models, None for each table's own.
+    """
+
+    table: ClaimTable
+    profile: str
+    claims: tuple[Claim, ...]
+    find_demonstration: Callable[[str], Demonstration]
+    seeds: tuple[int, ...] | None = None
+
+    def selection(self, models: Models) -> Selection:
+        """The models of one side, as their own table chooses them."""
+        seeds = self.seeds if self.seeds is not None else range(models.seeds) if models.seeds else None
+        profile, row, dataset = self.profile, models.row, models.dataset
+        return select(models.table, profile=profile, methods=[row], datasets=[dataset], seeds=seeds)
+
+    def models(self, models: Models) -> list[Run]:
+        chosen = self.selection(models)
+        return chosen.runs(chosen.rows[0], models.dataset)
+
+    def runs(self, claim: Claim) -> list[Run]:
+        """Every model that a claim looks at, once."""
+        sides = [side for part in claim.evidence if isinstance(part, Comparison) for side in part.sides]
+        return list(dict.fromkeys(run for side in sides for run in self.models(side)))
+
+    @property
+    def trained(self) -> dict[str, list[Run]]:
+        """Every model once, under the table, the data set and the row that it belongs to."""
+        found: dict[str, list[Run]] = {}
+        seen: set[Run] = set()
+        for claim in self.claims:
+            for part in claim.evidence:
+                for side in part.sides if isinstance(part, Comparison) else ():
+                    new = [run for run in self.models(side) if run not in seen]
+                    seen.update(new)
+                    if new:
+                        found.setdefault(f"{side.table.id} {side.dataset} {side.row}", []).extend(new)
+        return found
+
+    @property
+    def all_experiments(self) -> list[Experiment]:
+        """Each once."""
+        return list({e.id: e for claim in self.claims for e in self.experiments(claim)}.values())
+
+    def experiments(self, claim: Claim) -> list[Experiment]:
+        return [self.experiment(part) for part in claim.evidence if isinstance(part, str)]
+
+    def experiment(self, name: str) -> Experiment:
+        """The demonstration of that name, at the usual profile where it has none of this name."""
+        found = self.find_demonstration(name)
+        return choose(found, self.profile if self.profile in found.profiles else USUAL_PROFILE, None)
+
+    @property
+    def name(self) -> str:
+        """Of files made from it."""
+        return f"{self.table.id}-{self.profile}"
+
+    @property
+    def header(self) -> str:
+        seeds = "each table's own" if self.seeds is None else f"{seeds_text(self.seeds)} ({len(self.seeds)})"
+        return f"profile {self.profile} of every table; seeds {seeds}"
+
+    @property
+    def whole(self) -> ClaimSelection:
+        """All claims; where seeds are chosen, the inquiry itself."""
+        return self if self.seeds is not None else replace(self, claims=self.table.claims)
+
+
+def profiles(table: ClaimTable) -> list[str]:
+    """Those that every table has which a claim looks at."""
+    sides = [s for claim in table.claims for part in claim.evidence if isinstance(part, Comparison) for s in part.sides]
+    return [name for name in sides[0].table.profiles if all(name in side.table.profiles for side in sides)]
+
+
+@dataclass(frozen=True)
+class EvidenceLine:
+    """One line of ``--format csv``: what one comparison or demonstration says of a claim.
+
+    left, right: means over the pairs; low, high: 95 % interval of the mean difference, left - right. Numbers are NaN
+    where there is none.
+    """
+
+    claim: str
+    experiment: str
+    statistic: str = ""
+    direction: str = ""
+    margin: float = math.nan
+    n: int = 0
+    n_diverged: int = 0
+    n_failed: int = 0
+    left: float = math.nan
+    right: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    verdict: str = NOT_RUN
+    said: str = ""
+
+
+def judge_claim(inquiry: ClaimSelection, claim: Claim, store: Store) -> tuple[str, list[EvidenceLine]]:
+    """The verdict on a claim, and what each part of its evidence says."""
+    parts = [
+        _of_demonstration(claim, inquiry.experiment(part), store)
+        if isinstance(part, str)
+        else _of_comparison(inquiry, claim, part, store)
+        for part in claim.evidence
+    ]
+    return combine_verdicts([part.verdict for part in parts]), parts
+
+
+def combine_verdicts(verdicts: Sequence[str]) -> str:
+    """A claim holds if all of its evidence says so, and does not if any says that it does not; while a part has not
+    been run nothing is said."""
+    for word in (NOT_RUN, "does not hold", "undecided"):
+        if word in verdicts:
+            return word
+    return "holds"
+
+
+def statistic_value(statistic: Statistic, record: Record) -> float | None:
+    """The statistic of one model, None where it has no such number."""
+    if record.status == "diverged":
+        never = statistic.take in ("wait", "covered")
+        return float(record.run["protocol"]["epochs"] + 1) if never else statistic.lost
+    if record.status == "failed":
+        return None
+    if statistic.take == "last":
+        return record.measures.get(statistic.name)
+    curve = [math.nan if value is None else value for value in record.curves.get(statistic.name, [])]
+    if not curve:
+        return None
+    values = np.array(curve, dtype=float)
+    if statistic.take == "covered":
+        return float(covered_from(record, int(statistic.goal)) or len(values) + 1)
+    if statistic.take == "wait":
+        reached = np.flatnonzero(values >= statistic.goal)
+        return float(reached[0] + 1 if len(reached) else len(values) + 1)
+    # Epochs without an evaluation have no entry.
+    if statistic.take == "mean":
+        return float(np.nanmean(values))
+    return float(np.nanstd(np.log(values[len(values) // 2 :])))
+
+
+def verdict_on(difference: Difference | None, direction: str, margin: float) -> Verdict:
+    """It holds if the 95 % interval of the mean difference lies wholly beyond the claim's margin, does not if it lies
+    wholly short of it, and is undecided otherwise or below three pairs.
+
+    A claim without a margin of its own says nothing of how much. It is undecided where the difference is shown to be
+    inside the measure's margin of equivalence, and where pairs all differ by the same amount of a measure that has no
+    such margin: where neither side misses a mode, nothing is remedied, and where neither finds all, nobody is faster.
+    """
+    if difference is None or difference.std == 0:
+        return "undecided"
+    if margin == 0 and difference.p_equivalence < ALPHA:
+        return "undecided"
+    low, high = difference.interval
+    least, most = (low, high) if direction == "higher" else (-high, -low)
+    return verdict_of(least > margin, most < margin)
+
+
+def margin_of(statistic: Statistic, models: Models, inquiry: ClaimSelection, value: float) -> float:
+    """Margin of equivalence of a statistic: its measure's, one epoch for a number of epochs, NaN for others."""
+    if statistic.take in ("wait", "covered"):
+        return 1.0
+    if statistic.take == "swing" or statistic.name not in MARGINS:
+        return math.nan
+    chosen = inquiry.selection(models)
+    samples = chosen.protocol(chosen.rows[0], models.dataset).samples
+    return MARGINS[statistic.name].size(chosen.table.dataset(models.dataset).modes, samples, value)
+
+
+def _of_comparison(inquiry: ClaimSelection, claim: Claim, part: Comparison, store: Store) -> EvidenceLine:
+    sides = [inquiry.models(side) for side in part.sides]
+    found = [read_records(store, runs) for runs in sides]
+    records = [record for side in found for record in side.values()]
+    other = _row(part.right) if isinstance(part.right, Models) else f"{part.right:g}"
+    blank = EvidenceLine(
+        claim=claim.id,
+        experiment=f"{part.left.table.id}, {part.left.dataset}: {_row(part.left)} against {other}",
+        statistic=part.statistic.title,
+        direction=part.direction,
+        margin=part.margin,
+        n_diverged=sum(record.status == "diverged" for record in records),
+        n_failed=sum(record.status == "failed" for record in records),
+    )
+    wanted = sum(map(len, sides))
+    if len(records) < wanted:
+        return replace(blank, said=f"{len(records)} of {wanted} models have run" if records else "")
+    values = [
+        [statistic_value(part.statistic, known[run.id]) for run in runs]
+        for runs, known in zip(sides, found, strict=True)
+    ]
+    against = values[1] if isinstance(part.right, Models) else [part.right] * len(values[0])
+    pairs = [(a, b) for a, b in zip(values[0], against, strict=True) if a is not None and b is not None]
+    left, right = (float(np.mean(side)) for side in zip(*pairs, strict=True)) if pairs else (math.nan, math.nan)
+    margin = margin_of(part.statistic, part.left, inquiry, right)
+    difference = paired([a for a, _ in pairs], [b for _, b in pairs], margin)
+    word = verdict_on(difference, part.direction, part.margin)
+    low, high = (math.nan, math.nan) if difference is None or difference.std == 0 else difference.interval
+    said = [f"{left:.4g} against {right:.4g}"] if pairs else []
+    said += [] if math.isnan(low) else [f"difference [{low:.3g}, {high:.3g}]"]
+    if difference is not None and difference.p_equivalence < ALPHA:
+        said += [f"within {difference.margin:.3g}, equivalent"]
+    said += [f"{len(pairs)} {'pairs' if isinstance(part.right, Models) else 'models'}"]
+    lost = {"diverged": blank.n_diverged, "failed": blank.n_failed}
+    said += [f"{count} {what}" for what, count in lost.items() if count]
+    return replace(blank, n=len(pairs), left=left, right=right, low=low, high=high, verdict=word, said=", ".join(said))
+
+
+def _row(models: Models) -> str:
+    return models.table.row(models.row).title
+
+
+def _of_demonstration(claim: Claim, experiment: Experiment, store: Store) -> EvidenceLine:
+    record, found = store.read(experiment), experiment.demonstration
+    if record is None:
+        return EvidenceLine(claim.id, found.id)
+    numbers = findings(record).numbers
+    said = "; ".join(f"{what}: {four_digits(numbers[name])}" for name, what in found.numbers.items())
+    return EvidenceLine(claim.id, found.id, n=len(experiment.seeds), verdict=found.judge(numbers), said=said)
+
+
+def aggregate_claims(inquiry: ClaimSelection, store: Store) -> ResultTable:
+    """The sheet of claims from what is stored: claims that nothing was run for are said to be so."""
+    judged = [(claim, *judge_claim(inquiry, claim, store)) for claim in inquiry.claims]
+    frame = pd.DataFrame([asdict(part) | {"claim_verdict": word} for _, word, parts in judged for part in parts])
+    lines = {claim.sentence: _line(claim, word, parts) for claim, word, parts in judged}
+    worded = pd.DataFrame(list(lines.values()), index=pd.Index(list(lines)))
+    return ResultTable(
+        name=inquiry.name,
+        title=inquiry.table.title,
+        citation=inquiry.table.citation,
+        header=inquiry.header,
+        columns=(),
+        rows={claim.id: claim.sentence for claim in inquiry.claims},
+        known=(),
+        frame=frame,
+        footer=tuple(_footer(inquiry, store)),
+        worded=worded,
+    )
+
+
+def _line(claim: Claim, word: str, parts: Sequence[EvidenceLine]) -> Mapping[str, str]:
+    experiments = [
+        f"{part.experiment}; {part.statistic} {part.direction}" + (f" (margin {part.margin:g})" if part.margin else "")
+        if part.statistic
+        else f"demonstration {part.experiment}"
+        for part in parts
+    ]
+    several = len(parts) > 1
+    said = [(f"{part.said}: {part.verdict}" if several and part.said else part.said or NOT_RUN) for part in parts]
+    return {
+        "source": claim.source,
+        "experiment": "\n".join([claim.reading, *experiments]),
+        "numbers": "\n".join(said),
+        "verdict": word,
+    }
+
+
+def _footer(inquiry: ClaimSelection, store: Store) -> list[str]:
+    stale = []
+    for claim in inquiry.claims:
+        runs = inquiry.runs(claim)
+        records = read_records(store, runs)
+        old = any(is_stale(run, records[run.id]) for run in runs if run.id in records)
+        for experiment in inquiry.experiments(claim):
+            record = store.read(experiment)
+            old = old or (record is not None and is_experiment_stale(experiment, record))
+        stale += [claim.id] if old else []
+    lines = [f"Stale, made with earlier versions (rerun with --redo-stale): {', '.join(stale)}."]
+    return [*(lines if stale else []), *inquiry.table.notes]

@@ -1,0 +1,51 @@
+"""Which reading fits the printed rows best: a bounded search on seeds that no table uses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis.frame import aggregate
+from benchmark.spec.commands import seeds_text
+from benchmark.spec.selection import Selection, select
+from benchmark.spec.table import Search, Table
+from benchmark.store.store import Store
+
+SEARCH_COLUMNS = ("table", "reading", "misfit", "entries", "seeds", "profile")
+
+
+def candidates(table: Table, search: Search, datasets: Sequence[str] = ()) -> list[Selection]:
+    """One selection per reading, of the rows that the search trains."""
+    rows = search.rows or [row.id for row in table.rows if row.reported]
+    return [
+        select(table, profile=search.profile, reading=name, methods=rows, datasets=datasets) for name in table.readings
+    ]
+
+
+def misfits(table: Table, search: Search, chosen: Sequence[Selection], store: Store) -> pd.DataFrame:
+    """One line per reading, the best first.
+
+    misfit: mean over the printed entries of ``search.measures`` of |ours - printed|, as a share of the data set's modes
+        for counts of modes, in [0, 1] for shares; 1 where no model came to its end.
+    """
+    lines = []
+    for selection in chosen:
+        distances = list(_distances(selection, search, store))
+        mean = float(np.mean(distances)) if distances else math.nan
+        seeds = seeds_text(selection.seeds)
+        lines.append((table.id, selection.reading, mean, len(distances), seeds, selection.profile))
+    return pd.DataFrame(lines, columns=list(SEARCH_COLUMNS)).sort_values("misfit", ignore_index=True)
+
+
+def _distances(selection: Selection, search: Search, store: Store) -> Iterator[float]:
+    columns = {column.id: column for column in selection.columns if column.measure in search.measures}
+    for entry in aggregate(selection, store).frame.to_dict("records"):
+        column = columns.get(entry["column"])
+        distance = abs(entry["mean"] - entry["paper_mean"])
+        if column and not math.isnan(entry["paper_mean"]):
+            modes = selection.table.dataset(selection.dataset_of(column)).modes
+            share = distance / (modes if column.measure.startswith("captured_modes") else 1)
+            yield 1.0 if math.isnan(share) else share

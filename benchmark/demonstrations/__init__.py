@@ -1,1 +1,0 @@
-"""Demonstrations of what a text claims: one file per claim."""

@@ -1,1 +1,0 @@
-"""Figures as data and drawing: one file per source document."""

@@ -1,0 +1,1 @@
+"""One folder for each text: its tables, figures, claims and demonstrations."""

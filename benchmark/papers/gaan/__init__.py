@@ -1,0 +1,1 @@
+"""GAAN: Tran, Bui and Cheung 2018, arXiv:1803.08887."""

@@ -1,0 +1,1 @@
+"""GANs powered by autoencoding: poster."""

@@ -1,0 +1,1 @@
+"""Demonstrations about KL and JS divergences, and distributions on thin sets."""

@@ -1,0 +1,1 @@
+"""Demonstrations about the gradients that a discriminator sends to its generator."""

@@ -1,0 +1,1 @@
+"""Demonstrations about the Wasserstein distance and its critic."""

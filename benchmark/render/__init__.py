@@ -1,0 +1,1 @@
+"""What people see: text, Markdown, LaTeX, figures, movies, reports."""

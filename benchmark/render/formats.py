@@ -1,0 +1,179 @@
+"""A sheet as text, Markdown, LaTeX, CSV, JSON or HTML."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from benchmark.analysis.frame import ResultTable
+from benchmark.analysis.statistics import ENOUGH, verdict_text
+from benchmark.spec.columns import UPDATES
+from benchmark.spec.table import Column
+
+FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
+_ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
+
+
+def render(sheet: ResultTable, style: str, width: int | None = None) -> str:
+    """The sheet in one of ``FORMATS``; ``csv`` and ``json`` keep full precision."""
+    if style == "csv":
+        return sheet.frame.to_csv(index=False, lineterminator="\n")
+    if style == "json":
+        return _json(sheet)
+    writers: dict[str, Callable[[ResultTable], str]] = {"markdown": _markdown, "latex": _latex, "html": _html}
+    return _text(sheet, width) if style == "text" else writers[style](sheet)
+
+
+def heading(column: Column) -> str:
+    """A column's title with an arrow to its better side."""
+    return column.title + _ARROWS[column.better]
+
+
+def value(mean: float, std: float, column: Column) -> str:
+    """Mean ± standard deviation in the column's digits; empty without a mean."""
+    if math.isnan(mean):
+        return ""
+    return number(mean, column) + ("" if math.isnan(std) else f" ± {number(std, column)}")
+
+
+def number(amount: float, column: Column) -> str:
+    """An amount in the column's digits, and in percent where the column is."""
+    return f"{amount * 100 if column.percent else amount:.{column.digits}f}"
+
+
+def parts(sheet: ResultTable, newline: str) -> list[tuple[str, pd.DataFrame]]:
+    """The sheet's cells, and in a table of several data sets one frame for each, under its name; what a row is not
+    trained on is left out. What is in words already stays so."""
+    if sheet.worded is not None:
+        return [("", sheet.worded.map(lambda text: text.replace("\n", newline)))]
+    names = list(dict.fromkeys(column.dataset for column in sheet.columns))
+    return [(name, cells(sheet, newline, [c for c in sheet.columns if c.dataset == name])) for name in names]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What people are shown of an entry: our mean and deviation, its interval, remarks, the printed value and the
+    verdict; empty where there is none."""
+
+    ours: str
+    interval: str
+    remarks: tuple[str, ...]
+    paper: str
+    verdict: str
+
+    @property
+    def lines(self) -> list[str]:
+        first = " ".join(filter(None, [self.ours, self.interval, *(f"({remark})" for remark in self.remarks)]))
+        return [first, f"paper {self.paper}", self.verdict] if self.paper else [first]
+
+
+def shown(entry: pd.Series, column: Column) -> Shown:
+    """An entry of ``Sheet.frame`` with the column's decimals."""
+    interval = ""
+    if not math.isnan(entry["ci_low"]):
+        interval = f"[{number(entry['ci_low'], column)}, {number(entry['ci_high'], column)}]"
+    elif entry["n"] >= ENOUGH and entry["std"] == 0:
+        interval = f"[all {entry['n']} equal]"
+    paper = value(entry["paper_mean"], entry["paper_std"], column)
+    ours = value(entry["mean"], entry["std"], column) or "no value"
+    said = verdict_text(str(entry["verdict"]), str(entry["lean"]), entry["seeds_to_decide"])
+    return Shown(ours, interval, tuple(_remarks(entry, column)), paper, said if paper else "")
+
+
+def _remarks(entry: pd.Series, column: Column) -> Iterator[str]:
+    """How many models the mean is of, and what became of the others."""
+    if column.measure == UPDATES:
+        yield f"{entry['n']} models"
+    words = {"n_diverged": "diverged", "n_failed": "failed"}
+    words |= {} if column.measure == UPDATES else {"n_no_value": "without a value"}
+    total = entry["n"] + entry["n_diverged"] + entry["n_failed"] + entry["n_no_value"]
+    if lost := [f"{entry[name]} of {total} {word}" for name, word in words.items() if entry[name]]:
+        yield ", ".join(lost)
+
+
+def cells(sheet: ResultTable, newline: str, columns: Sequence[Column]) -> pd.DataFrame:
+    """One cell per row and column, in lines: ours with its interval, the printed value, the verdict."""
+    by_id = {column.id: column for column in columns}
+    frame = sheet.frame[sheet.frame["column"].isin(list(by_id))]
+    lines = frame.apply(lambda entry: newline.join(shown(entry, by_id[entry["column"]]).lines), axis=1)
+    texts = frame.assign(text=lines)
+    wide = texts.pivot(index="row", columns="column", values="text")
+    wide = wide.reindex(index=list(frame["row"].unique()), columns=list(by_id)).fillna("")
+    wide.index = pd.Index([sheet.rows[row] for row in wide.index], name=None)
+    wide.columns = pd.Index([heading(column) for column in columns])
+    return wide
+
+
+def _text(sheet: ResultTable, width: int | None) -> str:
+    console = Console(file=io.StringIO(), width=width or 200, color_system=None)
+    console.print(sheet.header, highlight=False)
+    for dataset, wide in parts(sheet, "\n"):
+        title = ": ".join(filter(None, [dataset, sheet.title]))
+        table = RichTable("", *wide.columns, title=title, caption=None, show_lines=True, title_justify="left")
+        for name, row in wide.iterrows():
+            table.add_row(str(name), *row)
+        console.print(table)
+    for line in (sheet.citation, *sheet.footer):
+        console.print(line, highlight=False)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def _markdown(sheet: ResultTable) -> str:
+    bodies = [(f"#### {name}\n\n" if name else "") + wide.to_markdown() for name, wide in parts(sheet, "<br>")]
+    body = "\n\n".join(bodies)
+    notes = "\n".join(f"- {line}" for line in sheet.footer)
+    return f"### {sheet.title}\n\n{sheet.header}\n\n{body}\n\n{sheet.citation}\n\n{notes}\n"
+
+
+def _latex(sheet: ResultTable) -> str:
+    """For the packages booktabs and makecell."""
+    written = []
+    for name, wide in parts(sheet, "\n"):
+        wide = wide.map(lambda text: rf"\makecell{{{_tex(text)}}}")
+        wide.index, wide.columns = wide.index.map(_tex), wide.columns.map(_tex)
+        caption = _tex(f"{': '.join(filter(None, [name, sheet.title]))}. {sheet.header}. {sheet.citation}")
+        written.append(wide.style.to_latex(hrules=True, caption=caption, column_format="l" * (len(wide.columns) + 1)))
+    return "".join(f"% {line}\n" for line in sheet.footer) + "\n".join(written)
+
+
+def _tex(text: str) -> str:
+    for character in "\\&%$#_{}":
+        text = text.replace(character, r"\textbackslash " if character == "\\" else f"\\{character}")
+    for plain, tex in {"\n": r"\\", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "~": r"$\sim$"}.items():
+        text = text.replace(plain, tex)
+    return text
+
+
+def _html(sheet: ResultTable) -> str:
+    body = ""
+    for name, wide in parts(sheet, "\n"):
+        safe = wide.map(lambda text: html.escape(text).replace("\n", "<br>"))
+        body += (f"<h2>{html.escape(name)}</h2>" if name else "") + safe.to_html(escape=False, border=0)
+    notes = "".join(f"<li>{html.escape(line)}</li>" for line in sheet.footer)
+    style = "body{font-family:sans-serif}table{border-collapse:collapse}td,th{padding:.4em .8em;border:1px solid #ccc}"
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(sheet.title)}</title>'
+        f"<style>{style}</style><h1>{html.escape(sheet.title)}</h1><p>{html.escape(sheet.header)}</p>{body}"
+        f"<p>{html.escape(sheet.citation)}</p><ul>{notes}</ul></html>\n"
+    )
+
+
+def _json(sheet: ResultTable) -> str:
+    rows = sheet.frame.astype(object).where(sheet.frame.notna(), None).to_dict("records")
+    content = {
+        "title": sheet.title,
+        "citation": sheet.citation,
+        "header": sheet.header,
+        "entries": rows,
+        "notes": list(sheet.footer),
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,1 @@
+"""Frozen descriptions without input or output: table, protocol, run, block, selection, claim, demonstration."""

@@ -1,0 +1,139 @@
+"""What exists, by name: methods and data sets of the house, found by looking into their folders, and methods, data sets
+and measures of others, found by ``package.module:NAME`` or by the entry points of installed packages."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from types import MappingProxyType, ModuleType
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+import datamodules
+import modules
+from benchmark.errors import UserError, unknown
+from benchmark.spec.user_code import load, short_name
+from datamodules.images import ImageSet, read_images
+from datamodules.mixture import GaussianMixture
+from modules.base import AdversarialModule
+
+#: What samples can stand for.
+DataSet = GaussianMixture | ImageSet
+#: A measure that is not the house's: of samples ``[n, ...]`` in original units, or uint8 images ``[n, C, H, W]``, and
+#: of the data set that they stand for.
+Measure = Callable[[np.ndarray, Any], float]
+#: Sets of photographs of people: their images, real or made, are not ours to show, and in no repository.
+PEOPLE = frozenset({"celeba"})
+#: What the name of a data set begins with that is any folder of images.
+FOLDER = "folder:"
+#: What can come from elsewhere.
+Kind = Literal["methods", "datasets", "measures"]
+_KINDS: dict[Kind, str] = {"methods": "method", "datasets": "data set", "measures": "measure"}
+
+
+def shows_people(dataset: DataSet) -> bool:
+    """Whether images of this set stay on the machine that made them."""
+    return isinstance(dataset, ImageSet) and dataset.base in PEOPLE
+
+
+def values_in(package: ModuleType) -> Iterator[Any]:
+    """Everything that the files of a package have at their top level: adding a file is all it takes to be found."""
+    for info in pkgutil.iter_modules(package.__path__):
+        yield from vars(importlib.import_module(f"{package.__name__}.{info.name}")).values()
+
+
+@cache
+def methods() -> Mapping[str, type[AdversarialModule]]:
+    """Every method in ``modules``, by the name it gives itself. A report asks ten thousand times."""
+    classes = [v for v in values_in(modules) if inspect.isclass(v) and issubclass(v, AdversarialModule)]
+    return MappingProxyType({found.name: found for found in classes if found.name})
+
+
+@cache
+def datasets() -> Mapping[str, DataSet]:
+    """Every data set in ``datamodules``, by name."""
+    found = [value for value in values_in(datamodules) if isinstance(value, (GaussianMixture, ImageSet))]
+    return MappingProxyType({value.name: value for value in found})
+
+
+def installed(kind: Kind) -> dict[str, str]:
+    """What installed packages offer in their entry-point group ``modecov.KIND``: names, and the ``package.module:NAME``
+    that each stands for. Names of the house come first."""
+    return {point.name: point.value for point in sorted(entry_points(group=f"modecov.{kind}"))}
+
+
+def full_name(kind: Kind, name: str) -> str:
+    """What an installed name stands for, and ``file.py:NAME`` for a file, so that one model has one id however it was
+    asked for; other names as they are."""
+    if ":" in name:
+        return name if name.startswith(FOLDER) else short_name(name)
+    return name if name in _house(kind) else installed(kind).get(name, name)
+
+
+def is_from_outside(kind: Kind, name: str) -> bool:
+    """Whether a name is one of ``package.module:NAME``, ``path/to/file.py:NAME`` and of installed packages."""
+    return ":" in name or (name not in _house(kind) and name in installed(kind))
+
+
+def method(name: str) -> type[AdversarialModule]:
+    """The method of that name, in the house or installed, or a user's class ``package.module:Class``."""
+    value = _find("methods", name)
+    if not (inspect.isclass(value) and issubclass(value, AdversarialModule)):
+        raise UserError(f"--method {name} is no method: it must be a class derived from modules.base.AdversarialModule")
+    return value
+
+
+def user_measure(name: str) -> Measure:
+    """A user's measure, ``package.module:function`` or installed."""
+    value = _find("measures", name)
+    if not callable(value):
+        raise UserError(f"--measure {name} is no measure: it must be a function of samples and their data set")
+    return value
+
+
+def _house(kind: Kind) -> Mapping[str, Any]:
+    """What this repository has of a kind; its own measures belong to its data sets."""
+    return {} if kind == "measures" else methods() if kind == "methods" else datasets()
+
+
+def _find(kind: Kind, name: str) -> Any:
+    house = _house(kind)
+    if name in house:
+        return house[name]
+    # Last, as it looks into every installed package: tables ask for names of the house a thousand times.
+    others = {} if ":" in name else installed(kind)
+    if ":" not in name and name not in others:
+        if kind == "measures" and not others:
+            raise UserError(f"unknown measure '{name}'; name a function of yours as package.module:function")
+        near = unknown(_KINDS[kind], name, [*house, *others])
+        raise UserError(f"{near}; one of yours is package.module:NAME")
+    name = others.get(name, name)
+    trusted = ":" in name and name in installed(kind).values()
+    return load(f"--{_KINDS[kind].replace(' ', '')}", name, trusted)
+
+
+def mixture(name: str) -> GaussianMixture:
+    """The mixture of that name, for what makes sense of mixtures only."""
+    found = dataset(name)
+    if not isinstance(found, GaussianMixture):
+        mixtures = [key for key, value in datasets().items() if isinstance(value, GaussianMixture)]
+        raise unknown("mixture", name, mixtures)
+    return found
+
+
+def dataset(name: str) -> DataSet:
+    """The data set of that name, in the house or installed, a user's ``package.module:NAME``, or any folder of images
+    as ``folder:PATH``."""
+    if name.startswith(FOLDER):
+        channels, height, width = read_images(name, "train")[0].shape[1:]
+        return ImageSet(name, name, (channels, height, width), "a folder of images", "images")
+    value = _find("datasets", name)
+    if type(value) not in get_args(DataSet):
+        kinds = "datamodules.mixture.GaussianMixture or datamodules.images.ImageSet"
+        raise UserError(f"--dataset {name} is no data set: it must be a {kinds}")
+    return value

@@ -1,0 +1,120 @@
+"""Runs: one trained model each, before it is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+
+from benchmark.spec import registry
+from benchmark.spec.protocol import Protocol, Setting
+from benchmark.spec.registry import DataSet
+from datamodules.mixture import GaussianMixture
+from modules.convolutions import families
+
+
+def _as_name(text: str) -> str:
+    """A name of a data set or a method as the name of a folder, which cannot be a way out of the results."""
+    return text.replace(":", ".").replace("/", "_").lstrip(".") or "_"
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """Fields of a dataclass that differ from their defaults, so that a field added later leaves old ids alone."""
+    pairs = ((f, getattr(value, f.name)) for f in dataclasses.fields(value))
+    return {f.name: content for f, content in pairs if content != f.default}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model to train: one row of raw results.
+
+    method: a method's name, or ``package.module:Class``.
+    overrides: fields of the method that differ from its defaults, sorted by name.
+    """
+
+    dataset: str
+    method: str
+    protocol: Protocol
+    seed: int
+    overrides: tuple[tuple[str, Setting], ...] = ()
+
+    def identity(self) -> dict[str, Any]:
+        """What the id is a hash of: no path, no hardware."""
+        return {
+            "dataset": self.dataset,
+            "method": self.method,
+            "overrides": dict(self.overrides),
+            "protocol": as_dict(self.protocol),
+            "seed": self.seed,
+        }
+
+    @property
+    def id(self) -> str:
+        return digest(self.identity())
+
+    @property
+    def place(self) -> str:
+        """Folder of its record."""
+        return f"{_as_name(self.dataset)}/{_as_name(self.method)}"
+
+    @staticmethod
+    def of(identity: Mapping[str, Any]) -> Run:
+        """The run of that ``identity()``, which may come from anybody's file.
+
+        Raises:
+            ValueError: A field is missing, unknown, of another type or out of bounds.
+        """
+        # For its errors alone: the values stay as they are written, as 1 and 1.0 have different ids.
+        msgspec.convert(identity, _Identity)
+        if any(math.isinf(value) for value in identity["overrides"].values() if isinstance(value, float)):
+            raise ValueError("a field of the method is infinite")
+        protocol = Protocol(**identity["protocol"])
+        for name in ("epochs", "width", "batch_size", "samples", "latent_dim", "world_size", "evaluate_every"):
+            if getattr(protocol, name) < 1:
+                raise ValueError(f"protocol.{name} is below 1")
+        if protocol.networks not in families():
+            raise ValueError(f"there are no networks {protocol.networks[:40]!r} in this version")
+        if not re.fullmatch(r"([0-9]{1,9}(,[0-9]{1,9})*)?", protocol.frames):
+            raise ValueError("protocol.frames names no epochs")
+        overrides = tuple(sorted(identity["overrides"].items()))
+        return Run(identity["dataset"], identity["method"], protocol, identity["seed"], overrides)
+
+
+#: A name that can be printed on one line.
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,1000}$")]
+
+
+class _Identity(msgspec.Struct, forbid_unknown_fields=True):
+    """The types that ``Run.identity()`` has."""
+
+    dataset: _Name
+    method: _Name
+    overrides: dict[_Name, bool | int | float | _Name]
+    protocol: Protocol
+    # As many as the command line takes.
+    seed: Annotated[int, msgspec.Meta(ge=0, le=999_999)]
+
+
+def digest(value: Any) -> str:
+    """Sixteen hexadecimal digits of the SHA-256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def dataset_of_run(run: Run) -> DataSet:
+    """A run's data set, as its protocol has it."""
+    return dataset_for_protocol(registry.dataset(run.dataset), run.protocol)
+
+
+def dataset_for_protocol(dataset: DataSet, protocol: Protocol) -> DataSet:
+    """A data set as a protocol has it."""
+    if isinstance(dataset, GaussianMixture) and dataset.noisy and protocol.embedding == "projected":
+        return dataclasses.replace(dataset, projected=True)
+    return dataset

@@ -1,1 +1,0 @@
-"""Tables as data: one file per source document."""

@@ -1,0 +1,1 @@
+"""One block on several devices, and its steps as CUDA graphs."""

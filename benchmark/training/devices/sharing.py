@@ -1,0 +1,144 @@
+"""One block on several devices of this machine: a process for each, joined by Lightning's strategy for DDP.
+
+The first process is the one that runs the command: it alone claims, evaluates, and writes checkpoints and records. The
+others only train. They end with it, however it ends, and it ends them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment, find_free_network_port
+from pytorch_lightning.strategies import DDPStrategy
+from torch import distributed
+
+from benchmark.errors import UserError
+from benchmark.spec import registry
+from benchmark.spec.run import Run
+from benchmark.training.devices import ddp_worker
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: How long the others wait for the first, which evaluates alone.
+_PATIENCE = timedelta(days=1)
+
+
+class Rank(LightningEnvironment):
+    """One of the processes on this machine, which find one another by the first one's ``port``."""
+
+    creates_processes_externally = True
+
+    def __init__(self, rank: int, port: int) -> None:
+        super().__init__()
+        self._rank, self._main_port = rank, port
+
+    @property
+    def main_address(self) -> str:
+        return "127.0.0.1"
+
+    def local_rank(self) -> int:
+        return self._rank
+
+    def node_rank(self) -> int:
+        return 0
+
+
+class SharedBatches(DDPStrategy):
+    """Lightning's processes and their group, without its wrapper around the module: that averages the gradients of all
+    parameters at the end of a step, and an adversarial module those of one update at a time (``modules.ranks``)."""
+
+    def __init__(self, rank: int, port: int) -> None:
+        super().__init__(cluster_environment=Rank(rank, port), timeout=_PATIENCE)
+
+    def configure_ddp(self) -> None:
+        """No wrapper."""
+
+    def barrier(self, *args: Any, **kwargs: Any) -> None:
+        """Every iteration keeps the processes together. Nobody waits where one of them writes a checkpoint alone."""
+
+
+def check_devices(run: Run, accelerator: str) -> None:
+    """Refuse what cannot be trained on as many devices as the protocol says."""
+    count, batch, method = run.protocol.world_size, run.protocol.batch_size, registry.method(run.method)
+    if count == 1:
+        return
+    if vars(method).get("batch_coupled_losses") is None:
+        said = (
+            "does not list the losses that couple the samples of a batch (batch_coupled_losses, see docs/your-own.md)"
+        )
+        raise UserError(f"{run.method} trains on one device, as its class {said}; leave --strategy out")
+    if batch % count:
+        raise UserError(
+            f"batches of {batch} have no {count} equal parts: --set protocol.batch_size, or other --devices"
+        )
+    if accelerator != "cpu" and torch.cuda.is_available():
+        if torch.cuda.device_count() < count:
+            raise UserError(f"this machine has {torch.cuda.device_count()} GPUs, not {count}; or --accelerator cpu")
+    elif count > max(2, os.cpu_count() or 1):
+        # Each holds PyTorch and waits for all others in every update: a few dozen bring a machine down.
+        raise UserError(
+            f"this machine has {os.cpu_count()} cores, not {count}: that many processes stand in one another's way"
+        )
+
+
+@contextmanager
+def ddp_workers(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[SharedBatches | None]:
+    """The strategy of this process, with ``count - 1`` others that run ``work(strategy, *arguments)`` meanwhile; None
+    where it is alone."""
+    if count == 1:
+        yield None
+        return
+    port, context = find_free_network_port(), multiprocessing.get_context("spawn")
+    processes, listeners = [], []
+    # Where it starts with the first process, it takes the mask below away.
+    resource_tracker.ensure_running()
+    try:
+        for _ in range(1, count):
+            listener, speaker = context.Pipe()
+            processes.append(context.Process(target=ddp_worker.run_worker, args=(speaker,), daemon=True))
+            listeners.append(listener)
+            # A process keeps the mask that it starts with: Ctrl-C, which a terminal tells all, is the first one's.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+            try:
+                processes[-1].start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                speaker.close()
+        for rank, listener in enumerate(listeners, 1):
+            with suppress(ConnectionError):
+                listener.send((_work_on_rank, (torch.get_num_threads(), rank, port, work, *arguments)))
+        for listener in listeners:
+            _hear(listener)
+        yield SharedBatches(0, port)
+    finally:
+        for process in processes:
+            if process.pid:
+                process.kill()
+                process.join()
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+def _work_on_rank(
+    speaker: Connection, threads: int, rank: int, port: int, work: Callable[..., None], *words: Any
+) -> None:
+    """What another process does."""
+    torch.set_num_threads(threads)
+    speaker.send(rank)
+    work(SharedBatches(rank, port), *words)
+
+
+def _hear(listener: Connection) -> None:
+    """Wait until a process says that it is there. Raises ``RuntimeError`` for one that is gone."""
+    try:
+        listener.recv()
+    except (EOFError, ConnectionResetError) as error:
+        raise RuntimeError("a process for another device ended before it began") from error

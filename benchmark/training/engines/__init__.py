@@ -1,0 +1,1 @@
+"""Where blocks are trained: in this process, or on a cluster."""

@@ -1,0 +1,82 @@
+"""Curves of a training for the loggers that people use, Lightning's own, beside the record that holds them anyway."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+
+from benchmark.errors import UserError, unknown
+from benchmark.spec.block import Block
+from benchmark.training.callback import Evaluation
+
+#: What each writes, and the package beside Lightning that it needs.
+LOGGERS = {
+    "csv": ("a file metrics.csv per block", ""),
+    "tensorboard": ("for tensorboard --logdir RESULTS/logs/tensorboard", "tensorboard"),
+    "wandb": ("for Weights & Biases; WANDB_MODE=offline needs no network and no account", "wandb"),
+}
+
+
+def check_loggers(names: Sequence[str]) -> None:
+    """``UserError`` for a logger that there is not, or whose package is not installed."""
+    for name in names:
+        if name not in LOGGERS:
+            raise unknown("logger", name, LOGGERS)
+        package = LOGGERS[name][1]
+        if package and importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"--logger {name} needs the package {package}: pip install -c constraints.txt -e '.[{name}]'"
+            )
+
+
+def make_loggers(names: Sequence[str], block: Block, results: Path) -> list[Logger]:
+    """A log of this block for each, under ``RESULTS/logs``; every start of a training begins one of its own."""
+    folder = results / "logs"
+    name = f"{block.first.place}/{block.id}"
+    made: list[Logger] = []
+    for kind in names:
+        if kind == "csv":
+            made.append(CSVLogger(folder / kind, name))
+        elif kind == "tensorboard":
+            made.append(TensorBoardLogger(folder / kind, name, default_hp_metric=False))
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            made.append(WandbLogger(name=f"{block.label} {block.id}", save_dir=folder, project="modecov"))
+    return made
+
+
+class Curves(Callback):
+    """After every epoch the newest entries of all curves, ``NAME/seed S`` over epochs; of a resumed training first
+    those that it had before."""
+
+    def __init__(self, evaluation: Evaluation, loggers: Sequence[Logger]) -> None:
+        self.evaluation, self.loggers = evaluation, loggers
+        self.logged: dict[str, int] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        identity: dict[str, Any] = self.evaluation.block.first.identity()
+        seeds = [run.seed for run in self.evaluation.block.pending]
+        for logger in self.loggers:
+            logger.log_hyperparams({**identity, "seed": seeds})
+        self._log()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._log()
+
+    def _log(self) -> None:
+        slots, lines = self.evaluation.block.slots, dict[int, dict[str, float]]()
+        for name, curve in self.evaluation.curves.items():
+            for epoch in range(self.logged.get(name, 0), len(curve)):
+                values = {f"{name}/seed {run.seed}": curve[epoch][slot] for slot, run in slots.items()}
+                lines.setdefault(epoch + 1, {}).update({k: v for k, v in values.items() if math.isfinite(v)})
+            self.logged[name] = len(curve)
+        for epoch, line in sorted(lines.items()):
+            for logger in self.loggers:
+                logger.log_metrics(line, step=epoch)
+                logger.save()
