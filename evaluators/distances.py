@@ -11,25 +11,11 @@ from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metri
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 from torchmetrics import Metric
 
-from evaluators.features import EXTRACTORS, features
+from evaluators.features import features
+from evaluators.names import measure_names
 
-#: Names of the measures, in the order of the columns, for Inception; those of another network end in its suffix.
-DISTANCE_MEASURES = ("fid", "kid", "precision", "recall")
-#: Those of them that are shares, not distances.
-SHARES = ("precision", "recall")
 #: Images that each side has at least: as many as have a third nearest neighbour.
 LEAST = 4
-#: Images on either side of a published FID (Lucic et al. 2018, arXiv:1711.10337, section 5.1).
-USUAL_COUNT = 10_000
-
-
-def measure_names(extractor: str) -> dict[str, str]:
-    """Names of ``DISTANCE_MEASURES`` for a network: the two distances are called fid and kid for Inception alone."""
-    suffix = EXTRACTORS[extractor].suffix
-    return {
-        name: (name if not suffix else {"fid": "fd", "kid": "kd"}.get(name, name) + suffix)
-        for name in DISTANCE_MEASURES
-    }
 
 
 def frechet_distance(generated: Tensor, real: Tensor) -> float:

@@ -13,13 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.efficientnet import load_efficientnet
-
-#: Environment variable that names a file of Inception's weights; the command line's ``--fid-weights`` sets it.
-WEIGHTS_VARIABLE = "MODECOV_FID_WEIGHTS"
-
-
-class MissingWeights(Exception):
-    """Weights that cannot be had: which, why, and the way out, in one line."""
+from evaluators.names import WEIGHTS_VARIABLE, MissingWeights
 
 
 class Inception(nn.Module):
@@ -69,21 +63,17 @@ def load_lite() -> nn.Module:
 class Extractor:
     """A network that makes features of images.
 
-    distance: the name of the Frechet distance in its features; only Inception's is called FID.
-    suffix: of the names of measures.
     at_a_time: images per pass on a processor, where more are slower.
     """
 
     name: str
-    distance: str
-    suffix: str
     load: Callable[[], nn.Module]
     at_a_time: int
 
 
 EXTRACTORS = {
-    "inception": Extractor("inception", "FID", "", load_inception, 32),
-    "efficientnet-lite0": Extractor("efficientnet-lite0", "FD-EffNetLite0", "_effnetlite0", load_lite, 8),
+    "inception": Extractor("inception", load_inception, 32),
+    "efficientnet-lite0": Extractor("efficientnet-lite0", load_lite, 8),
 }
 
 

@@ -10,8 +10,6 @@ from torch import Tensor
 
 #: Steps of the optimiser after which errors are reported; the last is the measure, the others its curve.
 STEPS = (5, 50, 100)
-#: Names of the measures, in the order of ``STEPS``.
-INVERSION_MEASURES = ("ivom_5", "ivom_50", "ivom")
 #: Starts from the prior; the best of them counts, image by image.
 RESTARTS = 3
 

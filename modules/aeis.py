@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modules.base import Training, Update
+from modules.base import Update
 from modules.density import SortedPoints, greedy_pairs, held_out_bandwidth, optimal_pairs
 from modules.gan import GAN
 from modules.losses import squared_distance
+from modules.options import Training
 from modules.ranks import all_gather
 
 Array = np.ndarray

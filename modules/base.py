@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -13,9 +12,11 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from modules.convolutions import ConvFamily, ImageBatchNorm, find_family
-from modules.networks import MLP, InstanceNoise, MLPFamily, Output, SeedBatchNorm
-from modules.noise import Distribution, Noise, draw
+from modules.convolutions import ImageBatchNorm
+from modules.families import ConvFamily, MLPFamily, Output, find_family
+from modules.networks import MLP, InstanceNoise, SeedBatchNorm
+from modules.noise import Noise, draw
+from modules.options import Distribution, Training
 from modules.ranks import all_reduce_mean, average_gradients, local_shard, num_shards, sharded_batch
 
 
@@ -34,45 +35,6 @@ class Update(NamedTuple):
     @property
     def name(self) -> str:
         return getattr(self.loss, "__name__", "loss").removesuffix("_loss")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """How a method is trained, as far as methods share it.
-
-    networks: name of the network family.
-    latent_dim, prior: dimension and distribution of z, U[-1, 1] or N(0, 1) per coordinate.
-    scaling: networks see data in [0, 1] and generators end in a sigmoid (``unit``), in [-1, 1] and they end in a tanh
-        (``symmetric``), or in original units and they end linearly (``none``).
-    norm_at_evaluation: batch norm in evaluation uses its running statistics, or those of the batch.
-    batch_size: samples per batch; the last batch of an epoch may be shorter.
-    optimizer: Adam, or RMSProp as PyTorch has it.
-    lr, beta1, beta2: Adam, one optimizer per update; RMSProp knows only the rate.
-    lr_decay, lr_decay_every, lr_counter: the rate is multiplied by ``lr_decay`` after every ``lr_decay_every`` counts
-        of iterations (one pass through a method's updates) or of optimizer calls. Simultaneous updates share one rate,
-        at the count after all calls of their iteration.
-    draws: one x and z for a whole iteration, or fresh ones for every update.
-    instance_noise: standard deviation, in the scale that networks see, of the Gaussian noise on all data and samples
-        that discriminators see (Sonderby et al. 2017, arXiv:1610.04490, section 3.2).
-    instance_noise_schedule: that noise stays ``constant``, or falls in a ``linear`` way to 0 at the end of training.
-    """
-
-    networks: str = "gaan-1"
-    latent_dim: int = 2
-    prior: Distribution = "uniform"
-    scaling: Literal["unit", "symmetric", "none"] = "unit"
-    norm_at_evaluation: Literal["running", "batch"] = "running"
-    batch_size: int = 128
-    optimizer: Literal["adam", "rmsprop"] = "adam"
-    lr: float = 1e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    lr_decay: float = 1.0
-    lr_decay_every: int = 10_000
-    lr_counter: Literal["iterations", "optimizer-calls"] = "iterations"
-    draws: Literal["iteration", "update"] = "iteration"
-    instance_noise: float = 0.0
-    instance_noise_schedule: Literal["constant", "linear"] = "constant"
 
 
 class AdversarialModule(LightningModule):
@@ -437,7 +399,7 @@ def _with_parameters(updates: Iterator[Update]) -> list[tuple[Update, list[nn.Pa
     found = []
     for update in updates:
         if not isinstance(update, Update):
-            raise TypeError(f"updates() yields {_said(update)}: yield Update(self.LOSS, moves=(self.NETWORK,))")
+            raise TypeError(f"updates() yields {_said(update)}: yield Update(self.LOSS, params=(self.NETWORK,))")
         if not callable(update.loss):
             raise TypeError(
                 f"an Update has the loss {_said(update.loss)}: give it the function, Update(self.LOSS, ...), not what"
@@ -445,16 +407,16 @@ def _with_parameters(updates: Iterator[Update]) -> list[tuple[Update, list[nn.Pa
             )
         if not isinstance(update.params, (tuple, list)):
             raise TypeError(
-                f"the moves of {update.name} are no tuple, but {_said(update.params)}: write moves=(self.NETWORK,),"
+                f"the params of {update.name} are no tuple, but {_said(update.params)}: write params=(self.NETWORK,),"
                 " with a comma"
             )
         for network in update.params:
             if not isinstance(network, nn.Module):
-                raise TypeError(f"the moves of {update.name} hold {_said(network)}: they are networks")
+                raise TypeError(f"the params of {update.name} hold {_said(network)}: they are networks")
         # Frozen parameters, of a network that came with weights, stay as they are.
         parameters = [p for network in update.params for p in network.parameters() if p.requires_grad]
         if not parameters:
-            raise ValueError(f"the moves of {update.name} have no parameters to train")
+            raise ValueError(f"the params of {update.name} have no parameters to train")
         found.append((update, parameters))
     return found
 

@@ -6,9 +6,7 @@ Inside a network images are ``[B, S * C, H, W]``, so that one grouped convolutio
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,16 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modules.networks import (
-    NETWORKS,
-    Initialisation,
-    MLPFamily,
-    Output,
-    SeedBatchNorm,
-    SeedLinear,
-    finish,
-    to_float32,
-)
+from modules.families import Initialisation, Output
+from modules.networks import SeedBatchNorm, SeedLinear, finish, to_float32
 from modules.ranks import batch_norm
 
 #: Standard deviation of the weights of DCGAN and what follows it (Radford et al. 2016, section 4).
@@ -273,142 +263,3 @@ class ConvEncoder(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.logits(x, condition)
-
-
-@dataclass(frozen=True)
-class ConvFamily:
-    """A named choice of convolutional layers, from which every method builds the networks it needs.
-
-    generator_channels, discriminator_channels, encoder_channels: as in ``ConvGenerator`` and ``ConvEncoder``.
-    kernel, last_kernel: sides of the kernels.
-    generator_norm, discriminator_norm, first_norm: where batches are normalised; ``first_norm`` also after the
-        discriminator's first convolution. A method that penalises gradients sample by sample asks for none in its
-        critic.
-    slope, generator_slope: of the leaky ReLU; the generator's is ReLU where it is 0.
-    hidden: width of the hidden layers next to the latent and to the discriminator's output, 0 for none.
-    initialisation, bare_initialisation: of networks with batch norm, behind which the size of weights says nothing, and
-        of those without, through which N(0, 0.02^2) passes next to nothing of what comes in.
-    version: to be raised when a change alters the numbers of these networks.
-    """
-
-    generator_channels: tuple[int, ...]
-    discriminator_channels: tuple[int, ...]
-    encoder_channels: tuple[int, ...]
-    source: str
-    kernel: int = 5
-    last_kernel: int = 0
-    generator_norm: bool = True
-    discriminator_norm: bool = True
-    first_norm: bool = False
-    slope: float = 0.2
-    generator_slope: float = 0.0
-    hidden: int = 0
-    initialisation: Initialisation = "normal"
-    bare_initialisation: Initialisation = "he"
-    version: int = 1
-
-    def generator(
-        self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output, norm: bool = True
-    ) -> ConvGenerator:
-        """A network from ``[S, B, latent]`` to images of ``shape``; ``norm`` as in ``encoder``."""
-        norm = self.generator_norm and norm
-        return ConvGenerator(
-            role,
-            latent,
-            self.image(shape),
-            seeds=seeds,
-            channels=self.generator_channels,
-            kernel=self.kernel,
-            batch_norm=norm,
-            last_kernel=self.last_kernel,
-            slope=self.generator_slope,
-            hidden=self.hidden,
-            output=output,
-            kind=self.initialisation if norm else self.bare_initialisation,
-        )
-
-    def encoder(
-        self, role: str, shape: Sequence[int], outputs: int, seeds: Sequence[int], extra: int = 0, norm: bool = True
-    ) -> ConvEncoder:
-        """A network from images of ``shape``, and ``extra`` numbers beside them, to ``[S, B, outputs]``; ``norm=False``
-        asks for one without batch norm, whose samples do not depend on each other."""
-        norm = self.discriminator_norm and norm
-        return ConvEncoder(
-            role,
-            self.image(shape),
-            outputs,
-            seeds=seeds,
-            channels=self.encoder_channels if role in ("encoder", "reconstructor") else self.discriminator_channels,
-            kernel=self.kernel,
-            batch_norm=norm,
-            first_norm=self.first_norm,
-            slope=self.slope,
-            extra=extra,
-            hidden=self.hidden,
-            kind=self.initialisation if norm else self.bare_initialisation,
-        )
-
-    @staticmethod
-    def image(shape: Sequence[int]) -> Sequence[int]:
-        if len(shape) != 3:
-            raise ValueError(f"these networks read images, not data of shape {list(shape)}: set protocol.networks")
-        return shape
-
-
-#: After Metz et al. 2017 as PacGAN's released code (Lin et al. 2018) reads their appendix.
-_METZ = "MNIST-1K network of Metz et al. 2017 (arXiv:1611.02163) in PacGAN's released code"
-
-
-def _metz(channels: int, name: str) -> ConvFamily:
-    return ConvFamily(
-        generator_channels=(64, 32, 16, 8),
-        discriminator_channels=(channels, 2 * channels, 4 * channels),
-        encoder_channels=(8, 16, 32),
-        source=f"{_METZ}, discriminator {name}",
-        kernel=3,
-        last_kernel=3,
-        first_norm=True,
-        slope=0.3,
-    )
-
-
-def _dcgan(width: int, layers: int, what: str) -> ConvFamily:
-    up = tuple(width * 2**i for i in range(layers))
-    return ConvFamily(up[::-1], up, up, what)
-
-
-CONVOLUTIONS: dict[str, ConvFamily] = {
-    "metz-k4": _metz(2, "K/4"),
-    "metz-k2": _metz(4, "K/2"),
-    "dcgan-mnist": dataclasses.replace(
-        _dcgan(64, 3, "MNIST network of WGAN-GP's released code (Gulrajani et al. 2017)"),
-        generator_norm=False,
-        discriminator_norm=False,
-    ),
-    "dcgan-28": _dcgan(64, 3, "DCGAN (Radford et al. 2016) for 28 x 28 pixels, 64 to 256 channels"),
-    "dcgan-32": _dcgan(64, 4, "DCGAN (Radford et al. 2016) for 32 x 32 pixels, 64 to 512 channels"),
-    "dcgan-32-quarter": _dcgan(16, 4, "DCGAN for 32 x 32 pixels at a quarter of its width, for short trainings (ours)"),
-    "dcgan-64": _dcgan(64, 4, "DCGAN (Radford et al. 2016) for 64 x 64 pixels, 64 to 512 channels"),
-    "wgan-gp-cifar": _dcgan(128, 3, "CIFAR network of WGAN-GP's released code, 128 to 512 channels"),
-    "lucic": ConvFamily(
-        generator_channels=(128, 64),
-        discriminator_channels=(64, 128),
-        encoder_channels=(64, 128),
-        source="the network that Lucic et al. 2018 (arXiv:1711.10337) compare GANs with, after InfoGAN",
-        kernel=4,
-        generator_slope=0.2,
-        hidden=1024,
-        bare_initialisation="normal",
-    ),
-    "wgan-gp-cifar-half": _dcgan(64, 3, "CIFAR network of WGAN-GP's released code at half the width"),
-}
-
-
-def families() -> dict[str, MLPFamily | ConvFamily]:
-    """Every choice of networks, by name."""
-    return {**NETWORKS, **CONVOLUTIONS}
-
-
-def find_family(name: str) -> MLPFamily | ConvFamily:
-    """The networks of that name."""
-    return families()[name]

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import (
     PenaltyNorm,
     bce_fake,
@@ -19,6 +19,7 @@ from modules.losses import (
     squared_distance,
 )
 from modules.networks import forward_batched
+from modules.options import Training
 from modules.ranks import all_reduce_mean
 
 

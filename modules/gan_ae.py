@@ -13,9 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import bce_fake, bce_real, per_seed
 from modules.networks import MLP, forward_batched
+from modules.options import Training
 from modules.ranks import all_reduce_mean
 
 #: Summed logistic loss of a discriminator that cannot tell: D = 1/2 everywhere.

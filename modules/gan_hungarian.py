@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.density import optimal_partners
+from modules.options import Training
 from modules.ranks import all_gather
 
 #: Where a pair is equal its distance has no derivative: the floor keeps it finite.

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from modules.base import Training
 from modules.gan import GAN
 from modules.losses import autocast_disabled
 from modules.networks import SeedLinear
+from modules.options import Training
 from modules.ranks import all_gather
 
 

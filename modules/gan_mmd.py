@@ -7,9 +7,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from modules.base import Training
 from modules.gan import GAN
 from modules.losses import gaussian_bandwidths, squared_mmd
+from modules.options import Training
 from modules.ranks import all_gather
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import gaussian_bandwidths, squared_mmd
+from modules.options import Training
 from modules.ranks import all_gather
 
 #: Where two batches are equal the square root has no derivative: the floor keeps it finite.

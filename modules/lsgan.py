@@ -7,10 +7,10 @@ from typing import Literal
 
 from torch import Tensor
 
-from modules.base import Training
 from modules.gan import GAN
 from modules.losses import per_seed
 from modules.networks import forward_batched
+from modules.options import Training
 
 
 class LSGAN(GAN):

@@ -6,19 +6,15 @@ sum over seeds are the gradients of each seed alone. ``S = 1`` is the ordinary c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from modules.families import Activation, Initialisation, Output
 from modules.ranks import batch_norm
-
-Output = Literal["linear", "sigmoid", "tanh"]
-Activation = Literal["relu", "tanh", "maxout"]
-Initialisation = Literal["he", "orthogonal", "normal"]
 
 #: Linear pieces of a maxout unit (Goodfellow et al. 2013), as in ALI's released toy code.
 PIECES = 5
@@ -190,105 +186,3 @@ class InstanceNoise(nn.Module):
 
     def forward(self, x: Tensor, *condition: Tensor) -> Tensor:
         return self.network(self.add_noise(x), *condition)
-
-
-@dataclass(frozen=True)
-class MLPFamily:
-    """A named choice of layers, from which every method builds the networks that it needs for vectors.
-
-    A discriminator's sigmoid (GAAN Table 1) lives in the losses, which take logits.
-
-    roles: what is different for the network of a role.
-    version: to be raised when a change alters the numbers of these networks.
-    """
-
-    hidden: int
-    width: int
-    source: str
-    activation: Activation = "relu"
-    batch_norm: bool = False
-    initialisation: Initialisation = "he"
-    roles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    version: int = 1
-
-    def generator(
-        self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output, norm: bool = True
-    ) -> MLP:
-        """A network from ``[S, B, latent]`` to data of ``shape``; ``norm`` as in ``encoder``."""
-        return self._changed(role, norm).build(role, latent, self.dim(shape), seeds, output)
-
-    def encoder(
-        self, role: str, shape: Sequence[int], outputs: int, seeds: Sequence[int], extra: int = 0, norm: bool = True
-    ) -> MLP:
-        """A network from data of ``shape``, and ``extra`` numbers beside them, to ``[S, B, outputs]``; ``norm=False``
-        asks for one without batch norm, whose samples do not depend on each other."""
-        return self._changed(role, norm).build(role, self.dim(shape) + extra, outputs, seeds)
-
-    def _changed(self, role: str, norm: bool) -> MLPFamily:
-        if norm:
-            return self
-        unmixed = {**self.roles.get(role, {}), "batch_norm": False}
-        return replace(self, batch_norm=False, roles={**self.roles, role: unmixed})
-
-    @staticmethod
-    def dim(shape: Sequence[int]) -> int:
-        if len(shape) != 1:
-            raise ValueError(f"these networks read vectors, not images of shape {list(shape)}: set protocol.networks")
-        return shape[0]
-
-    def build(self, role: str, inputs: int, outputs: int, seeds: Sequence[int], output: Output = "linear") -> MLP:
-        layers = {
-            "hidden": self.hidden,
-            "width": self.width,
-            "activation": self.activation,
-            "batch_norm": self.batch_norm,
-            "initialisation": self.initialisation,
-        }
-        return MLP(role, inputs, outputs, seeds=seeds, output=output, **{**layers, **self.roles.get(role, {})})
-
-
-_VEEGAN = "VEEGAN's notebook as re-posted: two hidden layers, one in the discriminator"
-_ALI = "ALI's released toy code, as PacGAN (Lin et al. 2018, arXiv:1712.04086) uses it"
-
-NETWORKS: dict[str, MLPFamily] = {
-    "gaan-1": MLPFamily(hidden=3, width=128, source="Tran et al. 2018 (arXiv:1803.08887), Table 1"),
-    "gaan-1-shallow": MLPFamily(
-        hidden=3,
-        width=128,
-        source="Tran et al. 2018, Table 1, but one hidden layer in the discriminator (an ablation)",
-        roles={"discriminator": {"hidden": 1}},
-    ),
-    "gaan-1-quarter": MLPFamily(
-        hidden=3,
-        width=128,
-        source="Tran et al. 2018, Table 1, but a quarter of the width in the discriminator (an ablation)",
-        roles={"discriminator": {"width": 32}},
-    ),
-    "veegan": MLPFamily(hidden=2, width=128, source=_VEEGAN, roles={"discriminator": {"hidden": 1}}),
-    "veegan-512": MLPFamily(
-        hidden=2,
-        width=512,
-        source=f"{_VEEGAN}, wider for 1,200 dimensions (ours)",
-        roles={"discriminator": {"hidden": 1}},
-    ),
-    "two-layers": MLPFamily(hidden=2, width=128, source=f"{_VEEGAN}; here two (ours)"),
-    "two-layers-512": MLPFamily(hidden=2, width=512, source=f"{_VEEGAN}; here two, and wider (ours)"),
-    "unrolled": MLPFamily(
-        hidden=2,
-        width=128,
-        activation="tanh",
-        initialisation="orthogonal",
-        source="released notebook of Metz et al. 2017 (arXiv:1611.02163)",
-    ),
-    "ali": MLPFamily(
-        hidden=4,
-        width=400,
-        batch_norm=True,
-        initialisation="normal",
-        source=_ALI,
-        roles={
-            "encoder": {"hidden": 2},
-            "discriminator": {"hidden": 3, "width": 200, "activation": "maxout", "batch_norm": False},
-        },
-    ),
-}

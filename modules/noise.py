@@ -7,13 +7,12 @@ numbers do not know which other seeds share the block. Numbers are made on the C
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Distribution = Literal["uniform", "normal"]
+from modules.options import Distribution
 
 _CHUNK_ITERATIONS = 64
 _CHUNK_VALUES = 1 << 20

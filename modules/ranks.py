@@ -46,7 +46,7 @@ def sharded_batch(batch: int) -> Iterator[None]:
 
     A batch that cannot be divided evenly (an epoch's last) is whole in each of them: all do the same.
     """
-    global _world, _parts, _batch
+    global _world_size, _num_shards, _batch_size
     there = distributed.is_available() and distributed.is_initialized()
     _world_size = distributed.get_world_size() if there else 1
     _num_shards, _batch_size = (_world_size if batch % _world_size == 0 else 1), batch

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from modules.base import Training, Update
+from modules.base import Update
 from modules.gan import GAN
 from modules.losses import GeneratorLoss, bce_fake, bce_real
 from modules.networks import forward_batched
+from modules.options import Training
 from modules.ranks import all_reduce_mean
 
 #: Where a second moment is 0 the square root has no derivative: one dead unit would turn a whole gradient into NaN.

@@ -8,9 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import bce_fake, bce_real, gaussian_kl, squared_distance
 from modules.networks import forward_batched
+from modules.options import Training
 
 
 class VAEGAN(AdversarialModule):

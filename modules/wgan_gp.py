@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import PenaltyNorm, gradient_penalty, per_seed
 from modules.networks import forward_batched
+from modules.options import Training
 
 
 class WGANGP(AdversarialModule):

@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark.analysis.claims import ClaimSelection, aggregate_claims, profiles
+from benchmark.analysis.claims import aggregate_claims
 from benchmark.analysis.frame import aggregate
 from benchmark.analysis.known_samples import KNOWN
 from benchmark.papers.discovery import all_tables, select_claims
 from benchmark.render.formats import render
+from benchmark.spec.claim_selection import ClaimSelection, profiles
 from benchmark.spec.claims import ClaimTable
 from benchmark.spec.commands import file_name
 from benchmark.spec.selection import Selection, offered

@@ -10,7 +10,7 @@ from benchmark.spec.protocol import iterations_per_epoch
 from benchmark.spec.run import Run
 from benchmark.store.record import Record
 from benchmark.store.store import Store
-from benchmark.training.evaluation import MEASURES, measure
+from evaluators.names import MEASURE_VERSIONS
 
 #: Samples of a model that covers nothing are of high quality by chance, up to one in forty on the data here.
 LEAST_QUALITY = 0.1
@@ -64,10 +64,12 @@ def _measured_later(run: Run, record: Record, name: str, store: Store) -> float 
     dataset = registry.dataset(run.dataset)
 
     def compute() -> float | None:
+        from benchmark.training.evaluation import measure
+
         values = measure(dataset, run.protocol, samples[None])
         found = float(values[name][0]) if name in values else math.nan
         return found if math.isfinite(found) else None
 
-    key = [run.id, record.samples, name, MEASURES[dataset.measures].version]
+    key = [run.id, record.samples, name, MEASURE_VERSIONS[dataset.measures]]
     value: float | None = store.cached("measured", key, compute)
     return value

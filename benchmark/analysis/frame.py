@@ -27,10 +27,9 @@ from benchmark.spec.protocol import Protocol
 from benchmark.spec.run import Run, dataset_for_protocol
 from benchmark.spec.selection import Selection
 from benchmark.spec.table import Column, Reported, Row
+from benchmark.spec.versions import versions_of
 from benchmark.store.record import Record
 from benchmark.store.store import Store
-from benchmark.training.evaluation import measure_own
-from benchmark.training.versions import versions_of
 from datamodules.images import ImageSet
 from evaluators.margins import MARGINS
 
@@ -226,6 +225,8 @@ def values_of(
         elif last and tail is not None:
             value = tail.mean
         elif column.measure in selection.measures:
+            from benchmark.training.evaluation import measure_own
+
             found = measure_own(column.measure, selection.table.dataset(dataset), store.samples(run, record))
             value = found if math.isfinite(found) else None
         else:

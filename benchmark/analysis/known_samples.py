@@ -9,11 +9,11 @@ import numpy as np
 
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.registry import DataSet
+from benchmark.spec.versions import version_of
 from benchmark.store.store import Store
-from benchmark.training.evaluation import MEASURES, measure, measure_nearest, measure_own
-from benchmark.training.versions import version_of
 from datamodules.images import ImageSet
 from datamodules.mixture import GaussianMixture
+from evaluators.names import MEASURE_VERSIONS
 
 #: Rows of known samples.
 KNOWN = ("real", "collapsed", "spread")
@@ -29,25 +29,32 @@ def known_samples(
 ) -> dict[str, dict[str, list[float]]]:
     """The measures on samples of known quality, a set per seed: what a perfect, a collapsed, a careless model get.
 
-    Those of images take a while and are kept in the store.
+    They are kept in the store, as measuring takes PyTorch and, of images, a while. Data sets that state no version
+    are measured every time.
     own: measures of the user beside them.
     """
     if own:
+        from benchmark.training.evaluation import measure_own
+
         found = known_samples(dataset, protocol, seeds, store)
         for name, samples in sample_known(dataset, protocol, seeds):
             values = {key: [measure_own(key, dataset, part) for part in samples] for key in own}
             found[name] = found[name] | {k: [v for v in part if math.isfinite(v)] for k, part in values.items()}
         return found
-    if isinstance(dataset, GaussianMixture):
+    if not version_of(dataset):
         return _measure_known(dataset, protocol, seeds)
-    versions = {"dataset": version_of(dataset), "measures": MEASURES[dataset.measures].version}
+    versions = {"dataset": version_of(dataset), "measures": MEASURE_VERSIONS[dataset.measures]}
     key: list[object] = [dataset.name, dataset.fingerprint, protocol.samples, list(seeds), versions]
+    if isinstance(dataset, GaussianMixture):
+        key += [protocol.mode_radius, protocol.mode_min_points]
     if dataset.measures == "images":
         key += [protocol.features, protocol.real_samples, protocol.inverted]
     return store.cached("known", key, lambda: _measure_known(dataset, protocol, seeds))
 
 
 def _measure_known(dataset: DataSet, protocol: Protocol, seeds: Sequence[int]) -> dict[str, dict[str, list[float]]]:
+    from benchmark.training.evaluation import measure, measure_nearest
+
     found = {}
     for name, samples in sample_known(dataset, protocol, seeds):
         values = measure(dataset, protocol, samples)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
 if TYPE_CHECKING:
     from benchmark.spec.table import Reported
@@ -88,7 +88,7 @@ def summarise(values: Sequence[float]) -> Summary:
     std = _std(np.asarray(values, dtype=float)) if n > 1 else math.nan
     if n < ENOUGH or std == 0:
         return Summary(n, mean, std, math.nan, math.nan)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * std / math.sqrt(n)
+    half = float(special.stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * std / math.sqrt(n)
     return Summary(n, mean, std, mean - half, mean + half)
 
 
@@ -133,7 +133,7 @@ class Difference:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the difference."""
-        half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, self.freedom)) * self.error
+        half = float(special.stdtrit(self.freedom, 0.5 + CONFIDENCE / 2)) * self.error
         return self.difference - half, self.difference + half
 
     @property
@@ -270,7 +270,12 @@ def holm(p: Sequence[float]) -> Floats:
 def benjamini_hochberg(p: Sequence[float]) -> Floats:
     """p values adjusted so that the expected share of false ones among the differences found is as small as one says
     (Benjamini and Hochberg 1995, J. R. Stat. Soc. B 57, 289)."""
-    return np.asarray(stats.false_discovery_control(p) if len(p) else (), dtype=float)
+    values = np.asarray(p, dtype=float)
+    order = np.argsort(values, kind="stable")[::-1]
+    stepped = np.minimum.accumulate(values[order] * len(values) / np.arange(len(values), 0, -1))
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(stepped, 1)
+    return adjusted
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from benchmark.errors import Stopped, UserError, first_line, own_place
 from benchmark.papers.discovery import all_tables
 from benchmark.spec import registry
 from benchmark.spec.block import Block
-from benchmark.spec.overrides import Settings, method_fields
+from benchmark.spec.overrides import Settings
 from benchmark.spec.protocol import Protocol, Setting
 from benchmark.spec.run import Run
 from benchmark.spec.selection import select
@@ -70,9 +70,9 @@ class Case:
         first table of such data gives it, or else any method, and one epoch of pre-training. ``UserError`` for one that
         cannot be built at all."""
         name, dataset = registry.full_name("methods", name), registry.full_name("datasets", dataset)
-        method = registry.method(name)
+        method = registry.describe_method(name)
         settings = Settings.parse(assignments, [method])
-        overrides = {"pretraining_epochs": 1} if "pretraining_epochs" in method_fields(method) else {}
+        overrides = {"pretraining_epochs": 1} if "pretraining_epochs" in method.defaults else {}
         protocol = {**_usual_protocol(name, registry.dataset(dataset).data_shape), **settings.protocol}
         return Case(
             name,

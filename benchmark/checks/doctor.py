@@ -27,6 +27,7 @@ from benchmark.spec.commands import seeds_text
 from benchmark.spec.demonstration import Experiment
 from benchmark.spec.registry import shows_people
 from benchmark.spec.run import Run
+from benchmark.spec.versions import versions_of
 from benchmark.store.environment import processor
 from benchmark.store.locks import NoLocks, claimed, holder, is_claimed
 from benchmark.store.record import Record
@@ -34,7 +35,6 @@ from benchmark.store.store import Store
 from benchmark.training import checkpoints
 from benchmark.training.engines.resources import free_memory, usable_cores
 from benchmark.training.trainer import check_checkpoint
-from benchmark.training.versions import versions_of
 from datamodules.images import READERS, MissingData, data_folder, is_decoded, read_images
 
 #: Below so much a table with its checkpoints may not fit.

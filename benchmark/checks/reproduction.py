@@ -14,6 +14,7 @@ import torch
 from benchmark.errors import UserError
 from benchmark.spec.block import Block, drop_finished, make_blocks
 from benchmark.spec.run import Run, dataset_of_run
+from benchmark.spec.versions import differing, versions_of
 from benchmark.store.environment import environment, processor
 from benchmark.store.record import Record
 from benchmark.store.store import Store
@@ -21,8 +22,7 @@ from benchmark.training.callback import Evaluation, Watch
 from benchmark.training.engines.runner import run_block
 from benchmark.training.evaluation import measure
 from benchmark.training.trainer import advance, make_data, make_module
-from benchmark.training.versions import differing, versions_of
-from evaluators.inversion import INVERSION_MEASURES
+from evaluators.names import INVERSION_MEASURES
 
 
 @dataclass(frozen=True)

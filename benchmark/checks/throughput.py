@@ -29,7 +29,8 @@ from benchmark.training.surroundings import IsolatedTrainer
 from benchmark.training.trainer import make_data, make_module, make_trainer, quiet
 from modules.base import AdversarialModule, Update
 from modules.networks import SeedLinear
-from modules.noise import Distribution, Noise
+from modules.noise import Noise
+from modules.options import Distribution
 
 COLUMNS = ("method", "seeds", "ms_per_iteration_and_seed", "ratio_to_plain_loop", "share_of_peak")
 

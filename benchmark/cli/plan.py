@@ -145,9 +145,9 @@ def run(options: PlanOptions) -> int:
 
 
 def _work(chosen: Choice, options: PlanOptions) -> Work:
-    from benchmark.analysis.claims import ClaimSelection
     from benchmark.cli.select import TableChoice
     from benchmark.spec import commands
+    from benchmark.spec.claim_selection import ClaimSelection
 
     if isinstance(chosen, ClaimSelection):
         return Work(chosen.header, chosen.trained, experiments=chosen.all_experiments)

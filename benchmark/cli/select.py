@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.analysis.claims import ClaimSelection
-from benchmark.analysis.frame import is_stale
 from benchmark.cli.options import (
     AcceleratorOptions,
     DataOptions,
@@ -33,6 +31,7 @@ from benchmark.papers.discovery import find_figure, find_table, select_claims
 from benchmark.plotting.figure import Figure
 from benchmark.spec import registry, user_code
 from benchmark.spec.block import Block, Shard
+from benchmark.spec.claim_selection import ClaimSelection
 from benchmark.spec.claims import AnyTable, ClaimTable
 from benchmark.spec.demonstration import USUAL_PROFILE, Demonstration, Experiment
 from benchmark.spec.demonstration import choose as choose_experiment
@@ -41,9 +40,8 @@ from benchmark.spec.selection import Selection, select
 from benchmark.spec.table import NetworkTable, Table
 from benchmark.store.environment import gpu
 from benchmark.store.store import Store, read_records
-from benchmark.training.engines.runner import to_do
 from datamodules.images import DATA_VARIABLE, ImageSet
-from evaluators.features import WEIGHTS_VARIABLE
+from evaluators.names import WEIGHTS_VARIABLE
 
 #: Options that say something to a demonstration.
 _OF_EXPERIMENTS = {"table", "figure", "profile", "seeds", "results", "redo_stale", "threads"}
@@ -284,8 +282,12 @@ def blocks_of(runs: Sequence[Run], store: Store, options: StaleOptions) -> list[
     """Return the blocks of these models that are to do, those that ``--redo-stale`` asks for included."""
     stale = []
     if options.redo_stale:
+        from benchmark.analysis.frame import is_stale
+
         records = read_records(store, runs)
         stale = [c.id for c in runs if c.id in records and is_stale(c, records[c.id])]
+    from benchmark.training.engines.runner import to_do
+
     return to_do(store, runs, stale, shard_of(options))
 
 

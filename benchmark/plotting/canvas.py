@@ -15,9 +15,6 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from benchmark.store.files import write_atomically
 
-#: Okabe and Ito's palette, which the colour-blind can tell apart; its yellow comes last, being faint on white.
-COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#CC79A7", "#D55E00", "#F0E442")
-
 _PNG_DPI = 150
 #: Resolution of what is stored as pixels inside an SVG.
 _SVG_DPI = 300

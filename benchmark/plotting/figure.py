@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-import matplotlib.figure
+from typing import TYPE_CHECKING
 
 from benchmark.errors import UserError
-from benchmark.plotting.canvas import COLOURS
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec.commands import usual_of
 from benchmark.spec.run import Run
 from benchmark.spec.selection import Selection
 from benchmark.store.record import Record
 from benchmark.store.store import Store
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 #: Runs with their records by row id, seeds in the order of the selection.
 Records = Mapping[str, Sequence[tuple[Run, Record]]]

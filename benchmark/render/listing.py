@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,15 +10,14 @@ from benchmark.papers.discovery import all_figures, all_tables
 from benchmark.plotting.figure import Figure
 from benchmark.spec import registry
 from benchmark.spec.claims import ClaimTable
+from benchmark.spec.methods import Method, house_methods
 from benchmark.spec.selection import Selection, offered, select
 from benchmark.spec.table import Table
 from benchmark.store.store import Store
-from benchmark.training.engines.runner import ENGINES
-from benchmark.training.loggers import LOGGERS
+from benchmark.training import LOGGERS
+from benchmark.training.engines import ENGINES
 from datamodules.images import MissingData
-from modules.base import AdversarialModule
-from modules.convolutions import ConvFamily, families
-from modules.networks import MLPFamily
+from modules.families import ConvFamily, MLPFamily, families
 
 #: Of a table or figure that a results folder has no part of.
 NOTHING = "nothing"
@@ -59,7 +57,7 @@ def _demonstrations() -> Entries:
 
 
 def _methods() -> Entries:
-    yield "methods", {name: _summary(method) for name, method in sorted(registry.methods().items())}
+    yield "methods", {name: _summary(method) for name, method in sorted(house_methods().items())}
     yield from _installed("methods")
 
 
@@ -174,7 +172,6 @@ def _budgets(selection: Selection) -> str:
     return ", ".join(dict.fromkeys(shares.values())) if len(shares) == 1 else str(shares).strip("{}").replace("'", "")
 
 
-def _summary(method: type[AdversarialModule]) -> str:
+def _summary(method: Method) -> str:
     """What a method is, by its docstring."""
-    text = " ".join((inspect.getdoc(method) or "").split("\n\n")[0].split())
-    return text.partition(": ")[0].rstrip(".")
+    return method.summary.partition(": ")[0].rstrip(".")

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 from benchmark.errors import UserError
 from benchmark.spec.table import Column
-from evaluators.distances import measure_names
-from evaluators.features import EXTRACTORS
+from evaluators.names import FEATURE_SPACES, measure_names
 
 #: A column of tables that is no measure of samples, but of a record's curves.
 UPDATES = "updates_to_coverage"
@@ -26,7 +25,7 @@ def quality_columns(dataset: str, reported: bool = True, jsd: str | None = None)
 
 def distance_columns(dataset: str, reported: str | None = None) -> Iterator[Column]:
     """Distances of a data set's images: columns for those who have Inception, and others for those who do not."""
-    for name, extractor in EXTRACTORS.items():
+    for name, extractor in FEATURE_SPACES.items():
         names = measure_names(name)
         inception = name == "inception"
         kernel = "KID" if inception else f"K{extractor.distance.removeprefix('F')}"

@@ -6,14 +6,16 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import matplotlib.figure
 import numpy as np
 
 from benchmark.errors import UserError, unknown
 from benchmark.spec.commands import seeds_text
 from benchmark.spec.run import digest
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 Array = np.ndarray
 Verdict = Literal["holds", "does not hold", "undecided"]

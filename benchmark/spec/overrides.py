@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import jsonargparse
 
 from benchmark.errors import UserError, unknown
+from benchmark.spec.methods import Method
 from benchmark.spec.protocol import Protocol, Setting
-from modules.base import AdversarialModule
-from modules.convolutions import families
+from modules.families import families
 
 #: Names that a run is picked by, and what is fixed for now, are no fields to set.
 _FIXED = {"profile", "reading"}
@@ -24,12 +23,6 @@ _MAY_BE_ZERO = {"fresh_iterations", "inverted", "beta1", "beta2", "instance_nois
 #: Larger values are slips that no machine has room or time for.
 _MOST = {"width": 1_024, "world_size": 1_024}
 _MOST_OF_ALL = 10**9
-
-
-def method_fields(method: type[AdversarialModule]) -> dict[str, inspect.Parameter]:
-    """The keyword-only parameters of a method: its own fields."""
-    parameters = inspect.signature(method).parameters.values()
-    return {p.name: p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
 def protocol_fields() -> list[str]:
@@ -49,11 +42,11 @@ class Settings:
     method: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
-    def parse(assignments: Sequence[str], methods: Sequence[type[AdversarialModule]]) -> Settings:
+    def parse(assignments: Sequence[str], methods: Sequence[Method]) -> Settings:
         """Check every assignment against the protocol and the chosen methods."""
         protocol: dict[str, Setting] = {}
         method: dict[str, str] = {}
-        names = {name for m in methods for name in method_fields(m)}
+        names = {name for m in methods for name in m.defaults}
         known = [f"protocol.{name}" for name in protocol_fields()] + [f"method.{name}" for name in names]
         for assignment in assignments:
             name, equals, text = assignment.partition("=")
@@ -76,10 +69,11 @@ class Settings:
         _check_protocol(protocol)
         return settings
 
-    def for_method(self, method: type[AdversarialModule]) -> dict[str, Setting]:
+    def for_method(self, method: Method) -> dict[str, Setting]:
         """The fields that this method has, with values of their type."""
-        own = method_fields(method)
-        return {name: _typed(method, name, text) for name, text in self.method.items() if name in own}
+        return {
+            name: _typed(method.load(), name, text) for name, text in self.method.items() if name in method.defaults
+        }
 
     def __str__(self) -> str:
         pairs = [("protocol", self.protocol), ("method", self.method)]

@@ -6,10 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
 from benchmark.spec import registry
-from modules.base import Training
+from modules.options import Training
 
 Setting = bool | int | float | str
 
@@ -63,10 +61,6 @@ class Protocol(Training):
     def named_frames(self) -> list[int]:
         """The epochs in ``frames`` that this training has."""
         return [epoch for epoch in map(int, filter(None, self.frames.split(","))) if epoch <= self.epochs]
-
-
-# Checkpoints hold one, and are loaded without running what is in them.
-torch.serialization.add_safe_globals([Protocol])
 
 
 def iterations_per_epoch(protocol: Protocol, dataset: registry.DataSet, size: int = 0) -> int:

@@ -10,17 +10,19 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType, ModuleType
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 import datamodules
-import modules
 from benchmark.errors import UserError, unknown
+from benchmark.spec.methods import Method, describe, house_methods
 from benchmark.spec.user_code import load, short_name
 from datamodules.images import ImageSet, read_images
 from datamodules.mixture import GaussianMixture
-from modules.base import AdversarialModule
+
+if TYPE_CHECKING:
+    from modules.base import AdversarialModule
 
 #: What samples can stand for.
 DataSet = GaussianMixture | ImageSet
@@ -49,9 +51,8 @@ def values_in(package: ModuleType) -> Iterator[Any]:
 
 @cache
 def methods() -> Mapping[str, type[AdversarialModule]]:
-    """Every method in ``modules``, by the name it gives itself. A report asks ten thousand times."""
-    classes = [v for v in values_in(modules) if inspect.isclass(v) and issubclass(v, AdversarialModule)]
-    return MappingProxyType({found.name: found for found in classes if found.name})
+    """The class of every method in ``modules``, by its name. Imports PyTorch; ``house_methods`` describes them."""
+    return MappingProxyType({name: found.load() for name, found in house_methods().items()})
 
 
 @cache
@@ -82,10 +83,29 @@ def is_from_outside(kind: Kind, name: str) -> bool:
 
 def method(name: str) -> type[AdversarialModule]:
     """The method of that name, in the house or installed, or a user's class ``package.module:Class``."""
+    from modules.base import AdversarialModule
+
     value = _find("methods", name)
+    if isinstance(value, Method):
+        return _loaded(value)
     if not (inspect.isclass(value) and issubclass(value, AdversarialModule)):
         raise UserError(f"--method {name} is no method: it must be a class derived from modules.base.AdversarialModule")
     return value
+
+
+@cache
+def _loaded(method: Method) -> type[AdversarialModule]:
+    return method.load()
+
+
+def describe_method(name: str) -> Method:
+    """The description of a method. One of ours is described without importing PyTorch.
+
+    Raises:
+        UserError: There is no such method, or it cannot be loaded.
+    """
+    value = _find("methods", name)
+    return value if isinstance(value, Method) else describe(name, method(name))
 
 
 def user_measure(name: str) -> Measure:
@@ -98,7 +118,7 @@ def user_measure(name: str) -> Measure:
 
 def _house(kind: Kind) -> Mapping[str, Any]:
     """What this repository has of a kind; its own measures belong to its data sets."""
-    return {} if kind == "measures" else methods() if kind == "methods" else datasets()
+    return {} if kind == "measures" else house_methods() if kind == "methods" else datasets()
 
 
 def _find(kind: Kind, name: str) -> Any:

@@ -17,7 +17,7 @@ from benchmark.spec import registry
 from benchmark.spec.protocol import Protocol, Setting
 from benchmark.spec.registry import DataSet
 from datamodules.mixture import GaussianMixture
-from modules.convolutions import families
+from modules.families import families
 
 
 def _as_name(text: str) -> str:

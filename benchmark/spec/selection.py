@@ -11,14 +11,12 @@ from typing import Any
 from benchmark.errors import UserError, unknown
 from benchmark.spec import registry
 from benchmark.spec.columns import standard_columns
-from benchmark.spec.overrides import Settings, method_fields
+from benchmark.spec.overrides import Settings
 from benchmark.spec.protocol import Protocol, Setting, iterations_per_epoch
 from benchmark.spec.run import Run
 from benchmark.spec.table import Column, Row, Table
 from datamodules.images import ImageSet
-from evaluators.distances import USUAL_COUNT
-from evaluators.features import load_extractor
-from evaluators.inversion import INVERSION_MEASURES
+from evaluators.names import INVERSION_MEASURES, USUAL_COUNT
 
 #: Measures of images that grow or fall with the number of samples alone.
 _OF_COUNTED_SAMPLES = frozenset({"modes", "kl", "intensity_kl"})
@@ -71,6 +69,8 @@ class Selection:
             if isinstance(dataset, ImageSet):
                 dataset.check()
                 if judged and dataset.measures == "images" and self.features != "none":
+                    from evaluators.features import load_extractor
+
                     load_extractor(self.features)
 
     @property
@@ -152,13 +152,12 @@ class Selection:
     def overrides(self, row: Row, dataset: str = "") -> dict[str, Setting]:
         """Method fields of a row that differ from the defaults, of the first data set where none is named: the
         reading's and the profile's, then the user's, then what makes it this row."""
-        method, own = registry.method(row.method), self._likest(dataset or self.datasets_of(row)[0])
+        method, own = registry.describe_method(row.method), self._likest(dataset or self.datasets_of(row)[0])
         reading = self.table.readings[self.reading].overrides.get(row.id, {})
         profile = self.table.profiles[self.profile].overrides.get(row.id, {})
         fields = {**reading, **profile, **self.settings.for_method(method), **row.overrides}
         fields |= row.dataset_overrides.get(own, {})
-        defaults = {name: field.default for name, field in method_fields(method).items()}
-        return {name: value for name, value in fields.items() if value != defaults[name]}
+        return {name: value for name, value in fields.items() if value != method.defaults[name]}
 
     def run(self, row: Row, seed: int, dataset: str = "") -> Run:
         dataset = dataset or self.datasets_of(row)[0]
@@ -219,7 +218,7 @@ def select(
             raise UserError(f"table {table.id} has networks for other data than {name}: points and images differ")
     for name in measures:
         registry.user_measure(name)
-    settings = Settings.parse(assignments, [registry.method(row.method) for row in rows])
+    settings = Settings.parse(assignments, [registry.describe_method(row.method) for row in rows])
     usual = table.profiles[profile]
     chosen = tuple(seeds) if seeds is not None else tuple(range(usual.first_seed, usual.first_seed + usual.seeds))
     wanted = (*(name for name in table.datasets if not datasets or name in datasets), *dict.fromkeys(others))

@@ -10,13 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
-
 _LIBRARIES = ("torch", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "pandas")
 
 
 def environment() -> dict[str, Any]:
     """Commit, versions, processor and threads of this process."""
+    import torch
+
     return {**_of_process(), "threads": torch.get_num_threads()}
 
 
@@ -48,6 +48,8 @@ def processor() -> str:
 
 def gpu() -> str:
     """The name of the GPU that training takes; empty where PyTorch finds none."""
+    import torch
+
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return "Apple's GPU" if torch.backends.mps.is_available() else ""

@@ -41,7 +41,7 @@ class Record:
         peak memory of the process so far, earlier blocks included.
     environment: commit, versions, processor, device, threads.
     versions: of the method, the data set, the measures, the networks and the training loop that it was made with, or of
-        the demonstration (``benchmark.training.versions``). 0 stands for one that states no version.
+        the demonstration (``benchmark.spec.versions``). 0 stands for one that states no version.
     samples: SHA-256 of the sample file, None where there is none.
     frames: SHA-256 of the file of samples along the training, None where there is none.
     weights: SHA-256 of the file of weights that samples are made with, None where there is none.

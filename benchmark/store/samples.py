@@ -19,7 +19,7 @@ from benchmark.errors import UserError, unknown
 from benchmark.spec.registry import DataSet
 from datamodules.files import read_array_header
 from datamodules.images import ImageSet, decode, image_files
-from evaluators.distances import USUAL_COUNT
+from evaluators.names import USUAL_COUNT
 
 SUFFIXES = (".npy", ".npz", ".pt", ".csv")
 

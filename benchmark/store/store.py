@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 import numpy as np
-import safetensors.torch
-import torch
 
 from benchmark.errors import Damaged, UserError, one_line
 from benchmark.spec import registry
@@ -29,6 +27,9 @@ from benchmark.store.files import content_or_none, folder_identity, one_line_per
 from benchmark.store.locks import NoLocks, claimed
 from benchmark.store.record import Record, S, Subject
 from datamodules.files import read_array_header
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT = 2
 
@@ -281,6 +282,8 @@ class Store:
             raise _gone(self.path(run).with_suffix(".safetensors"), "weights")
         path, content = self.path(run), self._content(run, ".safetensors", record.weights, "weights")
         try:
+            import safetensors.torch
+
             kept = safetensors.torch.load(content.getvalue())
         except Exception as error:
             raise _damaged(path.with_suffix(".safetensors"), "no weights", path) from error
@@ -320,7 +323,7 @@ class Store:
         for key, suffix, array in (("samples", ".npy", samples), ("frames", ".frames.npy", frames)):
             files[key] = suffix, None if array is None else _as_bytes(array)
         rounded = {name: value.half().contiguous() for name, value in (weights or {}).items()}
-        files["weights"] = ".safetensors", safetensors.torch.save(rounded) if rounded else None
+        files["weights"] = ".safetensors", _as_safetensors(rounded) if rounded else None
         for key, (suffix, new) in files.items():
             beside = path.with_suffix(suffix)
             if new is not None:
@@ -432,6 +435,12 @@ def _gone(path: Path, what: str) -> UserError:
 def _say_that_nothing_is_claimed(folder: Path) -> None:
     said = f"the file system of {folder} has no locks: give each process that shares it a --shard of its own"
     print(said, file=sys.stderr)
+
+
+def _as_safetensors(weights: Mapping[str, torch.Tensor]) -> bytes:
+    import safetensors.torch
+
+    return safetensors.torch.save(dict(weights))
 
 
 def _as_bytes(array: np.ndarray) -> bytes:

@@ -24,8 +24,9 @@ from benchmark.training import checkpoints
 from benchmark.training.devices.graphs import Graphs
 from benchmark.training.devices.sharing import SIGNALS
 from benchmark.training.evaluation import draw_samples, measure, measure_generator
-from datamodules.images import ImageDataModule, ImageSet
-from datamodules.mixture import MixtureDataModule
+from datamodules.images import ImageSet
+from datamodules.lightning.images import ImageDataModule
+from datamodules.lightning.mixtures import MixtureDataModule
 from modules.base import AdversarialModule
 
 #: A checkpoint is written at the end of an epoch if the last one is older than this.

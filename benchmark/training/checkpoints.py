@@ -15,10 +15,13 @@ import torch
 from pytorch_lightning import Trainer
 
 from benchmark.errors import UserError
+from benchmark.spec.protocol import Protocol
 from benchmark.store.files import writing
 from datamodules.files import is_ordinary, replacing
 
 FORMAT = 4
+# Checkpoints hold a protocol, and are loaded without running what is in them.
+torch.serialization.add_safe_globals([Protocol])
 #: Under which a checkpoint holds what its block's evaluation keeps.
 STATE = "Evaluation"
 #: Length of the seal, and how the archive says that its comment is so long; 0 is without one.

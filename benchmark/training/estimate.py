@@ -21,7 +21,7 @@ from benchmark.store.store import Store
 from benchmark.training import checkpoints
 from benchmark.training.evaluation import draw_samples, measure, unit_images
 from benchmark.training.trainer import make_data, make_module, make_trainer, quiet
-from datamodules.images import ImageDataModule
+from datamodules.lightning.images import ImageDataModule
 from evaluators.features import features
 from evaluators.inversion import RESTARTS, STEPS, invert
 from modules.base import AdversarialModule

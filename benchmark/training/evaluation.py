@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +20,11 @@ from benchmark.spec.registry import DataSet
 from datamodules.images import ImageSet, data_folder
 from datamodules.mixture import GaussianMixture
 from evaluators.digits import digit_measures, digits, kl_to, number_counts
-from evaluators.distances import SHARES, distance_measures
+from evaluators.distances import distance_measures
 from evaluators.features import extractor_hash, features
 from evaluators.intensity import intensity_kl, mean_intensities
-from evaluators.inversion import INVERSION_MEASURES, RESTARTS, invert, nearest_errors
+from evaluators.inversion import RESTARTS, invert, nearest_errors
+from evaluators.names import INVERSION_MEASURES, SHARES
 from evaluators.quality import cell_counts, histogram_counts, literal_measures, quality_measures
 from evaluators.registered import registered_counts, registered_measures
 from modules.base import AdversarialModule
@@ -36,7 +37,7 @@ Generators = Sequence[np.random.Generator]
 def measure(dataset: DataSet, protocol: Protocol, samples: Array) -> dict[str, Array]:
     """Every measure of the data set, ``[S]`` each, for ``samples``: ``[S, n, d]`` in original units, or uint8 images
     ``[S, n, C, H, W]``."""
-    return MEASURES[dataset.measures].measure(dataset, protocol, samples)
+    return MEASURES[dataset.measures](dataset, protocol, samples)
 
 
 def measure_own(name: str, dataset: DataSet, samples: Array) -> float:
@@ -157,23 +158,12 @@ def unit_images(module: AdversarialModule, protocol: Protocol, slot: int, z: Ten
     return (made + 1) / 2 if protocol.scaling == "symmetric" else made
 
 
-class MeasureFamily(NamedTuple):
-    """Measures that are computed together.
-
-    measure: of a data set, a protocol and samples ``[S, n, ...]``: every measure by name, ``[S]`` each.
-    version: to be raised when a change alters a number. A measure that is added alters none.
-    """
-
-    measure: Callable[[Any, Protocol, Array], dict[str, Array]]
-    version: int
-
-
-#: How the samples of a data set are measured, by the name that it gives.
-MEASURES = {
-    "registered": MeasureFamily(measure_registered, version=1),
-    "quality": MeasureFamily(measure_quality, version=1),
-    "digits": MeasureFamily(measure_digits, version=1),
-    "images": MeasureFamily(measure_images, version=1),
+#: How the samples of a data set are measured, by the name that it gives. Versions are in ``evaluators.names``.
+MEASURES: dict[str, Callable[[Any, Protocol, Array], dict[str, Array]]] = {
+    "registered": measure_registered,
+    "quality": measure_quality,
+    "digits": measure_digits,
+    "images": measure_images,
 }
 
 

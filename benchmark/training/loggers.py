@@ -13,14 +13,8 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 
 from benchmark.errors import UserError, unknown
 from benchmark.spec.block import Block
+from benchmark.training import LOGGERS
 from benchmark.training.callback import Evaluation
-
-#: What each writes, and the package beside Lightning that it needs.
-LOGGERS = {
-    "csv": ("a file metrics.csv per block", ""),
-    "tensorboard": ("for tensorboard --logdir RESULTS/logs/tensorboard", "tensorboard"),
-    "wandb": ("for Weights & Biases; WANDB_MODE=offline needs no network and no account", "wandb"),
-}
 
 
 def check_loggers(names: Sequence[str]) -> None:

@@ -20,7 +20,8 @@ from benchmark.errors import UserError, first_line, own_place
 from benchmark.spec import registry
 from benchmark.spec.protocol import Setting
 from benchmark.spec.run import Run
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
+from modules.options import Training
 
 #: Images of a batch, at most; points cost nothing, and a method may want many.
 IMAGES = 16

@@ -9,11 +9,11 @@ import sys
 import numpy as np
 
 from benchmark.spec.block import Block
+from benchmark.spec.versions import versions_of
 from benchmark.store.environment import environment
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.training.callback import Evaluation
-from benchmark.training.versions import versions_of
 from datamodules.images import ImageSet
 from evaluators.digits import weights_hash
 from evaluators.features import extractor_hash

@@ -17,6 +17,7 @@ from benchmark.errors import Stopped, UserError
 from benchmark.spec import registry
 from benchmark.spec.block import Block
 from benchmark.spec.run import Run, dataset_of_run
+from benchmark.spec.versions import differing, versions_of
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.training import checkpoints
@@ -25,9 +26,9 @@ from benchmark.training.devices.graphs import Graphs
 from benchmark.training.devices.sharing import SIGNALS, SharedBatches, check_devices, ddp_workers
 from benchmark.training.recording import write_records
 from benchmark.training.surroundings import IsolatedTrainer
-from benchmark.training.versions import differing, versions_of
-from datamodules.images import ImageDataModule
-from datamodules.mixture import GaussianMixture, MixtureDataModule
+from datamodules.lightning.images import ImageDataModule
+from datamodules.lightning.mixtures import MixtureDataModule
+from datamodules.mixture import GaussianMixture
 from modules.base import AdversarialModule
 from modules.convolutions import set_memory_format_and_compile
 

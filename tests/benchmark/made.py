@@ -11,13 +11,13 @@ import numpy as np
 from benchmark.spec import registry
 from benchmark.spec.run import Run
 from benchmark.spec.selection import Selection
+from benchmark.spec.versions import versions_of
 from benchmark.store.record import Record, Status
 from benchmark.store.store import Store
 from benchmark.training.callback import Watch
 from benchmark.training.engines.runner import to_do
 from benchmark.training.evaluation import measure
 from benchmark.training.trainer import train
-from benchmark.training.versions import versions_of
 
 
 def make_record(run: Run, status: Status = "done", seed: int | None = None) -> tuple[Record, np.ndarray]:

@@ -30,11 +30,12 @@ from benchmark.spec.protocol import Protocol
 from benchmark.spec.selection import select
 from benchmark.spec.table import Table
 from benchmark.store.store import Store
-from benchmark.training.engines.runner import ENGINES
-from benchmark.training.loggers import LOGGERS
+from benchmark.training import LOGGERS
+from benchmark.training.engines import ENGINES
 from datamodules.images import DATA_VARIABLE, MissingData
-from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE
-from modules.convolutions import find_family
+from evaluators.features import EXTRACTORS
+from evaluators.names import WEIGHTS_VARIABLE
+from modules.families import find_family
 
 from .command import call, refused
 from .made import fill_store

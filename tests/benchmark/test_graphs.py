@@ -13,10 +13,11 @@ from benchmark.errors import UserError
 from benchmark.spec.registry import methods
 from benchmark.training.devices.graphs import COMPARED, WARM_UP, CudaGraph, NoiseOn, Recorder, Replayed, Unfit
 from modules.aeis import AEIS
-from modules.base import AdversarialModule, Training
+from modules.base import AdversarialModule
 from modules.gan import GAN
 from modules.losses import bce_fake, bce_real
 from modules.noise import Noise
+from modules.options import Training
 from modules.wgan_gp import WGANGP
 from tests.modules.steps import NORMAL, batches, use
 

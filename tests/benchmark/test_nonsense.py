@@ -28,13 +28,14 @@ from benchmark.cli.parse import flags
 from benchmark.cli.run import RunOptions
 from benchmark.errors import UserError
 from benchmark.spec import registry, selection
-from benchmark.spec.overrides import Settings, method_fields, protocol_fields
+from benchmark.spec.methods import house_methods
+from benchmark.spec.overrides import Settings, protocol_fields
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.run import Run
 from benchmark.store.samples import SUFFIXES, read_samples
 from benchmark.store.store import Store
 from benchmark.training import callback, checkpoints, classifier, estimate
-from benchmark.training.engines.runner import ENGINES
+from benchmark.training.engines import ENGINES
 from datamodules import images
 from datamodules.images import MissingData
 
@@ -232,7 +233,7 @@ def test_a_field_that_is_given_twice(field: str) -> None:
     assert f"--set {field} is given twice" in said
 
 
-METHOD_FIELDS = [(name, field) for name, method in registry.methods().items() for field in method_fields(method)]
+METHOD_FIELDS = [(name, field) for name, method in house_methods().items() for field in method.defaults]
 
 
 @FUZZ

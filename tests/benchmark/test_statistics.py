@@ -152,7 +152,7 @@ def test_bad_reported_values_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "printed", "word", "lean"),
+    ("ours", "reported", "word", "lean"),
     [
         (summary(25.0, 0.1), Reported(25.0, 0.1), "equivalent", "-"),
         (summary(25.5, 0.1), Reported(25.0, 0.1), "equivalent", "higher"),
@@ -411,7 +411,7 @@ def test_a_curve_without_an_evaluation_has_no_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("printed", "expected"),
+    ("reported", "expected"),
     [
         (Reported.read("21.50", "2.00"), (21.5, 2.0, 0.005, 0.005)),
         (Reported.read("1"), (1.0, None, 0.5, 0.0)),

@@ -15,10 +15,11 @@ from benchmark.spec.registry import methods
 from modules import noise
 from modules.aeis import AEIS
 from modules.ali import ALI
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
+from modules.families import NETWORKS, MLPFamily
 from modules.gan import GAN
-from modules.networks import NETWORKS, MLPFamily
 from modules.noise import Noise
+from modules.options import Training
 from modules.wgan_gp import WGANGP
 
 from .steps import NORMAL, batches, descend, run_iterations, same, state, use

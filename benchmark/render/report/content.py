@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmark.analysis.claims import NOT_RUN, ClaimSelection, aggregate_claims, profiles
+from benchmark.analysis.claims import NOT_RUN, aggregate_claims
 from benchmark.analysis.experiments import findings, four_digits, is_experiment_stale, read_experiment
 from benchmark.analysis.frame import ResultTable, aggregate
 from benchmark.analysis.networks import read_networks
@@ -21,6 +21,7 @@ from benchmark.plotting.figure import Figure
 from benchmark.render.formats import Shown, heading, shown
 from benchmark.render.report.others import other_selections
 from benchmark.spec import registry
+from benchmark.spec.claim_selection import ClaimSelection, profiles
 from benchmark.spec.claims import Claim, ClaimTable, Comparison, Models
 from benchmark.spec.commands import column_title, file_name, run_command, usual_of
 from benchmark.spec.demonstration import USUAL_PROFILE, Demonstration, Experiment, choose
@@ -30,7 +31,7 @@ from benchmark.spec.table import Column, NetworkTable, Row, Table
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from datamodules.images import MissingData
-from evaluators.features import MissingWeights
+from evaluators.names import MissingWeights
 
 #: How a verdict is coloured: whether a difference is for the better, where the column says which direction that is.
 Tone = Literal["equivalent", "better", "worse", "differs", "undecided", "none"]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from benchmark.errors import UserError
 from benchmark.papers.discovery import all_tables
 from benchmark.spec import registry
-from benchmark.spec.overrides import method_fields, protocol_fields
+from benchmark.spec.overrides import protocol_fields
 from benchmark.spec.run import Run
 from benchmark.spec.selection import Selection, select
 from benchmark.spec.table import Table
@@ -103,6 +103,6 @@ def _differences(usual: Run, run: Run) -> Iterator[str]:
     for name in protocol_fields():
         if getattr(before, name) != getattr(after, name):
             yield f"protocol.{name}={getattr(after, name)}"
-    defaults = {name: field.default for name, field in method_fields(registry.method(run.method)).items()}
+    defaults = dict(registry.describe_method(run.method).defaults)
     was, now = defaults | dict(usual.overrides), defaults | dict(run.overrides)
     yield from (f"method.{name}={now[name]}" for name in sorted(now) if was.get(name) != now[name])

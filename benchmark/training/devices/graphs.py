@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from benchmark.errors import UserError, first_line
 from modules.base import AdversarialModule
-from modules.noise import Distribution, Noise
+from modules.noise import Noise
+from modules.options import Distribution
 
 #: Set to 0, nothing is recorded.
 SWITCH = "MODECOV_CUDA_GRAPHS"

@@ -32,6 +32,7 @@ import torch
 from benchmark.errors import Stopped, UserError
 from benchmark.spec import registry
 from benchmark.spec.block import Block
+from benchmark.spec.versions import versions_of
 from benchmark.store.environment import environment, take_commit
 from benchmark.store.store import Store
 from benchmark.training.callback import STOPPING, Progress, Watch
@@ -41,9 +42,8 @@ from benchmark.training.engines.runner import POLL_SECONDS, Inline, Result, run_
 from benchmark.training.engines.worker import END, STOP
 from benchmark.training.estimate import Estimate, estimate
 from benchmark.training.recording import write_failures
-from benchmark.training.versions import versions_of
 from datamodules.images import ImageSet, MissingData
-from evaluators.features import MissingWeights
+from evaluators.names import MissingWeights
 
 #: Seconds between looks at signals, and between a worker's reports.
 _LOOK_SECONDS = 0.25

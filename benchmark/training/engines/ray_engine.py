@@ -27,6 +27,7 @@ from benchmark.errors import Stopped, UserError
 from benchmark.spec.block import Block
 from benchmark.spec.run import Run, dataset_of_run
 from benchmark.spec.user_code import FILES_VARIABLE
+from benchmark.spec.versions import versions_of
 from benchmark.store.environment import environment, take_commit
 from benchmark.store.files import write_atomically
 from benchmark.store.record import Record
@@ -35,9 +36,8 @@ from benchmark.training.callback import Progress, Watch
 from benchmark.training.devices.sharing import SIGNALS
 from benchmark.training.engines.runner import POLL_SECONDS, Result, run_block, still_left, waiting_for
 from benchmark.training.recording import write_failures
-from benchmark.training.versions import versions_of
 from datamodules.images import DATA_VARIABLE, ImageSet, MissingData
-from evaluators.features import WEIGHTS_VARIABLE, MissingWeights
+from evaluators.names import WEIGHTS_VARIABLE, MissingWeights
 
 try:
     import ray

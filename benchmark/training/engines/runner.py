@@ -50,14 +50,6 @@ class Outcome:
     elsewhere: int = 0
 
 
-#: Where blocks are trained.
-ENGINES = {
-    "local": "on this machine, as many blocks at a time as it has cores and memory for, or on its GPUs (--devices)",
-    "inline": "one block after another, in this process",
-    "ray": "every block a task of Ray, on this machine or on a cluster (--address)",
-}
-
-
 class Engine(Protocol):
     """Where blocks are trained, and how many at a time."""
 

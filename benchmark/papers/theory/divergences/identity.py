@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from benchmark.plotting.axes import tidy
-from benchmark.plotting.canvas import COLOURS, blank
+from benchmark.plotting.canvas import blank
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
 
 #: Equal to this many, and not to machine precision, as sums over a thousand outcomes round.

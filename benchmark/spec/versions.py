@@ -7,9 +7,8 @@ from typing import Any
 
 from benchmark.spec import registry
 from benchmark.spec.run import Run
-from benchmark.training.evaluation import MEASURES
-from modules.base import AdversarialModule
-from modules.convolutions import find_family
+from evaluators.names import MEASURE_VERSIONS
+from modules.families import find_family
 
 #: Version of what all methods share: the training loop, its noise, optimizers and evaluation. Raise it when a change
 #: alters the numbers of every record.
@@ -20,12 +19,7 @@ PARTS = ("method", "dataset", "measures", "networks", "training")
 
 
 def version_of(thing: Any) -> int:
-    """The version of a method's class or of a data set; 0 where it states none.
-
-    A class states its own: a version that it inherits is that of its base class.
-    """
-    if isinstance(thing, type):
-        return int(vars(thing).get("version", 0))
+    """The version of a data set; 0 where it states none."""
     return int(getattr(thing, "version", 0))
 
 
@@ -35,12 +29,11 @@ def versions_of(run: Run) -> dict[str, int]:
     Raises:
         UserError: the method or the data set is not here.
     """
-    method: type[AdversarialModule] = registry.method(run.method)
     dataset = registry.dataset(run.dataset)
     return {
-        "method": version_of(method),
+        "method": registry.describe_method(run.method).version,
         "dataset": version_of(dataset),
-        "measures": MEASURES[dataset.measures].version,
+        "measures": MEASURE_VERSIONS[dataset.measures],
         "networks": find_family(run.protocol.networks).version,
         "training": TRAINING_VERSION,
     }
