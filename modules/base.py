@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from modules.networks import MLP, InstanceNoise, SeedBatchNorm
 from modules.noise import Noise, draw
 from modules.options import Distribution, Training
 from modules.ranks import all_reduce_mean, average_gradients, local_shard, num_shards, sharded_batch
+from modules.replicate import Replicated
 
 
 class Update(NamedTuple):
@@ -33,8 +35,13 @@ class Update(NamedTuple):
     lr_scale: float = 1.0
 
     @property
+    def loss_name(self) -> str:
+        """Name of the loss, as the method's author wrote it."""
+        return getattr(self.loss, "__name__", "loss")
+
+    @property
     def name(self) -> str:
-        return getattr(self.loss, "__name__", "loss").removesuffix("_loss")
+        return self.loss_name.removesuffix("_loss")
 
 
 class AdversarialModule(LightningModule):
@@ -152,7 +159,35 @@ class AdversarialModule(LightningModule):
         self, role: str = "discriminator", outputs: int = 1, extra: int = 0, norm: bool = True
     ) -> Any:
         """The same for a discriminator or a critic, which sees data through the protocol's instance noise."""
-        network = self.build_encoder(role, outputs, extra, norm)
+        return self._with_instance_noise(self.build_encoder(role, outputs, extra, norm))
+
+    def replicate(self, make: Callable[[], nn.Module], role: str, weights: str | Path | None = None) -> Any:
+        """A network of your own: one copy of an ordinary ``nn.Module`` per seed.
+
+        Batch norm and dropout are each seed's own: running statistics are kept per seed, and random numbers come from
+        streams of the role, the seed and the iteration.
+
+        Args:
+            make: Makes one copy, as in ``self.replicate(lambda: Net(), role="discriminator")``. It is called once per
+                seed, each time with random numbers of the role and that seed.
+            role: Name of the network. One that begins with "discriminator" sees data through the protocol's instance
+                noise.
+            weights: File that every copy starts from: the state dict of one such network, by safetensors or
+                ``torch.save``.
+
+        Returns:
+            A module that is called as the network is. Tensors go in and come out as ``[S, B, ...]`` where one copy
+            takes and returns ``[B, ...]``.
+
+        Raises:
+            TypeError: ``make`` does not make networks.
+            ValueError: The copies differ in shape or share parameters, or the weights do not fit.
+            FileNotFoundError: There is no such file of weights.
+        """
+        network = Replicated(make, role, self.seeds, self._moment, weights)
+        return self._with_instance_noise(network) if role.startswith("discriminator") else network
+
+    def _with_instance_noise(self, network: nn.Module) -> Any:
         return InstanceNoise(network, self.add_instance_noise) if self.training_setup.instance_noise > 0 else network
 
     def _moment(self) -> tuple[int, ...]:
@@ -407,16 +442,16 @@ def _with_parameters(updates: Iterator[Update]) -> list[tuple[Update, list[nn.Pa
             )
         if not isinstance(update.params, (tuple, list)):
             raise TypeError(
-                f"the params of {update.name} are no tuple, but {_said(update.params)}: write params=(self.NETWORK,),"
-                " with a comma"
+                f"the params of {update.loss_name} are no tuple, but {_said(update.params)}: "
+                "write params=(self.NETWORK,), with a comma"
             )
         for network in update.params:
             if not isinstance(network, nn.Module):
-                raise TypeError(f"the params of {update.name} hold {_said(network)}: they are networks")
+                raise TypeError(f"the params of {update.loss_name} hold {_said(network)}: they are networks")
         # Frozen parameters, of a network that came with weights, stay as they are.
         parameters = [p for network in update.params for p in network.parameters() if p.requires_grad]
         if not parameters:
-            raise ValueError(f"the params of {update.name} have no parameters to train")
+            raise ValueError(f"the params of {update.loss_name} have no parameters to train")
         found.append((update, parameters))
     return found
 

@@ -69,7 +69,7 @@ def runs() -> list[Run]:
 def sealed(content: dict[str, Any]) -> str:
     """Text of a record whose checksum is right, as whoever means harm writes it."""
     with contextlib.suppress(ValueError, RecursionError, KeyError, TypeError):
-        content = content | {"id": digest(content["cell"])}
+        content = content | {"id": digest(content["run"])}
         return json.dumps({"format": FORMAT, "checksum": digest(content)} | content)
     return json.dumps({"format": FORMAT, "checksum": "0"} | content)
 
@@ -102,7 +102,7 @@ def drop_a_value(content: dict[str, Any], rng: random.Random) -> str:
 
 
 def name_a_class(content: dict[str, Any], rng: random.Random) -> str:
-    content["cell"][rng.choice(["method", "dataset"])] = rng.choice(["results.evil:Class", "results.records.x:Class"])
+    content["run"][rng.choice(["method", "dataset"])] = rng.choice(["results.evil:Class", "results.records.x:Class"])
     return sealed(content)
 
 
@@ -183,7 +183,7 @@ def fill(results: Path, records: int, rng: random.Random) -> list[str]:
             text = RECORDS[kind - 2](content, rng)
             # Where its run says, so that readers come upon it.
             with contextlib.suppress(Exception):
-                named = json.loads(text)["cell"]
+                named = json.loads(text)["run"]
                 path = results / "records" / named["dataset"].replace(":", ".") / named["method"].replace(":", ".")
                 path = path.resolve() / f"{digest(named)}.json"
                 if results.resolve() not in path.parents:
@@ -203,7 +203,7 @@ def sound(run: Run) -> tuple[Record, np.ndarray]:
     if key not in _SOUND:
         _SOUND[key] = make_record(run)
     record, samples = _SOUND[key]
-    return dataclasses.replace(record, id=run.id, cell=run.identity(), samples=None), samples
+    return dataclasses.replace(record, id=run.id, run=run.identity(), samples=None), samples
 
 
 def lay_traps(parent: Path, results: Path) -> None:

@@ -14,8 +14,7 @@ from benchmark.analysis.frame import aggregate
 from benchmark.analysis.known_samples import KNOWN
 from benchmark.papers.discovery import all_tables, select_claims
 from benchmark.render.formats import render
-from benchmark.spec.claim_selection import ClaimSelection, profiles
-from benchmark.spec.claims import ClaimTable
+from benchmark.spec.claims import ClaimSelection, ClaimTable, profiles
 from benchmark.spec.commands import file_name
 from benchmark.spec.selection import Selection, offered
 from benchmark.spec.table import Table

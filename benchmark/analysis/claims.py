@@ -13,8 +13,7 @@ from benchmark.analysis.coverage import covered_from
 from benchmark.analysis.experiments import findings, four_digits, is_experiment_stale
 from benchmark.analysis.frame import ResultTable, is_stale
 from benchmark.analysis.statistics import ALPHA, Difference, paired
-from benchmark.spec.claim_selection import ClaimSelection
-from benchmark.spec.claims import Claim, Comparison, Models, Statistic
+from benchmark.spec.claims import Claim, ClaimSelection, Comparison, Models, Statistic
 from benchmark.spec.demonstration import Experiment, Verdict, verdict_of
 from benchmark.store.record import Record
 from benchmark.store.store import Store, read_records
@@ -109,7 +108,7 @@ def verdict_on(difference: Difference | None, direction: str, margin: float) -> 
     return verdict_of(least > margin, most < margin)
 
 
-def margin_of(statistic: Statistic, models: Models, inquiry: ClaimSelection, value: float) -> float:
+def claim_margin(statistic: Statistic, models: Models, inquiry: ClaimSelection, value: float) -> float:
     """Margin of equivalence of a statistic: its measure's, one epoch for a number of epochs, NaN for others."""
     if statistic.take in ("wait", "covered"):
         return 1.0
@@ -144,7 +143,7 @@ def _of_comparison(inquiry: ClaimSelection, claim: Claim, part: Comparison, stor
     against = values[1] if isinstance(part.right, Models) else [part.right] * len(values[0])
     pairs = [(a, b) for a, b in zip(values[0], against, strict=True) if a is not None and b is not None]
     left, right = (float(np.mean(side)) for side in zip(*pairs, strict=True)) if pairs else (math.nan, math.nan)
-    margin = margin_of(part.statistic, part.left, inquiry, right)
+    margin = claim_margin(part.statistic, part.left, inquiry, right)
     difference = paired([a for a, _ in pairs], [b for _, b in pairs], margin)
     word = verdict_on(difference, part.direction, part.margin)
     low, high = (math.nan, math.nan) if difference is None or difference.std == 0 else difference.interval

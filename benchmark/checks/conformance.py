@@ -231,15 +231,17 @@ def gradients_stay_apart(case: Case) -> None:
     names, parameters = zip(*module.named_parameters(), strict=True)
     for update, moved in module.steps:
         loss = update.loss(x, module._latents(x))
-        _ask(loss.shape == (3,), f"{update.name} gives {list(loss.shape)} for 3 seeds, not [3]: use losses.per_seed")
+        _ask(
+            loss.shape == (3,), f"{update.loss_name} gives {list(loss.shape)} for 3 seeds, not [3]: use losses.per_seed"
+        )
         for name, gradient in zip(names, torch.autograd.grad(loss[1], parameters, allow_unused=True), strict=True):
             apart = gradient is None or not gradient[[0, 2]].any()
-            _ask(apart, f"{update.name} of one seed has a gradient in {name} of another")
+            _ask(apart, f"{update.loss_name} of one seed has a gradient in {name} of another")
         own = torch.autograd.grad(update.loss(x, module._latents(x))[1], moved, allow_unused=True)
         for parameter, gradient in zip(moved, own, strict=True):
             unused = gradient is None or (parameter.ndim > 2 and parameter.shape[1] > 1 and not gradient[1].any())
             name = next(name for name, p in module.named_parameters() if p is parameter)
-            _ask(not unused, f"{update.name} moves {name} and has no gradient there")
+            _ask(not unused, f"{update.loss_name} trains {name} and has no gradient there")
 
 
 def neighbours_do_not_matter(case: Case) -> None:
@@ -293,10 +295,10 @@ def moves_what_it_says(case: Case) -> None:
     named = [{names[id(p)] for network in update.params for p in network.parameters()} for update in updates]
     turns = [(update, here) for update, here in zip(updates, named, strict=True) for _ in range(update.n_steps)]
     for (update, here), moved in zip(turns, seen, strict=True):
-        _ask(here == moved, f"{update.name} names {_words(here)} and moves {_words(moved)}")
+        _ask(here == moved, f"{update.loss_name} names {_words(here)} and trains {_words(moved)}")
     before = {names[id(p)] for _, parameters in module.pretraining_steps for p in parameters}
     idle = set(names.values()) - before.union(*named)
-    _ask(not idle, f"no update moves {_words(idle)}")
+    _ask(not idle, f"no update trains {_words(idle)}")
 
 
 def _words(names: set[str]) -> str:

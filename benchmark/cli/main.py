@@ -45,7 +45,7 @@ class Command:
 
     def load(self, name: str) -> tuple[type[Options], Callable[[Options], int], ModuleType]:
         """Return the dataclass of options, what runs the command, and its module."""
-        module = importlib.import_module(f"benchmark.cli.{name}")
+        module = importlib.import_module(f"benchmark.cli.commands.{name}")
         return getattr(module, self.options), module.run, module
 
 

@@ -31,8 +31,7 @@ from benchmark.papers.discovery import find_figure, find_table, select_claims
 from benchmark.plotting.figure import Figure
 from benchmark.spec import registry, user_code
 from benchmark.spec.block import Block, Shard
-from benchmark.spec.claim_selection import ClaimSelection
-from benchmark.spec.claims import AnyTable, ClaimTable
+from benchmark.spec.claims import AnyTable, ClaimSelection, ClaimTable
 from benchmark.spec.demonstration import USUAL_PROFILE, Demonstration, Experiment
 from benchmark.spec.demonstration import choose as choose_experiment
 from benchmark.spec.run import Run

@@ -11,8 +11,7 @@ from typing import Any
 from benchmark import papers
 from benchmark.errors import UserError, unknown
 from benchmark.plotting.figure import Figure
-from benchmark.spec.claim_selection import ClaimSelection, profiles
-from benchmark.spec.claims import AnyTable, ClaimTable
+from benchmark.spec.claims import AnyTable, ClaimSelection, ClaimTable, profiles
 from benchmark.spec.demonstration import Demonstration, Experiment
 from benchmark.spec.user_code import load, short_name
 

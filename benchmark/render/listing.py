@@ -31,7 +31,7 @@ def entries(section: str, store: Store) -> Entries:
     """Return a section's headings, and below each what there is with a word on it.
 
     Args:
-        section: One of ``benchmark.cli.list.SECTIONS``.
+        section: One of ``benchmark.cli.commands.list.SECTIONS``.
         store: Where the section ``stored`` looks.
     """
     return _stored(store) if section == "stored" else _SECTIONS[section]()

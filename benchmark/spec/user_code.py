@@ -11,8 +11,6 @@ import importlib
 import importlib.util
 import os
 import sys
-import sysconfig
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
@@ -20,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmark.errors import UserError, unknown
+from benchmark.errors import UserError, own_place, unknown
 
 #: Environment variable that tells processes which this one starts where the named files are.
 FILES_VARIABLE = "MODECOV_FILES"
@@ -146,8 +144,9 @@ def load(what: str, known: str, trusted: bool = False) -> Any:
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        said = " ".join(str(error).split())
-        raise UserError(f"cannot load {what} {known}: {_place(error)}{type(error).__name__}: {said}") from error
+        said = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+        place = f" ({where})" if (where := own_place(error)) else ""
+        raise UserError(f"cannot load {what} {known}: {type(error).__name__}: {said}{place}") from error
     if not hasattr(module, attribute):
         raise unknown(f"name in {path}", attribute, (known for known in vars(module) if not known.startswith("_")))
     return getattr(module, attribute)
@@ -200,19 +199,3 @@ def _refuse_results(path: Path, known: str) -> None:
             raise UserError(
                 f"{known} lies in the results folder {folder}, whose content is never run; copy it elsewhere"
             )
-
-
-def _place(error: BaseException) -> str:
-    """The user's own file and line where an import failed, empty where no line of theirs took part."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}, line {error.lineno}: "
-    libraries = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
-    ours = [
-        Path(__file__).resolve().parents[1] / name for name in ("benchmark", "modules", "datamodules", "evaluators")
-    ]
-    places = [*(Path(folder).resolve() for folder in libraries if folder), *ours]
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        if path.is_file() and not any(path.resolve().is_relative_to(place) for place in places):
-            return f"{path}, line {frame.lineno}: "
-    return ""

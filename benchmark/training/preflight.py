@@ -173,7 +173,7 @@ def _steps(module: AdversarialModule) -> list[tuple[Update, list[nn.Parameter]]]
     except Exception as error:
         raise Broken(explain(error)) from error
     if not steps:
-        raise Broken("updates() yields no Update: yield Update(self.LOSS, moves=(self.NETWORK,)) for every step")
+        raise Broken("updates() yields no Update: yield Update(self.LOSS, params=(self.NETWORK,)) for every step")
     return before + steps
 
 
@@ -183,8 +183,8 @@ def _every_network_is_trained(module: AdversarialModule, steps: list[tuple[Updat
     for update, parameters in steps:
         if any(id(parameter) not in names for parameter in parameters):
             raise Broken(
-                f"{update.name} moves a network that is no attribute of the method, as those in a list are not: write"
-                f" self.NAME = {_replicate('NAME')}"
+                f"{update.loss_name} trains a network that is no attribute of the method, as those in a list are not: "
+                f"write self.NAME = {_replicate('NAME')}"
             )
     own = {name.partition(".")[0]: False for name, p in module.named_parameters() if p.requires_grad}
     for name, parameter in module.named_parameters():
@@ -192,8 +192,8 @@ def _every_network_is_trained(module: AdversarialModule, steps: list[tuple[Updat
             own[name.partition(".")[0]] = True
     idle = [name for name, trained in own.items() if not trained]
     if idle:
-        moves = "; ".join(f"{u.name} moves {', '.join(_owners(module, p))}" for u, p in steps)
-        raise Broken(f"no update moves {', '.join(idle)}, so that it is never trained ({moves}): name it in moves")
+        trained = "; ".join(f"{u.loss_name} trains {', '.join(_owners(module, p))}" for u, p in steps)
+        raise Broken(f"no update trains {', '.join(idle)}, so that it is never trained ({trained}): name it in params")
 
 
 def _owners(module: AdversarialModule, parameters: Iterable[nn.Parameter]) -> list[str]:
@@ -250,7 +250,7 @@ def _losses_stay_apart(
 ) -> None:
     """One finite loss per seed, which reaches what the update moves, and of one seed nothing of another's."""
     x = _data(module, module.training_setup.batch_size)
-    module.iteration, module._noise_calls, name = iteration, 0, update.name
+    module.iteration, module._noise_calls, name = iteration, 0, update.loss_name
     # A schedule of instance noise asks.
     module.planned_iterations = 1
     try:
@@ -294,7 +294,7 @@ def _losses_stay_apart(
         if owner not in reached:
             instead = f"it reaches {', '.join(sorted(reached))}" if reached else "it reaches none"
             raise Broken(
-                f"{name} moves {owner}, and its gradient does not reach it ({instead}): moves names another network"
+                f"{name} trains {owner}, and its gradient does not reach it ({instead}): params names another network"
                 f" than meant, or {cut}"
             )
 

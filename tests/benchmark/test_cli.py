@@ -14,14 +14,14 @@ import pytest
 
 from benchmark.cli import main
 from benchmark.cli import options as shared
-from benchmark.cli.figure import FigureCommandOptions
-from benchmark.cli.list import SECTIONS
+from benchmark.cli.commands.figure import FigureCommandOptions
+from benchmark.cli.commands.list import SECTIONS
+from benchmark.cli.commands.plan import PlanOptions
+from benchmark.cli.commands.run import RunOptions
+from benchmark.cli.commands.verify import sample
 from benchmark.cli.main import COMMANDS
 from benchmark.cli.parse import default_of, flags, make_parser, parse
-from benchmark.cli.plan import PlanOptions
-from benchmark.cli.run import RunOptions
 from benchmark.cli.select import parse_seeds
-from benchmark.cli.verify import sample
 from benchmark.errors import UserError
 from benchmark.papers.discovery import all_tables, find_table
 from benchmark.render.formats import FORMATS

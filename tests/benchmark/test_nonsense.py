@@ -23,9 +23,9 @@ from benchmark import cli
 from benchmark.checks import reproduction, throughput
 from benchmark.checks.doctor import check_results
 from benchmark.cli import train as cli_train
+from benchmark.cli.commands.run import RunOptions
 from benchmark.cli.main import COMMANDS
 from benchmark.cli.parse import flags
-from benchmark.cli.run import RunOptions
 from benchmark.errors import UserError
 from benchmark.spec import registry, selection
 from benchmark.spec.methods import house_methods

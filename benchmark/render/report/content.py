@@ -21,8 +21,7 @@ from benchmark.plotting.figure import Figure
 from benchmark.render.formats import Shown, heading, shown
 from benchmark.render.report.others import other_selections
 from benchmark.spec import registry
-from benchmark.spec.claim_selection import ClaimSelection, profiles
-from benchmark.spec.claims import Claim, ClaimTable, Comparison, Models
+from benchmark.spec.claims import Claim, ClaimSelection, ClaimTable, Comparison, Models, profiles
 from benchmark.spec.commands import column_title, file_name, run_command, usual_of
 from benchmark.spec.demonstration import USUAL_PROFILE, Demonstration, Experiment, choose
 from benchmark.spec.run import Run

@@ -81,7 +81,7 @@ def _sheet(chosen: Choice, options: ShowOptions) -> ResultTable:
     from benchmark.analysis.comparison import compare_rows
     from benchmark.analysis.frame import aggregate
     from benchmark.cli.select import TableChoice
-    from benchmark.spec.claim_selection import ClaimSelection
+    from benchmark.spec.claims import ClaimSelection
     from benchmark.spec.table import NetworkTable
 
     if isinstance(chosen, TableChoice):
@@ -100,7 +100,7 @@ def _curves(chosen: Choice, options: ShowOptions) -> str:
     from benchmark.analysis.curves import read_curves
     from benchmark.cli.select import TableChoice
     from benchmark.errors import UserError
-    from benchmark.spec.claim_selection import ClaimSelection as Inquiry
+    from benchmark.spec.claims import ClaimSelection as Inquiry
     from benchmark.spec.selection import Selection
     from benchmark.spec.table import NetworkTable
 

@@ -147,7 +147,7 @@ def run(options: PlanOptions) -> int:
 def _work(chosen: Choice, options: PlanOptions) -> Work:
     from benchmark.cli.select import TableChoice
     from benchmark.spec import commands
-    from benchmark.spec.claim_selection import ClaimSelection
+    from benchmark.spec.claims import ClaimSelection
 
     if isinstance(chosen, ClaimSelection):
         return Work(chosen.header, chosen.trained, experiments=chosen.all_experiments)

@@ -25,7 +25,7 @@ from benchmark.cli.options import (
 
 if TYPE_CHECKING:
     from benchmark.cli.select import TableChoice
-    from benchmark.spec.claim_selection import ClaimSelection
+    from benchmark.spec.claims import ClaimSelection
     from benchmark.spec.demonstration import Experiment
     from benchmark.spec.table import NetworkTable
     from benchmark.store.store import Store
@@ -65,7 +65,7 @@ def run(options: RunOptions) -> int:
     """Train and show; 1 if a method failed."""
     from benchmark.cli.select import TableChoice, choose, shard_of
     from benchmark.cli.train import with_engine
-    from benchmark.spec.claim_selection import ClaimSelection
+    from benchmark.spec.claims import ClaimSelection
     from benchmark.spec.demonstration import Experiment
 
     options = _with_shared_batches(options)
