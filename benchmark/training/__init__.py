@@ -1,1 +1,1 @@
-"""From runs to trained models and their records."""
+"""Train blocks of runs and write their records."""

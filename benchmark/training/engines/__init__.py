@@ -1,1 +1,1 @@
-"""Where blocks are trained: in this process, or on a cluster."""
+"""Engines: train blocks in this process, in several local processes or on a Ray cluster."""
