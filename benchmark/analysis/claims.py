@@ -1,4 +1,4 @@
-"""Claims judged: from records and demonstrations to verdicts, and their result table."""
+"""Judge claims from records and demonstrations, and collect the verdicts in a result table."""
 
 from __future__ import annotations
 
@@ -22,16 +22,20 @@ from benchmark.store.record import Record
 from benchmark.store.store import Store, read_records
 from evaluators.margins import MARGINS
 
-#: What stands where a claim's experiment has not been run to its end.
+#: Verdict on a claim whose experiments have not been run to the end.
 NOT_RUN = "not run"
 
 
 @dataclass(frozen=True)
 class ClaimSelection:
-    """What a user chose of a table of claims.
+    """The claims, profile and seeds that a user chose from a table of claims.
 
-    find_demonstration: gives the demonstration of an id that a claim names.
-    seeds: those of the models, None for each table's own.
+    Attributes:
+        table: The table of claims.
+        profile: Profile of the models.
+        claims: The chosen claims.
+        find_demonstration: Returns the demonstration with the id that a claim refers to.
+        seeds: Seeds of the models; None uses those of each table.
     """
 
     table: ClaimTable
@@ -41,7 +45,7 @@ class ClaimSelection:
     seeds: tuple[int, ...] | None = None
 
     def selection(self, models: Models) -> Selection:
-        """The models of one side, as their own table chooses them."""
+        """Return the selection that contains the models of one side of a comparison."""
         seeds = self.seeds if self.seeds is not None else range(models.seeds) if models.seeds else None
         profile, row, dataset = self.profile, models.row, models.dataset
         return select(models.table, profile=profile, methods=[row], datasets=[dataset], seeds=seeds)
@@ -51,13 +55,13 @@ class ClaimSelection:
         return chosen.runs(chosen.rows[0], models.dataset)
 
     def runs(self, claim: Claim) -> list[Run]:
-        """Every model that a claim looks at, once."""
+        """Return the runs of every model that a claim refers to, without duplicates."""
         sides = [side for part in claim.evidence if isinstance(part, Comparison) for side in part.sides]
         return list(dict.fromkeys(run for side in sides for run in self.models(side)))
 
     @property
     def trained(self) -> dict[str, list[Run]]:
-        """Every model once, under the table, the data set and the row that it belongs to."""
+        """Runs of all claims without duplicates, grouped by table, data set and row."""
         found: dict[str, list[Run]] = {}
         seen: set[Run] = set()
         for claim in self.claims:
@@ -71,20 +75,20 @@ class ClaimSelection:
 
     @property
     def all_experiments(self) -> list[Experiment]:
-        """Each once."""
+        """Experiments of all claims, without duplicates."""
         return list({e.id: e for claim in self.claims for e in self.experiments(claim)}.values())
 
     def experiments(self, claim: Claim) -> list[Experiment]:
         return [self.experiment(part) for part in claim.evidence if isinstance(part, str)]
 
     def experiment(self, name: str) -> Experiment:
-        """The demonstration of that name, at the usual profile where it has none of this name."""
+        """Return the experiment of a demonstration, at the usual profile if it does not define this selection's."""
         found = self.find_demonstration(name)
         return choose(found, self.profile if self.profile in found.profiles else USUAL_PROFILE, None)
 
     @property
     def name(self) -> str:
-        """Of files made from it."""
+        """Base name of files that are made from this selection."""
         return f"{self.table.id}-{self.profile}"
 
     @property
@@ -94,22 +98,37 @@ class ClaimSelection:
 
     @property
     def whole(self) -> ClaimSelection:
-        """All claims; where seeds are chosen, the inquiry itself."""
+        """The selection of all claims; this selection itself if the user chose seeds."""
         return self if self.seeds is not None else replace(self, claims=self.table.claims)
 
 
 def profiles(table: ClaimTable) -> list[str]:
-    """Those that every table has which a claim looks at."""
+    """List the profiles that exist in every table that the claims refer to."""
     sides = [s for claim in table.claims for part in claim.evidence if isinstance(part, Comparison) for s in part.sides]
     return [name for name in sides[0].table.profiles if all(name in side.table.profiles for side in sides)]
 
 
 @dataclass(frozen=True)
 class EvidenceLine:
-    """One line of ``--format csv``: what one comparison or demonstration says of a claim.
+    """What one comparison or demonstration says about a claim: one line of ``--format csv``.
 
-    left, right: means over the pairs; low, high: 95 % interval of the mean difference, left - right. Numbers are NaN
-    where there is none.
+    Numbers that do not exist are NaN.
+
+    Attributes:
+        claim: Id of the claim.
+        experiment: The comparison in words, or the id of the demonstration.
+        statistic: Title of the statistic.
+        direction: Direction that the claim states, ``higher`` or ``lower``.
+        margin: Margin that the claim states; 0 for none.
+        n: Number of pairs, of models or of seeds.
+        n_diverged: Models that diverged.
+        n_failed: Models that failed.
+        left: Mean of the left side over the pairs.
+        right: Mean of the right side over the pairs.
+        low: Lower end of the 95 % interval of the mean difference, left - right.
+        high: Upper end of that interval.
+        verdict: The verdict of this part.
+        said: The numbers as text.
     """
 
     claim: str
@@ -129,7 +148,7 @@ class EvidenceLine:
 
 
 def judge_claim(inquiry: ClaimSelection, claim: Claim, store: Store) -> tuple[str, list[EvidenceLine]]:
-    """The verdict on a claim, and what each part of its evidence says."""
+    """Return the verdict on a claim and the lines of its evidence."""
     parts = [
         _of_demonstration(claim, inquiry.experiment(part), store)
         if isinstance(part, str)
@@ -140,8 +159,12 @@ def judge_claim(inquiry: ClaimSelection, claim: Claim, store: Store) -> tuple[st
 
 
 def combine_verdicts(verdicts: Sequence[str]) -> str:
-    """A claim holds if all of its evidence says so, and does not if any says that it does not; while a part has not
-    been run nothing is said."""
+    """Combine the verdicts of all parts of the evidence.
+
+    Returns:
+        ``not run`` if any part has not been run; else ``does not hold`` if any part says so; else ``undecided`` if any
+        part is; else ``holds``.
+    """
     for word in (NOT_RUN, "does not hold", "undecided"):
         if word in verdicts:
             return word
@@ -149,7 +172,7 @@ def combine_verdicts(verdicts: Sequence[str]) -> str:
 
 
 def statistic_value(statistic: Statistic, record: Record) -> float | None:
-    """The statistic of one model, None where it has no such number."""
+    """Return the statistic of one model; None if it has no such number."""
     if record.status == "diverged":
         never = statistic.take in ("wait", "covered")
         return float(record.run["protocol"]["epochs"] + 1) if never else statistic.lost
@@ -166,19 +189,26 @@ def statistic_value(statistic: Statistic, record: Record) -> float | None:
     if statistic.take == "wait":
         reached = np.flatnonzero(values >= statistic.goal)
         return float(reached[0] + 1 if len(reached) else len(values) + 1)
-    # Epochs without an evaluation have no entry.
+    # Epochs without an evaluation are NaN.
     if statistic.take == "mean":
         return float(np.nanmean(values))
     return float(np.nanstd(np.log(values[len(values) // 2 :])))
 
 
 def verdict_on(difference: Difference | None, direction: str, margin: float) -> Verdict:
-    """It holds if the 95 % interval of the mean difference lies wholly beyond the claim's margin, does not if it lies
-    wholly short of it, and is undecided otherwise or below three pairs.
+    """Judge a difference by its 95 % interval.
 
-    A claim without a margin of its own says nothing of how much. It is undecided where the difference is shown to be
-    inside the measure's margin of equivalence, and where pairs all differ by the same amount of a measure that has no
-    such margin: where neither side misses a mode, nothing is remedied, and where neither finds all, nobody is faster.
+    The claim holds if the interval of the mean difference lies entirely beyond the claim's margin. It does not hold if
+    the interval lies entirely on the other side of the margin. Otherwise, and below three pairs, it is undecided.
+
+    Two more cases are undecided. First, a claim without a margin does not state a size, so it is undecided if the
+    difference is shown to lie within the measure's margin of equivalence. Second, all pairs may differ by the same
+    amount: if neither side misses a mode nothing is remedied, and if neither side finds all modes neither is faster.
+
+    Args:
+        difference: Left minus right; None below three pairs.
+        direction: Direction that the claim states, ``higher`` or ``lower``.
+        margin: Margin that the claim states; 0 for none.
     """
     if difference is None or difference.std == 0:
         return "undecided"
@@ -190,7 +220,11 @@ def verdict_on(difference: Difference | None, direction: str, margin: float) -> 
 
 
 def margin_of(statistic: Statistic, models: Models, inquiry: ClaimSelection, value: float) -> float:
-    """Margin of equivalence of a statistic: its measure's, one epoch for a number of epochs, NaN for others."""
+    """Return the margin of equivalence of a statistic.
+
+    Returns:
+        One epoch for a number of epochs, the measure's margin for a measure, NaN for others.
+    """
     if statistic.take in ("wait", "covered"):
         return 1.0
     if statistic.take == "swing" or statistic.name not in MARGINS:
@@ -252,7 +286,7 @@ def _of_demonstration(claim: Claim, experiment: Experiment, store: Store) -> Evi
 
 
 def aggregate_claims(inquiry: ClaimSelection, store: Store) -> ResultTable:
-    """The sheet of claims from what is stored: claims that nothing was run for are said to be so."""
+    """Build the result table of claims from stored records. Claims without records are marked as not run."""
     judged = [(claim, *judge_claim(inquiry, claim, store)) for claim in inquiry.claims]
     frame = pd.DataFrame([asdict(part) | {"claim_verdict": word} for _, word, parts in judged for part in parts])
     lines = {claim.sentence: _line(claim, word, parts) for claim, word, parts in judged}

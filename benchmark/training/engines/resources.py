@@ -27,7 +27,7 @@ def usable_cores() -> int:
 
 
 def free_memory() -> int:
-    """Return the bytes that this process and its children can still allocate, given the machine and its control groups."""
+    """Return the bytes that this process and its children can still allocate, control groups considered."""
     free = _available()
     for group in _groups("memory"):
         for limit_file, used_file, cache in (
