@@ -40,14 +40,14 @@ Make = Callable[[tuple[int, ...]], AdversarialModule]
 
 
 class Broken(Exception):
-    """A requirement that a method does not meet; the message says why and how to mend it."""
+    """A promise that a method does not keep; the message says why and how to mend it."""
 
 
 def check_methods(runs: Iterable[Run]) -> None:
     """Test the user-defined methods of these runs, each once per set of fields and protocol.
 
     Raises:
-        UserError: A method does not meet a requirement; the message names it and the way out.
+        UserError: A method breaks a promise; the message names it and the way out.
     """
     tried = set()
     for run in runs:
@@ -94,13 +94,13 @@ def build(
 
 
 def inspect_method(make: Make) -> None:
-    """Run the cheap tests.
+    """Test the promises that are cheap to test.
 
     Args:
         make: Creates the untrained module for a tuple of seeds.
 
     Raises:
-        Broken: The first requirement that is not met.
+        Broken: The first promise that is not kept.
     """
     with _global_numbers() as drawn:
         trio, pair = make(TRIO), make(PAIR)
