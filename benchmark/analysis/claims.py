@@ -148,7 +148,16 @@ class EvidenceLine:
 
 
 def judge_claim(inquiry: ClaimSelection, claim: Claim, store: Store) -> tuple[str, list[EvidenceLine]]:
-    """Return the verdict on a claim and the lines of its evidence."""
+    """Judge a claim from stored records.
+
+    Args:
+        inquiry: Gives the models and demonstrations of the claim.
+        claim: The claim.
+        store: The results folder.
+
+    Returns:
+        The verdict (``holds``, ``does not hold``, ``undecided`` or ``not run``), and one line per part of the evidence.
+    """
     parts = [
         _of_demonstration(claim, inquiry.experiment(part), store)
         if isinstance(part, str)
@@ -201,9 +210,12 @@ def verdict_on(difference: Difference | None, direction: str, margin: float) -> 
     The claim holds if the interval of the mean difference lies entirely beyond the claim's margin. It does not hold if
     the interval lies entirely on the other side of the margin. Otherwise, and below three pairs, it is undecided.
 
-    Two more cases are undecided. First, a claim without a margin does not state a size, so it is undecided if the
-    difference is shown to lie within the measure's margin of equivalence. Second, all pairs may differ by the same
-    amount: if neither side misses a mode nothing is remedied, and if neither side finds all modes neither is faster.
+    Two more cases are undecided:
+
+    - The claim has no margin of its own, so it states no size, and the difference is shown to lie within the measure's
+      margin of equivalence.
+    - All pairs differ by the same amount in a measure without a margin of equivalence. For example, if neither side
+      misses a mode, nothing is remedied; if neither side finds all modes, neither is faster.
 
     Args:
         difference: Left minus right; None below three pairs.
@@ -221,6 +233,12 @@ def verdict_on(difference: Difference | None, direction: str, margin: float) -> 
 
 def margin_of(statistic: Statistic, models: Models, inquiry: ClaimSelection, value: float) -> float:
     """Return the margin of equivalence of a statistic.
+
+    Args:
+        statistic: The statistic.
+        models: The models that it is computed on.
+        inquiry: Gives their protocol.
+        value: Value from which the difference is taken, as some margins are relative.
 
     Returns:
         One epoch for a number of epochs, the measure's margin for a measure, NaN for others.

@@ -256,7 +256,16 @@ def _said_of_all(measured: Sequence[Measured], last: bool) -> Iterator[str]:
 def values_of(
     selection: Selection, row: Row, column: Column, records: Mapping[Run, Record], store: Store, last: bool = False
 ) -> Values:
-    """Return the values of a column for the stored models of a row, after the last epoch or over the last tenth."""
+    """Return the values of a column for the stored models of a row.
+
+    Args:
+        selection: The selection with the row and the column.
+        row: The row.
+        column: The column.
+        records: Records of the row, by run.
+        store: The results folder, for measures that are computed from stored samples.
+        last: Use means over the last tenth of the evaluations instead of the values after the last epoch.
+    """
     dataset = selection.dataset_of(column)
     here = {run: records[run] for run in selection.runs(row, dataset) if run in records}
     diverged, failed = (sum(r.status == status for r in here.values()) for status in ("diverged", "failed"))

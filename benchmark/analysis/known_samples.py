@@ -70,7 +70,7 @@ def sample_known(dataset: DataSet, protocol: Protocol, seeds: Sequence[int]) -> 
     Yields:
         The name of the row and samples ``[S, n, ...]`` for S seeds.
     """
-    # Never draw an image twice: duplicates would lower the distances from the data.
+    # Never draw an image twice, as duplicates would distort the distances from the data.
     real = min(protocol.samples, dataset.training_size) if dataset.measures == "images" else protocol.samples
     samplers = (
         lambda rng: dataset.sample(real, rng),

@@ -18,7 +18,13 @@ SEARCH_COLUMNS = ("table", "reading", "misfit", "entries", "seeds", "profile")
 
 
 def candidates(table: Table, search: Search, datasets: Sequence[str] = ()) -> list[Selection]:
-    """Return one selection per reading, with the rows that the search trains."""
+    """Return one selection per reading.
+
+    Args:
+        table: The table.
+        search: Gives the profile and the rows; without rows, all rows with reported values are used.
+        datasets: Data sets to train on; the table's if empty.
+    """
     rows = search.rows or [row.id for row in table.rows if row.reported]
     return [
         select(table, profile=search.profile, reading=name, methods=rows, datasets=datasets) for name in table.readings

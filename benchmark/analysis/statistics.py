@@ -182,9 +182,16 @@ def standard_error(
 def difference_p(
     difference: npt.ArrayLike, error: npt.ArrayLike, freedom: npt.ArrayLike, rounding: npt.ArrayLike = 0.0
 ) -> Floats:
-    """Return the two-sided p value of no difference, from the nearest value that the rounding allows.
+    """Return the two-sided p value of no difference (Student's t).
 
-    The p value is 1 within the rounding, and without any spread.
+    Args:
+        difference: Difference of two means.
+        error: Its standard error.
+        freedom: Degrees of freedom of the error.
+        rounding: Half a unit of the last reported decimal. The nearest difference that the rounding allows is tested.
+
+    Returns:
+        The p value; 1 within the rounding and without any spread.
     """
     beyond = np.maximum(np.abs(difference) - np.asarray(rounding, dtype=float), 0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -199,10 +206,17 @@ def equivalence_p(
     margin: npt.ArrayLike,
     rounding: npt.ArrayLike = 0.0,
 ) -> Floats:
-    """Return the p value of the two one-sided tests (TOST) against ``margin``.
+    """Return the p value of the two one-sided tests (TOST) for a difference of at least the margin.
 
-    The difference is taken from the farthest value that the rounding allows. The p value is 1 without a margin, and
-    without any spread.
+    Args:
+        difference: Difference of two means.
+        error: Its standard error.
+        freedom: Degrees of freedom of the error.
+        margin: Margin of equivalence, or NaN.
+        rounding: Half a unit of the last reported decimal. The farthest difference that the rounding allows is tested.
+
+    Returns:
+        The p value; 1 without a margin and without any spread.
     """
     inside = np.asarray(margin, dtype=float) - np.abs(difference) - np.asarray(rounding, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -365,10 +379,15 @@ def _verdict(d: Difference, p: float, p_holm: float, p_bh: float, level: float) 
 
 
 def power_to_decide(d: Difference, n: int, level: float = ALPHA) -> float:
-    """Return the probability that ``n`` new seeds show a difference at ``level`` or equivalence at 5 %.
+    """Return the probability that new seeds decide a comparison.
 
     Our true mean and spread are assumed to equal the observed ones, which is a guess if there are few seeds. The other
     side does not change. The result is averaged over the distribution of the new seeds' standard deviation.
+
+    Args:
+        d: The observed difference.
+        n: Number of new seeds.
+        level: Level of the test for a difference; equivalence is always tested at 5 %.
     """
     variance = special.chdtri(n - 1, 1 - _QUANTILES) / (n - 1)
     error, freedom = standard_error(d.std * np.sqrt(variance), n, d.other_std, d.other_n)

@@ -69,13 +69,18 @@ class Case:
 
     @staticmethod
     def of(name: str, assignments: Sequence[str] = (), dataset: str = DATASET) -> Case:
-        """Create the case of a method under ``--set`` assignments.
+        """Create the case of a method.
 
         The prior, and for images the networks, come from the first table with such data that contains the method, or
         else from the first table with such data. Pre-training lasts one epoch.
 
+        Args:
+            name: A method, as on the command line.
+            assignments: ``--set`` assignments.
+            dataset: A data set, as on the command line.
+
         Raises:
-            UserError: The method cannot be built.
+            UserError: A name is unknown, an assignment is wrong, or no table has networks for such data.
         """
         name, dataset = registry.full_name("methods", name), registry.full_name("datasets", dataset)
         method = registry.method(name)

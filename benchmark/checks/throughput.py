@@ -321,7 +321,7 @@ def matrix_flops(module: AdversarialModule) -> int:
 
 
 def peak_gflops() -> float:
-    """Return the best float32 rate in GFLOP/s of matrix products of ``PEAK_SHAPES``, on the current number of threads."""
+    """Return the best float32 rate of matrix products of ``PEAK_SHAPES`` at the current thread count, in GFLOP/s."""
     return max(_rate(*shape) for shape in PEAK_SHAPES)
 
 

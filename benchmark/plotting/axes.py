@@ -9,7 +9,16 @@ Array = np.ndarray
 
 
 def band(ax: Axes, x: Array, values: Array, colour: str, label: str, style: str = "-") -> None:
-    """Draw the mean of ``values [S, T]`` over S seeds, and a band from the minimum to the maximum."""
+    """Draw the mean over seeds as a line, and a band from the minimum to the maximum.
+
+    Args:
+        ax: Axes to draw on.
+        x: Positions ``[T]``.
+        values: Values ``[S, T]`` of S seeds.
+        colour: Colour of line and band.
+        label: Text in the legend.
+        style: Line style.
+    """
     ax.fill_between(x, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0.5)
     ax.plot(x, values.mean(0), color=colour, linestyle=style, linewidth=1.4, label=label)
 

@@ -125,6 +125,12 @@ def watching(
 ) -> Iterator[Watcher]:
     """Show progress bars on a terminal, and elsewhere print one line per minute.
 
+    Args:
+        blocks: Blocks to train.
+        estimates: Estimate of each block, by block id.
+        console: Where to draw.
+        workers: Blocks at a time.
+
     Yields:
         The watcher, which receives progress.
     """

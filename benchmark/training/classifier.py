@@ -124,7 +124,13 @@ def moved(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def share_right(classifier: nn.Module, pixels: Tensor, labels: Tensor) -> float:
-    """Return the share of images ``[n, 1, 28, 28]`` that are classified correctly."""
+    """Return the share of images that are classified correctly.
+
+    Args:
+        classifier: Returns logits ``[n, classes]``.
+        pixels: Images ``[n, 1, 28, 28]`` in [0, 1].
+        labels: Digits ``[n]``.
+    """
     device = next(classifier.parameters()).device
     right = [classifier(part.to(device)).argmax(1).cpu() for part in pixels.split(1_000)]
     return float((torch.cat(right) == labels).double().mean())

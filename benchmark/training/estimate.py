@@ -165,9 +165,14 @@ class Speed:
 
 
 def estimate(blocks: Sequence[Block], store: Store, accelerator: str = "auto") -> dict[str, Estimate]:
-    """Estimate the cost of each block on one device of this machine.
+    """Estimate the cost of each block on one device of this machine, by training it for a moment.
 
     Blocks that differ only in seeds, length and number of evaluated samples are measured once.
+
+    Args:
+        blocks: The blocks.
+        store: The results folder, whose checkpoints count as done.
+        accelerator: Lightning's name of the kind of device.
 
     Returns:
         The estimate of each block, by block id.

@@ -73,7 +73,16 @@ def measure_own(name: str, dataset: DataSet, samples: Array) -> float:
 
 
 def measure_registered(mixture: GaussianMixture, protocol: Protocol, samples: Array) -> dict[str, Array]:
-    """Compute GAAN's measures with the protocol's radius and threshold."""
+    """Compute GAAN's measures with the protocol's radius and threshold (``evaluators.registered``).
+
+    Args:
+        mixture: The data set.
+        protocol: Gives the radius of a mode, and the threshold of points per 2,000 samples.
+        samples: Points ``[S, n, d]``.
+
+    Returns:
+        Values ``[S]`` by name of the measure.
+    """
     n = samples.shape[1]
     centres = torch.tensor(mixture.centres, dtype=torch.float64)
     counts = registered_counts(torch.from_numpy(samples), centres, protocol.mode_radius)
@@ -83,9 +92,17 @@ def measure_registered(mixture: GaussianMixture, protocol: Protocol, samples: Ar
 
 
 def measure_quality(mixture: GaussianMixture, protocol: Protocol, samples: Array) -> dict[str, Array]:
-    """Compute VEEGAN's measures, and the divergences from an equal number of real samples.
+    """Compute VEEGAN's measures, and the divergences from an equal number of real samples (``evaluators.quality``).
 
-    If the paper reports another radius than it uses, the measures are computed at both.
+    If the paper states a radius that it cannot have used, the measures are also computed at that one.
+
+    Args:
+        mixture: The data set.
+        protocol: Not used.
+        samples: Points ``[S, n, d]``.
+
+    Returns:
+        Values ``[S]`` by name of the measure.
     """
     points, centres = torch.from_numpy(samples), torch.tensor(mixture.centres, dtype=torch.float64)
     real = torch.from_numpy(_real(mixture, samples.shape[1]))
@@ -98,10 +115,18 @@ def measure_quality(mixture: GaussianMixture, protocol: Protocol, samples: Array
 
 
 def measure_digits(images: ImageSet, protocol: Protocol, samples: Array) -> dict[str, Array]:
-    """Compute the measures of digits, seed by seed: the numbers that the samples show.
+    """Compute the measures of digits, seed by seed, from the numbers that a classifier reads (``evaluators.digits``).
 
     For single digits, also compute the balance of the classes and the divergence of mean intensities from the training
     images.
+
+    Args:
+        images: The data set.
+        protocol: Not used.
+        samples: uint8 images ``[S, n, C, H, W]``.
+
+    Returns:
+        Values ``[S]`` by name of the measure.
     """
     found = [_measure_numbers(images, torch.from_numpy(part)) for part in samples]
     return {name: np.array([float(values[name]) for values in found]) for name in found[0]}
@@ -126,7 +151,16 @@ def reference_intensities(images: ImageSet, folder: Path) -> Tensor:
 
 
 def measure_images(images: ImageSet, protocol: Protocol, samples: Array) -> dict[str, Array]:
-    """Compute the distances from the test images in the feature space of the protocol's network, seed by seed."""
+    """Compute the distances from the test images, seed by seed (``evaluators.distances``).
+
+    Args:
+        images: The data set.
+        protocol: Gives the network in whose features images are compared; ``none`` gives no measure.
+        samples: uint8 images ``[S, n, C, H, W]``.
+
+    Returns:
+        Values ``[S]`` by name of the measure.
+    """
     if protocol.features == "none":
         return {}
     real = reference_features(images, protocol)
@@ -138,7 +172,12 @@ def measure_images(images: ImageSet, protocol: Protocol, samples: Array) -> dict
 
 
 def floor(images: ImageSet, protocol: Protocol, n: int) -> dict[str, float]:
-    """Compute the distances of ``n`` training images from the test images: the scores of a perfect model.
+    """Compute the distances of training images from the test images: the scores of a perfect model.
+
+    Args:
+        images: The data set.
+        protocol: Gives the network in whose features images are compared.
+        n: Number of training images.
 
     Returns:
         Values by name of the measure with the suffix ``_floor``.
@@ -157,7 +196,16 @@ def reference_features(images: ImageSet, protocol: Protocol) -> Tensor:
 
 
 def measure_nearest(images: ImageSet, protocol: Protocol, samples: Array) -> dict[str, Array]:
-    """Compute the counterpart of IvOM for samples without a generator: the mean error of the nearest sample."""
+    """Compute the counterpart of IvOM for samples without a generator: the mean error of the nearest sample.
+
+    Args:
+        images: The data set.
+        protocol: Gives the number of test images; 0 gives no measure.
+        samples: uint8 images ``[S, n, C, H, W]``.
+
+    Returns:
+        Values ``[S]`` by name of the measure.
+    """
     if not protocol.inverted:
         return {}
     targets = torch.from_numpy(images.reference(protocol.inverted)).float() / 255
@@ -166,9 +214,17 @@ def measure_nearest(images: ImageSet, protocol: Protocol, samples: Array) -> dic
 
 
 def measure_generator(module: AdversarialModule, images: ImageSet, protocol: Protocol) -> dict[str, Array]:
-    """Compute the measures of the generator itself: IvOM.
+    """Compute the measures of the generator itself: IvOM (``evaluators.inversion``).
 
-    IvOM is computed on ``protocol.inverted`` test images with pixels in [0, 1]. Batch norm uses its running statistics.
+    Batch norm uses its running statistics.
+
+    Args:
+        module: The trained module, one copy per seed.
+        images: The data set.
+        protocol: Gives the number of test images; 0 gives no measure.
+
+    Returns:
+        Values ``[S]`` by name of the measure, for pixels in [0, 1].
     """
     if not protocol.inverted:
         return {}
@@ -234,6 +290,12 @@ def evaluation_generators(dataset: str, seeds: Sequence[int], epoch: int) -> lis
 
 def draw_samples(module: AdversarialModule, dataset: DataSet, protocol: Protocol, epoch: int) -> Array:
     """Draw samples after ``epoch`` epochs.
+
+    Args:
+        module: The module, one copy per seed.
+        dataset: The data set that it is trained on.
+        protocol: Gives the number of samples.
+        epoch: Number of the epoch; every epoch has random numbers of its own.
 
     Returns:
         Points ``[S, n, d]``, float32 in original units, or uint8 images ``[S, n, C, H, W]``.

@@ -74,6 +74,13 @@ def build(
 ) -> AdversarialModule:
     """Create a module and translate errors of its constructor.
 
+    Args:
+        method: The class of the method.
+        training: The protocol.
+        shape: Shape of one sample of the data.
+        fields: Fields of the method that differ from the defaults.
+        seeds: Seeds of the copies.
+
     Raises:
         Broken: The constructor raises, or does not call ``super().__init__``.
     """

@@ -34,13 +34,13 @@ class SingleProcess(LightningEnvironment):
         return 0
 
     def teardown(self) -> None:
-        """Keep the environment variables, as this class set none."""
+        """Keep the environment variables: the base class deletes some, which here belong to other programs."""
 
 
 class IsolatedTrainer(Trainer):
     """Lightning's trainer, for one process or with a strategy that has its own cluster environment.
 
-    Lightning reads ``{CLASS NAME}_*`` variables, so a class of another name ignores ``PL_TRAINER_*``.
+    Lightning takes defaults from variables ``PL_{CLASS NAME}_*``, so a class of another name ignores ``PL_TRAINER_*``.
 
     Args:
         strategy: A strategy with a cluster environment of its own; None trains in this process alone.

@@ -54,7 +54,13 @@ def load_module(run: Run, record: Record, store: Store) -> AdversarialModule:
 
 
 def make_data(run: Run, seeds: tuple[int, ...], module: AdversarialModule) -> DataModule:
-    """Create the training data of a run, and set the module's iteration counter to the start of pre-training."""
+    """Create the training data of a run, and set the module's iteration counter to the start of pre-training.
+
+    Args:
+        run: Gives the data set and the protocol.
+        seeds: Seeds of the copies; each has its own order of the data.
+        module: The module that the data are for.
+    """
     protocol, dataset = run.protocol, dataset_of_run(run)
     size, draws, fresh = protocol.batch_size, module.draws_per_iteration, protocol.fresh_iterations
     data: DataModule
@@ -96,6 +102,13 @@ def make_trainer(
 
 def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto", loggers: Sequence[str] = ()) -> None:
     """Train a block to the end, from its checkpoint if there is one, and write the records of its pending runs.
+
+    Args:
+        block: The block to train.
+        store: The results folder.
+        watch: Receives progress.
+        accelerator: Lightning's name of the kind of device.
+        loggers: Names of loggers for the training curves.
 
     Raises:
         Stopped: Ctrl-C was pressed.

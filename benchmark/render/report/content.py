@@ -103,7 +103,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Part:
-    """The part of a table that belongs to one data set."""
+    """The part of a table that belongs to one data set.
+
+    Attributes:
+        dataset: Name of the data set.
+        source: Its description.
+        columns: Columns of this data set.
+        lines: Rows with entries in them.
+    """
 
     dataset: str
     source: str
@@ -255,7 +262,16 @@ class Judged:
 
 @dataclass(frozen=True)
 class Claims:
-    """A table of claims at one profile, with the content of ``show``."""
+    """A table of claims at one profile, with the content of ``show``.
+
+    Attributes:
+        table: Id of the table.
+        sheet: The result table.
+        profile: Profile of the models.
+        judged: The claims with their verdicts.
+        show: The command that prints the table.
+        run: The command that trains its models.
+    """
 
     table: str
     sheet: ResultTable
@@ -275,7 +291,14 @@ class Claims:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A stored figure of a table."""
+    """A stored figure of a table.
+
+    Attributes:
+        figure: The figure.
+        selection: The runs that it shows.
+        picture: File of the drawing.
+        command: The command that draws it.
+    """
 
     figure: Figure
     selection: Selection

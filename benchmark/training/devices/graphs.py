@@ -419,5 +419,5 @@ def _values(*made: dict[str, list[Tensor]]) -> list[Tensor]:
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors are equal, NaN to NaN included."""
+    """Return whether two tensors are equal; NaN equals NaN."""
     return a.shape == b.shape and bool(((a == b) | (a.isnan() & b.isnan())).all())

@@ -172,7 +172,10 @@ class LocalEngine:
 
     @property
     def workers(self) -> int:
-        """Blocks at a time. If there are points and images, this is the number for images, which dominate the time."""
+        """Blocks at a time.
+
+        With points and images it is the smaller number, that of images, which dominate the time.
+        """
         return min((jobs.jobs for jobs in self.kinds.values()), default=1)
 
     @property

@@ -52,7 +52,15 @@ _LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class RecordPayload:
-    """A record with its samples and weights, to be sent from a worker."""
+    """A record with its samples and weights, to be sent from a worker.
+
+    Attributes:
+        run: The run.
+        record: Its record.
+        samples: Stored samples ``[n, ...]``; None without any.
+        frames: Samples during training ``[frames, n, ...]``; None without any.
+        weights: Weights by name; None without any.
+    """
 
     run: Run
     record: Record
@@ -322,7 +330,15 @@ def ray_engine(
     accelerator: str,
     say: Callable[[str], None],
 ) -> Iterator[RayEngine]:
-    """Start Ray on this machine, or connect to the cluster at ``address``, for the duration of the ``with`` block.
+    """Start Ray on this machine, or connect to a cluster, for the duration of the ``with`` block.
+
+    Args:
+        address: Address of the cluster as ``HOST:PORT``, or ``auto``; None starts Ray on this machine.
+        devices: GPUs of this machine to use, or without GPUs the blocks at a time; None uses the whole machine.
+        threads: Cores and threads of a block.
+        gpus_per_block: GPUs of a block, possibly a fraction; None uses 1 if the cluster has GPUs.
+        accelerator: Lightning's name of the kind of device.
+        say: Receives messages for the user.
 
     Yields:
         The engine.

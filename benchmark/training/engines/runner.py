@@ -80,6 +80,12 @@ class Engine(Protocol):
     def run(self, blocks: Sequence[Block], store: Store, watch: Watch, accelerator: str) -> Iterator[Result]:
         """Train every block, unless another process finishes it.
 
+        Args:
+            blocks: The blocks to train.
+            store: The results folder.
+            watch: Receives progress.
+            accelerator: Lightning's name of the kind of device.
+
         Yields:
             The result of each block.
 
