@@ -72,7 +72,7 @@ class Evaluation(Callback):
         data: Its training data.
         checkpoint: File of the checkpoint; None writes no checkpoint.
         versions: Versions of the code parts, for the record (see ``versions.versions_of``).
-        watch: Is called after every batch and every epoch.
+        watch: Receives progress after every batch and every epoch.
     """
 
     def __init__(
