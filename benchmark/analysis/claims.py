@@ -1,4 +1,4 @@
-"""Claims judged: from records and demonstrations to verdicts, and their result table."""
+"""Judge claims from records and demonstrations, and collect the verdicts in a result table."""
 
 from __future__ import annotations
 
@@ -25,10 +25,25 @@ NOT_RUN = "not run"
 
 @dataclass(frozen=True)
 class EvidenceLine:
-    """One line of ``--format csv``: what one comparison or demonstration says of a claim.
+    """What one comparison or demonstration says about a claim: one line of ``--format csv``.
 
-    left, right: means over the pairs; low, high: 95 % interval of the mean difference, left - right. Numbers are NaN
-    where there is none.
+    Numbers that do not exist are NaN.
+
+    Attributes:
+        claim: Id of the claim.
+        experiment: The comparison in words, or the id of the demonstration.
+        statistic: Title of the statistic.
+        direction: Direction that the claim states, ``higher`` or ``lower``.
+        margin: Margin that the claim states; 0 for none.
+        n: Number of pairs, of models or of seeds.
+        n_diverged: Models that diverged.
+        n_failed: Models that failed.
+        left: Mean of the left side over the pairs.
+        right: Mean of the right side over the pairs.
+        low: Lower end of the 95 % interval of the mean difference, left - right.
+        high: Upper end of that interval.
+        verdict: The verdict of this part.
+        said: The numbers as text.
     """
 
     claim: str
@@ -48,7 +63,16 @@ class EvidenceLine:
 
 
 def judge_claim(inquiry: ClaimSelection, claim: Claim, store: Store) -> tuple[str, list[EvidenceLine]]:
-    """The verdict on a claim, and what each part of its evidence says."""
+    """Judge a claim from stored records.
+
+    Args:
+        inquiry: Gives the models and demonstrations of the claim.
+        claim: The claim.
+        store: The results folder.
+
+    Returns:
+        The verdict (``holds``, ``does not hold``, ``undecided`` or ``not run``), and one line per part of the evidence.
+    """
     parts = [
         _of_demonstration(claim, inquiry.experiment(part), store)
         if isinstance(part, str)
@@ -59,8 +83,12 @@ def judge_claim(inquiry: ClaimSelection, claim: Claim, store: Store) -> tuple[st
 
 
 def combine_verdicts(verdicts: Sequence[str]) -> str:
-    """A claim holds if all of its evidence says so, and does not if any says that it does not; while a part has not
-    been run nothing is said."""
+    """Combine the verdicts of all parts of the evidence.
+
+    Returns:
+        ``not run`` if any part has not been run; else ``does not hold`` if any part says so; else ``undecided`` if any
+        part is; else ``holds``.
+    """
     for word in (NOT_RUN, "does not hold", "undecided"):
         if word in verdicts:
             return word
@@ -68,7 +96,7 @@ def combine_verdicts(verdicts: Sequence[str]) -> str:
 
 
 def statistic_value(statistic: Statistic, record: Record) -> float | None:
-    """The statistic of one model, None where it has no such number."""
+    """Return the statistic of one model; None if it has no such number."""
     if record.status == "diverged":
         never = statistic.take in ("wait", "covered")
         return float(record.run["protocol"]["epochs"] + 1) if never else statistic.lost
@@ -92,12 +120,22 @@ def statistic_value(statistic: Statistic, record: Record) -> float | None:
 
 
 def verdict_on(difference: Difference | None, direction: str, margin: float) -> Verdict:
-    """It holds if the 95 % interval of the mean difference lies wholly beyond the claim's margin, does not if it lies
-    wholly short of it, and is undecided otherwise or below three pairs.
+    """Judge a difference by its 95 % interval.
 
-    A claim without a margin of its own says nothing of how much. It is undecided where the difference is shown to be
-    inside the measure's margin of equivalence, and where pairs all differ by the same amount of a measure that has no
-    such margin: where neither side misses a mode, nothing is remedied, and where neither finds all, nobody is faster.
+    The claim holds if the interval of the mean difference lies entirely beyond the claim's margin. It does not hold if
+    the interval lies entirely on the other side of the margin. Otherwise, and below three pairs, it is undecided.
+
+    Two more cases are undecided:
+
+    - The claim has no margin of its own, so it states no size, and the difference is shown to lie within the measure's
+      margin of equivalence.
+    - All pairs differ by the same amount in a measure without a margin of equivalence. For example, if neither side
+      misses a mode, nothing is remedied; if neither side finds all modes, neither is faster.
+
+    Args:
+        difference: Left minus right; None below three pairs.
+        direction: Direction that the claim states, ``higher`` or ``lower``.
+        margin: Margin that the claim states; 0 for none.
     """
     if difference is None or difference.std == 0:
         return "undecided"
@@ -171,7 +209,7 @@ def _of_demonstration(claim: Claim, experiment: Experiment, store: Store) -> Evi
 
 
 def aggregate_claims(inquiry: ClaimSelection, store: Store) -> ResultTable:
-    """The sheet of claims from what is stored: claims that nothing was run for are said to be so."""
+    """Build the result table of claims from stored records. Claims without records are marked as not run."""
     judged = [(claim, *judge_claim(inquiry, claim, store)) for claim in inquiry.claims]
     frame = pd.DataFrame([asdict(part) | {"claim_verdict": word} for _, word, parts in judged for part in parts])
     lines = {claim.sentence: _line(claim, word, parts) for claim, word, parts in judged}

@@ -1,4 +1,4 @@
-"""The rows of known samples: what a perfect, a collapsed and a careless model get."""
+"""Measure samples of known quality: those of a perfect model, of a collapsed one and of uniform noise."""
 
 from __future__ import annotations
 
@@ -20,18 +20,24 @@ KNOWN = ("real", "collapsed", "spread")
 
 
 def collapsed_modes(dataset: DataSet) -> int:
-    """Modes of the sampler behind the row "collapsed"."""
+    """Return the number of modes of the samples in the row "collapsed"."""
     return dataset.modes // 2
 
 
 def known_samples(
     dataset: DataSet, protocol: Protocol, seeds: Sequence[int], store: Store, own: Sequence[str] = ()
 ) -> dict[str, dict[str, list[float]]]:
-    """The measures on samples of known quality, a set per seed: what a perfect, a collapsed, a careless model get.
+    """Measure samples of known quality, one set per seed. Measures of images are cached in the store.
 
-    They are kept in the store, as measuring takes PyTorch and, of images, a while. Data sets that state no version
-    are measured every time.
-    own: measures of the user beside them.
+    Args:
+        dataset: The data set.
+        protocol: Gives the number of samples and the settings of the evaluation.
+        seeds: Seeds of the samples.
+        store: The results folder.
+        own: Measures of the user, computed in addition.
+
+    Returns:
+        Finite values by name of the row and of the measure.
     """
     if own:
         from benchmark.training.evaluation import measure_own
@@ -65,7 +71,11 @@ def _measure_known(dataset: DataSet, protocol: Protocol, seeds: Sequence[int]) -
 
 
 def sample_known(dataset: DataSet, protocol: Protocol, seeds: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
-    """Samples of known quality, ``[S, n, ...]``, by name."""
+    """Draw samples of known quality.
+
+    Yields:
+        The name of the row and samples ``[S, n, ...]`` for S seeds.
+    """
     # Of images no more than there are different ones: copies would not be as far from the data as others.
     real = min(protocol.samples, dataset.training_size) if dataset.measures == "images" else protocol.samples
     samplers = (
@@ -79,5 +89,5 @@ def sample_known(dataset: DataSet, protocol: Protocol, seeds: Sequence[int]) -> 
 
 
 def _as_drawn(samples: np.ndarray) -> np.ndarray:
-    """Samples with the precision that a model's have."""
+    """Convert samples to the precision of a model's samples."""
     return samples if samples.dtype == np.uint8 else samples.astype(np.float32)

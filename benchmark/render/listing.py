@@ -1,4 +1,4 @@
-"""What there is, by name: what ``list`` prints."""
+"""Sections of the command ``list``: everything that has a name."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ Entries = Iterator[tuple[str, Mapping[str, str]]]
 
 
 def entries(section: str, store: Store) -> Entries:
-    """Return a section's headings, and below each what there is with a word on it.
+    """Return the headings of a section and the named things below each.
 
     Args:
-        section: One of ``benchmark.cli.commands.list.SECTIONS``.
-        store: Where the section ``stored`` looks.
+        section: One of ``benchmark.cli.list.SECTIONS``.
+        store: Results folder of the section ``stored``.
     """
     return _stored(store) if section == "stored" else _SECTIONS[section]()
 
@@ -120,7 +120,7 @@ _SECTIONS: dict[str, Callable[[], Entries]] = {
 
 
 def _counts(table: Table, store: Store) -> Iterator[str]:
-    """How many models of a table have a record, by profile and reading, where there are any."""
+    """Yield how many models of a table have a record, for each profile and reading that has any."""
     for chosen in offered(table):
         named = [f"protocol.{name}={value}" for name, value in chosen.settings.protocol.items()]
         stamps = [store.stamp(run) for row in chosen.rows for run in chosen.runs(row)]
@@ -129,7 +129,7 @@ def _counts(table: Table, store: Store) -> Iterator[str]:
 
 
 def _versions(name: str, store: Store, figures: Iterable[str]) -> Iterator[str]:
-    """What follows a figure's name in the names of its files: profile, reading and, of a choice, a hash."""
+    """Yield the endings of a figure's file names: profile, reading and, for a special selection, a hash."""
     longer = [other for other in figures if other.startswith(f"{name}-")]
     for path in sorted(p for people in (False, True) for p in store.pictures(people).glob(f"{name}-*.png")):
         if not any(path.stem.startswith(f"{other}-") for other in longer):
@@ -137,7 +137,7 @@ def _versions(name: str, store: Store, figures: Iterable[str]) -> Iterator[str]:
 
 
 def _layers(family: MLPFamily | ConvFamily) -> str:
-    """Every number that its networks are built from."""
+    """Describe the layers of a network family: every number that its networks are built from."""
     fields = {f.name: getattr(family, f.name) for f in dataclasses.fields(family) if f.name not in ("source", "roles")}
     parts = {"": fields, **(family.roles if isinstance(family, MLPFamily) else {})}
     return "; ".join(f"{role} " * bool(role) + ", ".join(_words(part)) for role, part in parts.items())
@@ -149,7 +149,7 @@ def _words(fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _installed(kind: registry.Kind) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """What installed packages bring, not loaded: one that is broken must not take the list with it."""
+    """Yield what installed packages provide, without importing it: a broken package must not break the list."""
     if found := registry.installed(kind):
         yield f"{kind} of installed packages", found
 
@@ -173,5 +173,5 @@ def _budgets(selection: Selection) -> str:
 
 
 def _summary(method: Method) -> str:
-    """What a method is, by its docstring."""
+    """Return the first sentence of a method's docstring."""
     return method.summary.partition(": ")[0].rstrip(".")

@@ -105,10 +105,14 @@ AnyTable = Table | NetworkTable | ClaimTable
 
 @dataclass(frozen=True)
 class ClaimSelection:
-    """What a user chose of a table of claims.
+    """The claims, profile and seeds that a user chose from a table of claims.
 
-    find_demonstration: gives the demonstration of an id that a claim names.
-    seeds: those of the models, None for each table's own.
+    Attributes:
+        table: The table of claims.
+        profile: Profile of the models.
+        claims: The chosen claims.
+        find_demonstration: Returns the demonstration with the id that a claim refers to.
+        seeds: Seeds of the models; None uses those of each table.
     """
 
     table: ClaimTable
@@ -118,7 +122,7 @@ class ClaimSelection:
     seeds: tuple[int, ...] | None = None
 
     def selection(self, models: Models) -> Selection:
-        """The models of one side, as their own table chooses them."""
+        """Return the selection that contains the models of one side of a comparison."""
         seeds = self.seeds if self.seeds is not None else range(models.seeds) if models.seeds else None
         profile, row, dataset = self.profile, models.row, models.dataset
         return select(models.table, profile=profile, methods=[row], datasets=[dataset], seeds=seeds)
@@ -128,13 +132,13 @@ class ClaimSelection:
         return chosen.runs(chosen.rows[0], models.dataset)
 
     def runs(self, claim: Claim) -> list[Run]:
-        """Every model that a claim looks at, once."""
+        """Return the runs of every model that a claim refers to, without duplicates."""
         sides = [side for part in claim.evidence if isinstance(part, Comparison) for side in part.sides]
         return list(dict.fromkeys(run for side in sides for run in self.models(side)))
 
     @property
     def trained(self) -> dict[str, list[Run]]:
-        """Every model once, under the table, the data set and the row that it belongs to."""
+        """Runs of all claims without duplicates, grouped by table, data set and row."""
         found: dict[str, list[Run]] = {}
         seen: set[Run] = set()
         for claim in self.claims:
@@ -148,20 +152,20 @@ class ClaimSelection:
 
     @property
     def all_experiments(self) -> list[Experiment]:
-        """Each once."""
+        """Experiments of all claims, without duplicates."""
         return list({e.id: e for claim in self.claims for e in self.experiments(claim)}.values())
 
     def experiments(self, claim: Claim) -> list[Experiment]:
         return [self.experiment(part) for part in claim.evidence if isinstance(part, str)]
 
     def experiment(self, name: str) -> Experiment:
-        """The demonstration of that name, at the usual profile where it has none of this name."""
+        """Return the experiment of a demonstration, at the usual profile if it does not define this selection's."""
         found = self.find_demonstration(name)
         return choose(found, self.profile if self.profile in found.profiles else USUAL_PROFILE, None)
 
     @property
     def name(self) -> str:
-        """Of files made from it."""
+        """Base name of files that are made from this selection."""
         return f"{self.table.id}-{self.profile}"
 
     @property
@@ -171,11 +175,11 @@ class ClaimSelection:
 
     @property
     def whole(self) -> ClaimSelection:
-        """All claims; where seeds are chosen, the selection itself."""
+        """The selection of all claims; this selection itself if the user chose seeds."""
         return self if self.seeds is not None else replace(self, claims=self.table.claims)
 
 
 def profiles(table: ClaimTable) -> list[str]:
-    """Those that every table has which a claim looks at."""
+    """List the profiles that exist in every table that the claims refer to."""
     sides = [s for claim in table.claims for part in claim.evidence if isinstance(part, Comparison) for s in part.sides]
     return [name for name in sides[0].table.profiles if all(name in side.table.profiles for side in sides)]

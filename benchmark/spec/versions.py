@@ -1,4 +1,4 @@
-"""Integer versions: what a record was made with, and whether that is what the code has today."""
+"""Integer versions of the parts of the code, stored in records to tell current ones from stale ones."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ PARTS = ("method", "dataset", "measures", "networks", "training")
 
 
 def version_of(thing: Any) -> int:
-    """The version of a data set; 0 where it states none."""
+    """Return the version of a method's class or of a data set; 0 if it states none.
+
+    A class must state its own version; an inherited one belongs to the base class and does not count.
+    """
     return int(getattr(thing, "version", 0))
 
 
 def versions_of(run: Run) -> dict[str, int]:
-    """The versions that a record of this run is made with today.
+    """Return today's versions of the parts that a run depends on.
 
     Raises:
-        UserError: the method or the data set is not here.
+        UserError: The method or the data set is unknown.
     """
     dataset = registry.dataset(run.dataset)
     return {
@@ -40,6 +43,10 @@ def versions_of(run: Run) -> dict[str, int]:
 
 
 def differing(stored: Mapping[str, int], today: Mapping[str, int]) -> str:
-    """What has another version today, as in ``method 1, now 2``; empty where nothing has."""
+    """Describe the parts whose version has changed, as in ``method 1, now 2``.
+
+    Returns:
+        The description; empty if no version has changed.
+    """
     parts = (f"{part} {stored.get(part, 0)}, now {now}" for part, now in today.items() if stored.get(part, 0) != now)
     return "; ".join(parts)

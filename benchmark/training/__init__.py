@@ -1,4 +1,4 @@
-"""From runs to trained models and their records."""
+"""Train blocks of runs and write their records."""
 
 #: What each writes, and the package beside Lightning that it needs.
 LOGGERS = {

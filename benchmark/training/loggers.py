@@ -1,4 +1,4 @@
-"""Curves of a training for the loggers that people use, Lightning's own, beside the record that holds them anyway."""
+"""Send the curves of a training to Lightning's loggers, in addition to the record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from benchmark.training.callback import Evaluation
 
 
 def check_loggers(names: Sequence[str]) -> None:
-    """``UserError`` for a logger that there is not, or whose package is not installed."""
+    """Check that loggers exist and that their packages are installed.
+
+    Raises:
+        UserError: A logger is unknown, or its package is missing.
+    """
     for name in names:
         if name not in LOGGERS:
             raise unknown("logger", name, LOGGERS)
@@ -30,7 +34,7 @@ def check_loggers(names: Sequence[str]) -> None:
 
 
 def make_loggers(names: Sequence[str], block: Block, results: Path) -> list[Logger]:
-    """A log of this block for each, under ``RESULTS/logs``; every start of a training begins one of its own."""
+    """Create the loggers of a block under ``RESULTS/logs``. Every start of a training begins a new log."""
     folder = results / "logs"
     name = f"{block.first.place}/{block.id}"
     made: list[Logger] = []
@@ -46,8 +50,10 @@ def make_loggers(names: Sequence[str], block: Block, results: Path) -> list[Logg
 
 
 class Curves(Callback):
-    """After every epoch the newest entries of all curves, ``NAME/seed S`` over epochs; of a resumed training first
-    those that it had before."""
+    """Log the new values of all curves after every epoch, as ``NAME/seed S`` over epochs.
+
+    A resumed training first logs the values from its checkpoint.
+    """
 
     def __init__(self, evaluation: Evaluation, loggers: Sequence[Logger]) -> None:
         self.evaluation, self.loggers = evaluation, loggers

@@ -1,4 +1,4 @@
-"""``show``: a table from stored results."""
+"""The command ``show``: print a table from stored results."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ShowOptions(
 
 
 def run(options: ShowOptions) -> int:
-    """Print it."""
+    """Print the table, the curves or the demonstration."""
     from benchmark.analysis.experiments import experiment_report, read_experiment
     from benchmark.cli.output import width, write
     from benchmark.cli.select import TableChoice, choose

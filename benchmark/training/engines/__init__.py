@@ -1,4 +1,4 @@
-"""Where blocks are trained: in this process, in others of this machine, or on a cluster."""
+"""Engines: train blocks in this process, in several local processes or on a Ray cluster."""
 
 #: Where blocks are trained.
 ENGINES = {
