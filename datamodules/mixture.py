@@ -19,21 +19,23 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """Equally weighted isotropic Gaussians, and what a benchmark needs to know of them.
+    """A mixture of isotropic Gaussians with equal weights.
 
-    name: on the command line.
-    centres: ``K`` centres of ``d`` coordinates, in original units.
-    std: per coordinate, in original units.
-    per_mode: points per mode of the fixed training set, the same for every seed.
-    limit: largest absolute coordinate. Fixed training points beyond it are drawn again, and scaled networks see
-        ``(x / limit + 1) / 2``, which lies in [0, 1].
-    source: where these numbers come from.
-    measures: what samples of it are judged by: ``registered`` (GAAN) or ``quality`` (VEEGAN).
-    radius: distance to a centre within which ``quality`` counts a sample as high-quality, in original units.
-    reported_radius: a paper's own radius where it cannot be meant, judged beside ``radius``.
-    noisy: coordinates that carry noise, the first so many; 0 for all. The others equal the centre's.
-    projected: the noise lies in a random subspace of that dimension instead.
-    version: to be raised when a change alters what is drawn; 0 for data sets that state none.
+    Attributes:
+        name: Name on the command line.
+        centres: ``K`` centres of ``d`` coordinates, in original units.
+        std: Standard deviation per coordinate, in original units.
+        per_mode: Points per mode in the fixed training set. The set is the same for every seed.
+        limit: Largest absolute coordinate. Coordinates of training points beyond it are drawn again. Networks with
+            scaled data see ``(x / limit + 1) / 2``, which is in [0, 1].
+        source: Origin of these numbers.
+        measures: How samples are evaluated: ``registered`` (GAAN) or ``quality`` (VEEGAN).
+        radius: Distance to a centre within which ``quality`` counts a sample as high-quality, in original units.
+        reported_radius: The paper's own radius if it must be an error. Results are also computed for it.
+        noisy: Number of coordinates with noise, counted from the first; 0 for all. The others equal those of the
+            centre.
+        projected: Whether the noise lies in a random subspace of dimension ``noisy`` instead.
+        version: Raise this when a change alters the points drawn. 0 stands for data sets without a version.
     """
 
     name: str
@@ -51,10 +53,12 @@ class GaussianMixture:
 
     @property
     def data_shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
         return (len(self.centres[0]),)
 
     @property
     def modes(self) -> int:
+        """Number of modes."""
         return len(self.centres)
 
     @property
@@ -63,15 +67,15 @@ class GaussianMixture:
         return len(self.centres) * self.per_mode
 
     def scale(self, points: Array) -> Array:
-        """Original units to the networks' [0, 1]."""
+        """Map original units to the networks' [0, 1]."""
         return (points / self.limit + 1) / 2
 
     def unscale(self, points: Array) -> Array:
-        """The networks' [0, 1] to original units."""
+        """Map the networks' [0, 1] to original units."""
         return (points * 2 - 1) * self.limit
 
     def training_points(self) -> Array:
-        """The training set, ``[K * per_mode, d]`` float32 in original units, mode after mode."""
+        """The training set, float32 ``[K * per_mode, d]`` in original units, ordered by mode."""
         rng = np.random.default_rng((*self.name.encode(), self.per_mode))
         points = np.repeat(np.array(self.centres), self.per_mode, axis=0)
         noise = self._noise(rng, len(points))
@@ -80,16 +84,18 @@ class GaussianMixture:
         return (points + noise).astype(np.float32)
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
-        """``n`` new points of the mixture: what a perfect model would give."""
+        """Draw ``n`` new points of the mixture, as a perfect model would: float64 ``[n, d]``."""
         return self.sample_modes(n, rng, len(self.centres))
 
     def sample_modes(self, n: int, rng: np.random.Generator, modes: int) -> Array:
-        """``n`` new points of the first ``modes`` modes only."""
+        """Draw ``n`` new points of the first ``modes`` modes only."""
         centres = np.array(self.centres)[rng.integers(modes, size=n)]
         return centres + self._noise(rng, n)
 
     def sample_uniform(self, n: int, rng: np.random.Generator) -> Array:
-        """``n`` points uniform over the box of the data: every mode, no quality."""
+        """Draw ``n`` points from the uniform distribution over the box of the data. They cover every mode without
+        quality.
+        """
         return rng.uniform(-self.limit, self.limit, (n, *self.data_shape))
 
     def _noise(self, rng: np.random.Generator, n: int) -> Array:
@@ -104,17 +110,26 @@ class GaussianMixture:
 
 @cache
 def _orthonormal_rows(rows: int, columns: int) -> Array:
-    """A random isometry from ``rows`` to ``columns`` dimensions, always the same."""
+    """A fixed random matrix ``[rows, columns]`` with orthonormal rows."""
     rng = np.random.default_rng((*b"projection", rows, columns))
     return np.linalg.qr(rng.standard_normal((columns, rows)))[0].T
 
 
 class SeededBatches(IterableDataset):
-    """Batches of one epoch, each seed in an order of its own.
+    """Batches of one epoch, with an order of its own for each seed.
 
     Yields lists of up to ``group`` tensors ``[draws, S, B, ...]``. The order of draw ``k`` of seed ``s`` in epoch ``e``
-    depends on (data set, s, k, e) alone: methods that read one batch per iteration share it, a resumed run finds it
-    again, and neighbours do not matter.
+    depends on (data set, s, k, e) only. Methods with one batch per iteration therefore see the same batches, a resumed
+    run finds them again, and a seed does not depend on its neighbours.
+
+    Args:
+        name: Name of the data set.
+        points: Training set ``[n, ...]``.
+        seeds: One integer per copy of the model.
+        batch_size: Samples per batch.
+        draws: Batches per seed and iteration.
+        epoch: Number of the epoch.
+        group: Largest number of batches per list.
     """
 
     def __init__(
@@ -124,6 +139,7 @@ class SeededBatches(IterableDataset):
         self.batch_size, self.draws, self.epoch, self.group = batch_size, draws, epoch, group
 
     def order(self, seed: int, draw: int) -> Array:
+        """Order of the training points for a seed and a draw, ``[n]``."""
         rng = np.random.default_rng((*b"order ", *self.name.encode(), seed, draw, self.epoch))
         return rng.permutation(len(self.points))
 
@@ -135,9 +151,19 @@ class SeededBatches(IterableDataset):
 
 
 class FreshBatches(IterableDataset):
-    """``iterations`` batches of new points, ``[draws, S, B, d]`` in lists of up to ``group``.
+    """Batches of new points, as lists of up to ``group`` tensors ``[draws, S, B, d]``.
 
-    Draw ``k`` of seed ``s`` in epoch ``e`` depends on (data set, s, k, e) alone.
+    Draw ``k`` of seed ``s`` in epoch ``e`` depends on (data set, s, k, e) only.
+
+    Args:
+        mixture: The data set.
+        seeds: One integer per copy of the model.
+        batch_size: Samples per batch.
+        draws: Batches per seed and iteration.
+        epoch: Number of the epoch.
+        iterations: Number of batches.
+        scaled: Whether points are scaled to [0, 1].
+        group: Largest number of batches per list.
     """
 
     def __init__(
@@ -171,8 +197,13 @@ class FreshBatches(IterableDataset):
 class MixtureDataModule(LightningDataModule):
     """Training data of a mixture for a block of seeds.
 
-    scaled: to [0, 1] instead of original units.
-    fresh_iterations: iterations per epoch on new points, 0 for one pass through the fixed training set.
+    Args:
+        mixture: The data set.
+        seeds: One integer per copy of the model.
+        batch_size: Samples per batch.
+        draws: Batches per seed and iteration.
+        scaled: Whether points are scaled to [0, 1] instead of original units.
+        fresh_iterations: Iterations per epoch with new points; 0 for one pass through the fixed training set.
     """
 
     def __init__(
@@ -197,10 +228,11 @@ class MixtureDataModule(LightningDataModule):
 
     @property
     def iterations_per_epoch(self) -> int:
+        """Number of iterations of one epoch."""
         return self.fresh_iterations or math.ceil(self.dataset.training_size / self.batch_size)
 
     def train_dataloader(self) -> DataLoader:
-        """The current epoch's batches; the trainer asks anew every epoch."""
+        """Loader of the current epoch's batches. The trainer calls it at the start of every epoch."""
         epoch = self.trainer.current_epoch if self.trainer else 0
         batches: IterableDataset
         if self.fresh_iterations:
