@@ -141,7 +141,9 @@ class DigitModes(Metric):
         self.add_state("counts", torch.zeros(10**channels, dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, images: Tensor) -> None:
+        """Count the numbers that a batch of images shows."""
         self.counts += number_counts(digits(images, self.classifier))
 
     def compute(self) -> dict[str, Tensor]:
+        """The measures of all images so far."""
         return digit_measures(self.counts)

@@ -100,8 +100,10 @@ class ImageDistances(Metric):
         self.add_state("found", [], dist_reduce_fx="cat")
 
     def update(self, images: Tensor) -> None:
+        """Store the features of a batch of images."""
         self.found.append(features(images, self.extractor))
 
     def compute(self) -> dict[str, float]:
+        """The measures of all images so far."""
         generated = torch.cat(self.found) if isinstance(self.found, list) else self.found
         return distance_measures(generated, self.real, self.extractor)

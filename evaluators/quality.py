@@ -149,8 +149,10 @@ class SampleQuality(Metric):
         self.add_state("histogram", torch.zeros_like(self.real_histogram), dist_reduce_fx="sum")
 
     def update(self, samples: Tensor) -> None:
+        """Count a batch of samples."""
         self.cells += cell_counts(samples, self.centres, self.radius)
         self.histogram += histogram_counts(samples, self.limit)
 
     def compute(self) -> dict[str, Tensor]:
+        """The measures of all samples so far."""
         return quality_measures(self.cells, self.histogram, self.real_cells, self.real_histogram)

@@ -147,10 +147,12 @@ class RegisteredModes(Metric):
         self.add_state("n", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, samples: Tensor) -> None:
+        """Count a batch of samples."""
         self.counts += registered_counts(samples, self.centres, self.radius)
         self.n += len(samples)
 
     def compute(self) -> dict[str, Tensor]:
+        """The measures of all samples so far."""
         n = int(self.n)
         # Without samples the threshold would be 0 points, and every mode would count as registered.
         return registered_measures(self.counts, n, self.inside, max(1.0, self.min_share * n))

@@ -109,6 +109,7 @@ class AEIS(GAN):
         self._real: list[SortedPoints | None] = []
 
     def pretraining(self) -> Iterator[Update]:
+        """Train the autoencoder."""
         yield Update(self.autoencoder_loss, params=(self.encoder, self.decoder))
 
     def autoencoder_loss(self, x: Tensor, z: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ def closeness(projected: Tensor) -> Tensor:
 
 
 class GANMB(GAN):
-    """GAN + MB: GAN with minibatch discrimination (Salimans et al. 2016, arXiv:1606.03498, section 3.2).
+    """GAN with minibatch discrimination, GAN + MB (Salimans et al. 2016, arXiv:1606.03498, section 3.2).
 
     Args:
         training: Settings shared with other methods.

@@ -14,9 +14,9 @@ from modules.ranks import all_gather
 
 
 class GANMMD(GAN):
-    """GAN + MMD: GAN with the squared maximum mean discrepancy of GMMN (Li et al. 2015, arXiv:1502.02761) in its loss.
+    """GAN with maximum mean discrepancy, GAN + MMD (discrepancy of GMMN, Li et al. 2015, arXiv:1502.02761).
 
-    The discrepancy between data and samples is added to the generator's adversarial loss.
+    The squared discrepancy between data and samples is added to the generator's adversarial loss.
 
     Args:
         training: Settings shared with other methods.

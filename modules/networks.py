@@ -224,9 +224,11 @@ class InstanceNoise(nn.Module):
         self.mixes_batch = getattr(network, "mixes_batch", False)
 
     def features(self, x: Tensor, *condition: Tensor) -> Tensor:
+        """Features of the network for data with noise."""
         return self.network.features(self.add_noise(x), *condition)
 
     def logits(self, x: Tensor, *condition: Tensor) -> Tensor:
+        """Logits of the network for data with noise."""
         return self.network.logits(self.add_noise(x), *condition)
 
     def forward(self, x: Tensor, *condition: Tensor) -> Tensor:

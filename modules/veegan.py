@@ -67,6 +67,7 @@ class VEEGAN(AdversarialModule):
 
     @property
     def noise_dim(self) -> int:
+        """Coordinates of the latent and of the additional noise."""
         return self.training_setup.latent_dim + self.extra_noise
 
     def updates(self) -> Iterator[Update]:
