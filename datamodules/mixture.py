@@ -15,21 +15,23 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """Equally weighted isotropic Gaussians, and what a benchmark needs to know of them.
+    """A mixture of isotropic Gaussians with equal weights.
 
-    name: on the command line.
-    centres: ``K`` centres of ``d`` coordinates, in original units.
-    std: per coordinate, in original units.
-    per_mode: points per mode of the fixed training set, the same for every seed.
-    limit: largest absolute coordinate. Fixed training points beyond it are drawn again, and scaled networks see
-        ``(x / limit + 1) / 2``, which lies in [0, 1].
-    source: where these numbers come from.
-    measures: what samples of it are judged by: ``registered`` (GAAN) or ``quality`` (VEEGAN).
-    radius: distance to a centre within which ``quality`` counts a sample as high-quality, in original units.
-    reported_radius: a paper's own radius where it cannot be meant, judged beside ``radius``.
-    noisy: coordinates that carry noise, the first so many; 0 for all. The others equal the centre's.
-    projected: the noise lies in a random subspace of that dimension instead.
-    version: to be raised when a change alters what is drawn; 0 for data sets that state none.
+    Attributes:
+        name: Name on the command line.
+        centres: ``K`` centres of ``d`` coordinates, in original units.
+        std: Standard deviation per coordinate, in original units.
+        per_mode: Points per mode in the fixed training set. The set is the same for every seed.
+        limit: Largest absolute coordinate. Coordinates of training points beyond it are drawn again. Networks with
+            scaled data see ``(x / limit + 1) / 2``, which is in [0, 1].
+        source: Origin of these numbers.
+        measures: How samples are evaluated: ``registered`` (GAAN) or ``quality`` (VEEGAN).
+        radius: Distance to a centre within which ``quality`` counts a sample as high-quality, in original units.
+        reported_radius: The paper's own radius if it must be an error. Results are also computed for it.
+        noisy: Number of coordinates with noise, counted from the first; 0 for all. The others equal those of the
+            centre.
+        projected: Whether the noise lies in a random subspace of dimension ``noisy`` instead.
+        version: Raise this when a change alters the points drawn. 0 stands for data sets without a version.
     """
 
     name: str
@@ -65,15 +67,15 @@ class GaussianMixture:
         return hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]
 
     def scale(self, points: Array) -> Array:
-        """Original units to the networks' [0, 1]."""
+        """Map original units to the networks' [0, 1]."""
         return (points / self.limit + 1) / 2
 
     def unscale(self, points: Array) -> Array:
-        """The networks' [0, 1] to original units."""
+        """Map the networks' [0, 1] to original units."""
         return (points * 2 - 1) * self.limit
 
     def training_points(self) -> Array:
-        """The training set, ``[K * per_mode, d]`` float32 in original units, mode after mode."""
+        """The training set, float32 ``[K * per_mode, d]`` in original units, ordered by mode."""
         rng = np.random.default_rng((*self.name.encode(), self.per_mode))
         points = np.repeat(np.array(self.centres), self.per_mode, axis=0)
         noise = self._noise(rng, len(points))
@@ -82,16 +84,18 @@ class GaussianMixture:
         return (points + noise).astype(np.float32)
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
-        """``n`` new points of the mixture: what a perfect model would give."""
+        """Draw ``n`` new points of the mixture, as a perfect model would: float64 ``[n, d]``."""
         return self.sample_modes(n, rng, len(self.centres))
 
     def sample_modes(self, n: int, rng: np.random.Generator, modes: int) -> Array:
-        """``n`` new points of the first ``modes`` modes only."""
+        """Draw ``n`` new points of the first ``modes`` modes only."""
         centres = np.array(self.centres)[rng.integers(modes, size=n)]
         return centres + self._noise(rng, n)
 
     def sample_uniform(self, n: int, rng: np.random.Generator) -> Array:
-        """``n`` points uniform over the box of the data: every mode, no quality."""
+        """Draw ``n`` points from the uniform distribution over the box of the data. They cover every mode without
+        quality.
+        """
         return rng.uniform(-self.limit, self.limit, (n, *self.data_shape))
 
     def _noise(self, rng: np.random.Generator, n: int) -> Array:
@@ -106,6 +110,6 @@ class GaussianMixture:
 
 @cache
 def _orthonormal_rows(rows: int, columns: int) -> Array:
-    """A random isometry from ``rows`` to ``columns`` dimensions, always the same."""
+    """A fixed random matrix ``[rows, columns]`` with orthonormal rows."""
     rng = np.random.default_rng((*b"projection", rows, columns))
     return np.linalg.qr(rng.standard_normal((columns, rows)))[0].T

@@ -44,7 +44,7 @@ FEATURE_SPACES = {
 
 
 def measure_names(extractor: str) -> dict[str, str]:
-    """Names of ``DISTANCE_MEASURES`` for a network: the two distances are called fid and kid for Inception alone."""
+    """Names of ``DISTANCE_MEASURES`` for a network. Only those of Inception are called fid and kid."""
     suffix = FEATURE_SPACES[extractor].suffix
     return {
         name: (name if not suffix else {"fid": "fd", "kid": "kd"}.get(name, name) + suffix)

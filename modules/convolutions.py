@@ -1,7 +1,7 @@
-"""Convolutional networks that carry a leading seeds axis: S independent copies, their channels side by side in groups.
+"""Convolutional networks with a leading seeds axis: S independent copies as groups of channels.
 
-Inside a network images are ``[B, S * C, H, W]``, so that one grouped convolution serves all copies; outside they are
-``[S, B, C, H, W]`` like everything else.
+Inside a network images are ``[B, S * C, H, W]``, so that one grouped convolution computes all copies. Outside they are
+``[S, B, C, H, W]``.
 """
 
 from __future__ import annotations
@@ -23,21 +23,25 @@ _STD = 0.02
 
 
 def merge_seeds(x: Tensor) -> Tensor:
-    """``[S, B, C, H, W]`` to ``[B, S * C, H, W]``."""
+    """Reshape ``[S, B, C, H, W]`` to ``[B, S * C, H, W]``."""
     return x.transpose(0, 1).flatten(1, 2)
 
 
 def split_seeds(x: Tensor, seeds: int) -> Tensor:
-    """``[B, S * C, H, W]`` to ``[S, B, C, H, W]``."""
+    """Reshape ``[B, S * C, H, W]`` to ``[S, B, C, H, W]``."""
     return x.unflatten(1, (seeds, -1)).transpose(0, 1)
 
 
 def set_memory_format_and_compile(module: nn.Module, *, channels_last: bool = False, compiled: bool = False) -> None:
-    """Make the convolutional networks inside a module faster where hardware likes it: pixels before channels in memory,
-    and layers compiled by ``torch.compile``.
+    """Set the memory format of the convolutional networks inside a module, and compile their layers.
 
-    Compiled layers have no second derivatives, so that the readers of a method with ``second_derivatives`` stay as
-    they are.
+    Layers compiled by ``torch.compile`` have no second derivatives. Discriminators and encoders of a method with
+    ``second_derivatives`` are therefore not compiled.
+
+    Args:
+        module: The module.
+        channels_last: Whether images lie in memory with the channels last.
+        compiled: Whether to compile the layers with ``torch.compile``.
     """
     twice = getattr(module, "second_derivatives", False)
     for network in module.modules():
@@ -48,10 +52,20 @@ def set_memory_format_and_compile(module: nn.Module, *, channels_last: bool = Fa
 
 
 class SeedConv(nn.Module):
-    """``S`` convolutions side by side, or transposed ones, on ``[B, S * in, H, W]``.
+    """``S`` independent convolutions or transposed convolutions, on ``[B, S * in, H, W]``.
 
-    Weights are ``[S, out, in, k, k]`` (``[S, in, out, k, k]`` transposed), from N(0, 0.02^2) or, ``he``, from
-    N(0, 2 / n) with n the products that a number of the output is a sum of (He et al. 2015, Eq. 10); biases zero.
+    Weights are ``[S, out, in, k, k]``, or ``[S, in, out, k, k]`` if transposed. Biases are zero at first.
+
+    Args:
+        inputs: Input channels.
+        outputs: Output channels.
+        kernel: Side of the kernel, k.
+        generators: One source of initial weights per seed.
+        stride: Stride.
+        transposed: Whether it is a transposed convolution.
+        output_padding: Rows and columns added to the output of a transposed convolution.
+        kind: Initialisation of the weights. ``normal``: N(0, 0.02^2). ``he``: N(0, 2 / n), with n the fan-in (He et al.
+            2015, Eq. 10).
     """
 
     def __init__(
@@ -94,8 +108,10 @@ class SeedConv(nn.Module):
 
 
 class ImageBatchNorm(nn.Module):
-    """Batch normalisation (Ioffe and Szegedy 2015, Alg. 1) of ``[B, S * C, ...]`` per seed and channel; with running
-    statistics in eval mode."""
+    """Batch normalisation of ``[B, S * C, ...]`` (Ioffe and Szegedy 2015, Alg. 1), per seed and channel.
+
+    It uses running statistics in evaluation mode.
+    """
 
     running_mean: Tensor
     running_var: Tensor
@@ -129,13 +145,24 @@ def sizes(height: int, steps: int) -> list[int]:
 
 
 class ConvGenerator(nn.Module):
-    """Latents ``[S, B, latent]`` to images ``[S, B, *shape]``: one linear layer to a small image, then transposed
-    convolutions of stride 2 that double it, and if ``last_kernel`` a plain convolution at full size.
+    """Convolutional generator, from latents ``[S, B, latent]`` to images ``[S, B, *shape]``.
 
-    channels: of the small image and of each larger one but the last.
-    slope: of the leaky ReLU, 0 for ReLU.
-    hidden: width of a hidden layer before the small image, 0 for none.
-    kind: how all weights are drawn.
+    A linear layer makes a small image. Transposed convolutions of stride 2 double it. With ``last_kernel`` a
+    convolution at full size follows.
+
+    Args:
+        role: Name of the network. Its initial weights depend on it.
+        latent: Number of inputs.
+        shape: Channels, height and width of the images.
+        seeds: One integer per copy.
+        channels: Channels of the small image and of each larger one but the last.
+        kernel: Side of the kernels of the transposed convolutions.
+        batch_norm: Whether hidden layers have batch norm.
+        last_kernel: Side of the kernel of the convolution at full size; 0 for none.
+        slope: Negative slope of the leaky ReLU; 0 for ReLU.
+        hidden: Units of a hidden layer before the small image; 0 for none.
+        output: Output function.
+        kind: Initialisation of all weights.
     """
 
     memory_format = torch.contiguous_format
@@ -194,19 +221,31 @@ class ConvGenerator(nn.Module):
         return self.finish(self.logits(z))
 
     def finish(self, logits: Tensor) -> Tensor:
-        """The output function."""
+        """Apply the output function."""
         return finish(logits, self.output)
 
 
 class ConvEncoder(nn.Module):
-    """Images ``[S, B, *shape]`` to ``[S, B, outputs]``: convolutions of stride 2 with leaky ReLU, one linear layer.
+    """Convolutional discriminator or encoder, from images ``[S, B, *shape]`` to ``[S, B, outputs]``.
 
-    As a discriminator and as an encoder. ``logits`` is the output, ``features`` what the linear layer reads.
+    Convolutions of stride 2 with leaky ReLU are followed by a linear layer. ``logits`` returns the output, ``features``
+    the input of the linear layer.
 
-    extra: numbers that are read beside an image, by the last layers: joined with the features, and passed through one
-        hidden layer of ``joint_width`` (ALI's and VEEGAN's discriminators of pairs).
-    hidden: width of a hidden layer, normalised like the others, before the last; 0 for none.
-    kind: how all weights are drawn.
+    Args:
+        role: Name of the network. Its initial weights depend on it.
+        shape: Channels, height and width of the images.
+        outputs: Number of outputs.
+        seeds: One integer per copy.
+        channels: Channels after each convolution.
+        kernel: Side of the kernels.
+        batch_norm: Whether hidden layers have batch norm.
+        first_norm: Whether batch norm also follows the first convolution.
+        slope: Negative slope of the leaky ReLU.
+        extra: Number of further inputs, given as a condition. They are concatenated to the features and pass through a
+            hidden layer (discriminators of pairs in ALI and VEEGAN).
+        joint_width: Units of that hidden layer.
+        hidden: Units of a hidden layer before the last, with batch norm if the others have it; 0 for none.
+        kind: Initialisation of all weights.
     """
 
     memory_format = torch.contiguous_format
@@ -250,12 +289,12 @@ class ConvEncoder(nn.Module):
         self.mixes_batch = batch_norm
 
     def features(self, x: Tensor) -> Tensor:
-        """What the convolutions make of images, ``[S, B, feature_dim]``."""
+        """Output of the convolutions for images, ``[S, B, feature_dim]``."""
         folded = merge_seeds(x).contiguous(memory_format=self.memory_format)
         return to_float32(split_seeds(self.layers(folded), self.seeds).flatten(2))
 
     def logits(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """``[S, B, outputs]`` for images, and for the numbers ``[S, B, extra]`` beside them."""
+        """Outputs ``[S, B, outputs]`` for images, and for a condition ``[S, B, extra]`` if there is one."""
         hidden = self.features(x)
         if condition is not None:
             hidden = torch.cat([hidden, condition], 2)

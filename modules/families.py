@@ -17,12 +17,19 @@ Initialisation = Literal["he", "orthogonal", "normal"]
 
 @dataclass(frozen=True)
 class MLPFamily:
-    """A named choice of layers, from which every method builds the networks that it needs for vectors.
+    """A named choice of fully connected layers. Every method builds its networks for vectors from one family.
 
-    A discriminator's sigmoid (GAAN Table 1) lives in the losses, which take logits.
+    Discriminators end linearly. Their sigmoid (GAAN, Table 1) is part of the losses, which take logits.
 
-    roles: what is different for the network of a role.
-    version: to be raised when a change alters the numbers of these networks.
+    Attributes:
+        hidden: Number of hidden layers.
+        width: Units per hidden layer.
+        source: Where the choice comes from.
+        activation: Nonlinearity of the hidden layers.
+        batch_norm: Whether hidden layers have batch norm.
+        initialisation: Initialisation of the weights.
+        roles: Fields that differ for the network of a role.
+        version: Raise this when a change alters the results of these networks.
     """
 
     hidden: int
@@ -37,14 +44,31 @@ class MLPFamily:
     def generator(
         self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output, norm: bool = True
     ) -> MLP:
-        """A network from ``[S, B, latent]`` to data of ``shape``; ``norm`` as in ``encoder``."""
+        """A network from latents ``[S, B, latent]`` to data ``[S, B, *shape]``.
+
+        Args:
+            role: Name of the network. Its initial weights depend on it.
+            latent: Number of inputs.
+            shape: Shape of one sample.
+            seeds: One integer per copy.
+            output: Output function.
+            norm: False builds it without batch norm.
+        """
         return self._changed(role, norm).build(role, latent, self.dim(shape), seeds, output)
 
     def encoder(
         self, role: str, shape: Sequence[int], outputs: int, seeds: Sequence[int], extra: int = 0, norm: bool = True
     ) -> MLP:
-        """A network from data of ``shape``, and ``extra`` numbers beside them, to ``[S, B, outputs]``; ``norm=False``
-        asks for one without batch norm, whose samples do not depend on each other."""
+        """A network from data ``[S, B, *shape]`` to ``[S, B, outputs]``.
+
+        Args:
+            role: Name of the network. Its initial weights depend on it.
+            shape: Shape of one sample.
+            outputs: Number of outputs.
+            seeds: One integer per copy.
+            extra: Number of further inputs, given as a condition.
+            norm: False builds it without batch norm, so that samples of a batch do not affect one another.
+        """
         return self._changed(role, norm).build(role, self.dim(shape) + extra, outputs, seeds)
 
     def _changed(self, role: str, norm: bool) -> MLPFamily:
@@ -74,18 +98,26 @@ class MLPFamily:
 
 @dataclass(frozen=True)
 class ConvFamily:
-    """A named choice of convolutional layers, from which every method builds the networks it needs.
+    """A named choice of convolutional layers. Every method builds its networks for images from one family.
 
-    generator_channels, discriminator_channels, encoder_channels: as in ``ConvGenerator`` and ``ConvEncoder``.
-    kernel, last_kernel: sides of the kernels.
-    generator_norm, discriminator_norm, first_norm: where batches are normalised; ``first_norm`` also after the
-        discriminator's first convolution. A method that penalises gradients sample by sample asks for none in its
-        critic.
-    slope, generator_slope: of the leaky ReLU; the generator's is ReLU where it is 0.
-    hidden: width of the hidden layers next to the latent and to the discriminator's output, 0 for none.
-    initialisation, bare_initialisation: of networks with batch norm, behind which the size of weights says nothing, and
-        of those without, through which N(0, 0.02^2) passes next to nothing of what comes in.
-    version: to be raised when a change alters the numbers of these networks.
+    Attributes:
+        generator_channels: Channels as in ``ConvGenerator``.
+        discriminator_channels: Channels of discriminators as in ``ConvEncoder``.
+        encoder_channels: Channels of encoders as in ``ConvEncoder``.
+        source: Where the choice comes from.
+        kernel: Side of the kernels.
+        last_kernel: Side of the kernel of the generator's last convolution; 0 for none.
+        generator_norm: Whether generators have batch norm.
+        discriminator_norm: Whether discriminators and encoders have batch norm. A method with a gradient penalty per
+            sample asks for a critic without it.
+        first_norm: Whether batch norm also follows the discriminator's first convolution.
+        slope: Negative slope of the discriminator's leaky ReLU.
+        generator_slope: Negative slope of the generator's leaky ReLU; 0 for ReLU.
+        hidden: Units of the hidden layers next to the latent and to the discriminator's output; 0 for none.
+        initialisation: Initialisation of networks with batch norm, where the scale of the weights does not matter.
+        bare_initialisation: Initialisation of networks without batch norm, where N(0, 0.02^2) lets almost no signal
+            through.
+        version: Raise this when a change alters the results of these networks.
     """
 
     generator_channels: tuple[int, ...]
@@ -107,7 +139,16 @@ class ConvFamily:
     def generator(
         self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output, norm: bool = True
     ) -> ConvGenerator:
-        """A network from ``[S, B, latent]`` to images of ``shape``; ``norm`` as in ``encoder``."""
+        """A network from latents ``[S, B, latent]`` to images ``[S, B, *shape]``.
+
+        Args:
+            role: Name of the network. Its initial weights depend on it.
+            latent: Number of inputs.
+            shape: Channels, height and width of the images.
+            seeds: One integer per copy.
+            output: Output function.
+            norm: False builds it without batch norm.
+        """
         from modules.convolutions import ConvGenerator
 
         norm = self.generator_norm and norm
@@ -129,8 +170,16 @@ class ConvFamily:
     def encoder(
         self, role: str, shape: Sequence[int], outputs: int, seeds: Sequence[int], extra: int = 0, norm: bool = True
     ) -> ConvEncoder:
-        """A network from images of ``shape``, and ``extra`` numbers beside them, to ``[S, B, outputs]``; ``norm=False``
-        asks for one without batch norm, whose samples do not depend on each other."""
+        """A network from images ``[S, B, *shape]`` to ``[S, B, outputs]``.
+
+        Args:
+            role: Name of the network. Its initial weights depend on it, and so do its channels.
+            shape: Channels, height and width of the images.
+            outputs: Number of outputs.
+            seeds: One integer per copy.
+            extra: Number of further inputs, given as a condition.
+            norm: False builds it without batch norm, so that samples of a batch do not affect one another.
+        """
         from modules.convolutions import ConvEncoder
 
         norm = self.discriminator_norm and norm
@@ -252,10 +301,10 @@ CONVOLUTIONS: dict[str, ConvFamily] = {
 
 
 def families() -> dict[str, MLPFamily | ConvFamily]:
-    """Every choice of networks, by name."""
+    """Every network family by name."""
     return {**NETWORKS, **CONVOLUTIONS}
 
 
 def find_family(name: str) -> MLPFamily | ConvFamily:
-    """The networks of that name."""
+    """The network family of that name."""
     return families()[name]

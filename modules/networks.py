@@ -1,7 +1,7 @@
-"""Networks that carry a leading seeds axis: S independent copies trained as one.
+"""Networks with a leading seeds axis: S independent copies trained as one.
 
-A network maps ``[S, B, in]`` to ``[S, B, out]``; copy ``s`` reads and writes slice ``s`` only, so gradients of a
-sum over seeds are the gradients of each seed alone. ``S = 1`` is the ordinary case.
+A network maps ``[S, B, in]`` to ``[S, B, out]``. Copy ``s`` reads and writes slice ``s`` only, so that the gradient of
+a sum over seeds holds the gradient of each seed. ``S = 1`` is the ordinary case.
 """
 
 from __future__ import annotations
@@ -23,8 +23,15 @@ _ORTHOGONAL_GAIN, _NORMAL_STD = 1.4, 0.02
 
 
 def initial_weights(kind: Initialisation, inputs: int, outputs: int, generator: np.random.Generator) -> np.ndarray:
-    """Weights ``[in, out]``, float32: N(0, 2 / in) (He et al. 2015, Eq. 10), N(0, 0.02^2), or 1.4 times a random matrix
-    with orthonormal rows or columns (Saxe et al. 2014)."""
+    """Draw initial weights ``[in, out]``, float32.
+
+    Args:
+        kind: ``he``: N(0, 2 / in) (He et al. 2015, Eq. 10). ``normal``: N(0, 0.02^2). ``orthogonal``: 1.4 times a
+            random matrix with orthonormal rows or columns (Saxe et al. 2014).
+        inputs: Number of inputs.
+        outputs: Number of outputs.
+        generator: Source of random numbers.
+    """
     draws = generator.standard_normal((inputs, outputs), dtype=np.float32)
     if kind == "he":
         return draws * np.float32((2.0 / inputs) ** 0.5)
@@ -36,10 +43,16 @@ def initial_weights(kind: Initialisation, inputs: int, outputs: int, generator: 
 
 
 class SeedLinear(nn.Module):
-    """``S`` affine maps side by side.
+    """``S`` independent linear layers, from ``[S, B, in]`` to ``[S, B, out]``.
 
-    Weights are ``[S, in, out]``, biases ``[S, 1, out]``, zero. Each copy draws from its own generator, so a seed's
-    weights do not depend on the others.
+    Weights are ``[S, in, out]``, biases ``[S, 1, out]`` and initially zero. Each copy draws from its own generator, so
+    that a seed's weights do not depend on the other seeds.
+
+    Args:
+        inputs: Number of inputs.
+        outputs: Number of outputs.
+        generators: One source of initial weights per seed.
+        kind: Initialisation of the weights.
     """
 
     def __init__(
@@ -59,8 +72,10 @@ class SeedLinear(nn.Module):
 
 
 class SeedBatchNorm(nn.Module):
-    """Batch normalisation (Ioffe and Szegedy 2015, Alg. 1) of ``[S, B, width]`` over the batch, each seed by itself;
-    with running statistics in eval mode."""
+    """Batch normalisation of ``[S, B, width]`` over the batch (Ioffe and Szegedy 2015, Alg. 1), per seed.
+
+    It uses running statistics in evaluation mode.
+    """
 
     running_mean: Tensor
     running_var: Tensor
@@ -83,10 +98,22 @@ class SeedBatchNorm(nn.Module):
 
 
 class MLP(nn.Module):
-    """Fully connected network with hidden layers of one kind.
+    """Fully connected network with hidden layers of equal width.
 
-    ``forward`` applies the output function, ``logits`` leaves it out, ``features`` is the last hidden layer. The
-    numbers of a ``condition`` are joined to the data.
+    ``features`` returns the last hidden layer, ``logits`` the output before the output function, ``forward`` the
+    output. A ``condition`` is concatenated to the data.
+
+    Args:
+        role: Name of the network. Its initial weights depend on it.
+        inputs: Number of inputs, those of the condition included.
+        outputs: Number of outputs.
+        seeds: One integer per copy.
+        hidden: Number of hidden layers.
+        width: Units per hidden layer.
+        output: Output function.
+        activation: Nonlinearity of the hidden layers.
+        batch_norm: Whether hidden layers have batch norm.
+        initialisation: Initialisation of the weights.
     """
 
     def __init__(
@@ -135,33 +162,41 @@ class MLP(nn.Module):
         return self.finish(self.logits(x, condition))
 
     def finish(self, logits: Tensor) -> Tensor:
-        """The output function."""
+        """Apply the output function."""
         return finish(logits, self.output)
 
 
 def to_float32(x: Tensor) -> Tensor:
-    """What leaves a network in mixed precision is 32 bits wide again: losses are means of many small terms."""
+    """Convert 16-bit outputs of mixed precision to float32, because losses are means of many small terms."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def finish(logits: Tensor, output: Output) -> Tensor:
-    """A network's output function."""
+    """Apply a network's output function."""
     if output == "sigmoid":
         return logits.sigmoid()
     return logits.tanh() if output == "tanh" else logits
 
 
 def activate(x: Tensor, activation: Activation) -> Tensor:
-    """A hidden layer's nonlinearity; ``x`` may be overwritten."""
+    """Apply the nonlinearity of a hidden layer. ``x`` may be overwritten."""
     if activation == "relu":
         return x.relu_()
     return x.tanh() if activation == "tanh" else x.unflatten(2, (-1, PIECES)).amax(3)
 
 
 def forward_batched(network: Callable[..., Tensor], *batches: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """One pass over several batches ``[S, B_i, ...]``, or over tuples of what a network reads side by side: the outputs
-    of each, at the cost of fewer, larger products. A network whose batch norm would mix them takes them one after
-    another."""
+    """Pass several batches through a network in one call, which is faster than one call per batch.
+
+    A network with batch norm gets one batch per call, so that the batches do not share statistics.
+
+    Args:
+        network: A network or one of its methods.
+        batches: Batches ``[S, B_i, ...]``, or tuples of such tensors if the network takes several arguments.
+
+    Returns:
+        The output of each batch, ``[S, B_i, ...]``.
+    """
     parts = [batch if isinstance(batch, tuple) else (batch,) for batch in batches]
     if getattr(getattr(network, "__self__", network), "mixes_batch", False):
         return tuple(network(*part) for part in parts)
@@ -170,7 +205,12 @@ def forward_batched(network: Callable[..., Tensor], *batches: Tensor | tuple[Ten
 
 
 class InstanceNoise(nn.Module):
-    """A network whose data, but not their condition, pass through ``add_noise`` first."""
+    """A network that adds noise to its data but not to its condition.
+
+    Args:
+        network: The network.
+        add_noise: Function that returns its argument with noise added.
+    """
 
     def __init__(self, network: nn.Module, add_noise: Callable[[Tensor], Tensor]) -> None:
         super().__init__()

@@ -10,23 +10,29 @@ Distribution = Literal["uniform", "normal"]
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How a method is trained, as far as methods share it.
+    """Training settings that methods share.
 
-    networks: name of the network family.
-    latent_dim, prior: dimension and distribution of z, U[-1, 1] or N(0, 1) per coordinate.
-    scaling: networks see data in [0, 1] and generators end in a sigmoid (``unit``), in [-1, 1] and they end in a tanh
-        (``symmetric``), or in original units and they end linearly (``none``).
-    norm_at_evaluation: batch norm in evaluation uses its running statistics, or those of the batch.
-    batch_size: samples per batch; the last batch of an epoch may be shorter.
-    optimizer: Adam, or RMSProp as PyTorch has it.
-    lr, beta1, beta2: Adam, one optimizer per update; RMSProp knows only the rate.
-    lr_decay, lr_decay_every, lr_counter: the rate is multiplied by ``lr_decay`` after every ``lr_decay_every`` counts
-        of iterations (one pass through a method's updates) or of optimizer calls. Simultaneous updates share one rate,
-        at the count after all calls of their iteration.
-    draws: one x and z for a whole iteration, or fresh ones for every update.
-    instance_noise: standard deviation, in the scale that networks see, of the Gaussian noise on all data and samples
-        that discriminators see (Sonderby et al. 2017, arXiv:1610.04490, section 3.2).
-    instance_noise_schedule: that noise stays ``constant``, or falls in a ``linear`` way to 0 at the end of training.
+    Attributes:
+        networks: Name of the network family.
+        latent_dim: Dimension of the latent z.
+        prior: Distribution of z, per coordinate: U[-1, 1] or N(0, 1).
+        scaling: Range of the data that networks see. ``unit``: [0, 1], and generators end in a sigmoid. ``symmetric``:
+            [-1, 1], and generators end in a tanh. ``none``: original units, and generators end linearly.
+        norm_at_evaluation: Whether batch norm uses its running statistics or those of the batch in evaluation.
+        batch_size: Samples per batch. The last batch of an epoch may be shorter.
+        optimizer: Adam or RMSProp, as implemented in PyTorch. Each update has an optimizer of its own.
+        lr: Learning rate.
+        beta1: Decay rate of Adam's first moment. RMSProp does not use it.
+        beta2: Decay rate of Adam's second moment. RMSProp does not use it.
+        lr_decay: Factor of the learning rate after every ``lr_decay_every`` counts.
+        lr_decay_every: Counts between two decays.
+        lr_counter: Unit of the count: iterations (one pass through a method's updates) or optimizer calls. Simultaneous
+            updates share one rate, at the count after all calls of their iteration.
+        draws: Whether x and z are drawn once per iteration or once per update.
+        instance_noise: Standard deviation of the Gaussian noise on all inputs of discriminators, in the scale that
+            networks see (Sonderby et al. 2017, arXiv:1610.04490, section 3.2).
+        instance_noise_schedule: ``constant``, or ``linear``: the standard deviation falls to 0 at the end of
+            training.
     """
 
     networks: str = "gaan-1"

@@ -1,4 +1,4 @@
-"""What a claim is: a sentence of a text, and the comparisons that it is judged by. Pure data."""
+"""Claims: sentences of a paper, and the comparisons and demonstrations that test them. Pure data."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ from benchmark.spec.table import Direction, NetworkTable, Table
 
 @dataclass(frozen=True)
 class Models:
-    """What one side of a comparison is measured on: a row of a table on one of its data sets, as that table trains it
-    at the same profile, so that its records serve both.
+    """The trained models on one side of a comparison: a row of a table on one of its data sets.
 
-    seeds: the first so many, the profile's if 0.
+    They are trained as that table trains them at the same profile, so that both share their records.
+
+    Attributes:
+        table: The table.
+        row: Id of the row.
+        dataset: Name of the data set.
+        seeds: Number of seeds, counted from the first; 0 for those of the profile.
     """
 
     table: Table
@@ -30,15 +35,18 @@ class Models:
 
 @dataclass(frozen=True)
 class Statistic:
-    """One number of a model's record.
+    """One number computed from the record of a model.
 
-    title: for people.
-    name: of a measure or of a curve, which has an entry per epoch.
-    take: the final measure (``last``); of the curve its mean (``mean``), the standard deviation of its natural
-        logarithm over the second half (``swing``), or the epochs until it reaches ``goal`` (``wait``) or until the
-        model covers ``goal`` modes to the end (``covered``, by ``benchmark.analysis.coverage``): one more than there
-        are where it never does.
-    lost: what a model that diverged counts as, which never reaches a goal; left out if None.
+    Attributes:
+        title: Name as shown to users.
+        name: Name of a measure or of a curve. A curve has one value per epoch.
+        take: How the number is computed. ``last``: the final measure. ``mean``: the mean of the curve. ``swing``: the
+            standard deviation of the curve's natural logarithm over the second half. ``wait``: epochs until the curve
+            reaches ``goal``. ``covered``: epochs until the model covers ``goal`` modes and keeps them to the end
+            (``benchmark.analysis.coverage``). If a goal is never reached, the number is one more than the number of
+            epochs.
+        goal: Value of the curve or number of modes for ``wait`` and ``covered``.
+        lost: Value for a model that diverged, which never reaches a goal. With None the model is left out.
     """
 
     title: str
@@ -50,9 +58,15 @@ class Statistic:
 
 @dataclass(frozen=True)
 class Comparison:
-    """That a statistic of ``left`` is higher or lower than that of ``right``, another row's, seed by seed, or a number.
+    """The assertion that a statistic is higher or lower for ``left`` than for ``right``.
 
-    margin: by how much at least; a negative one asks only that it is not worse by so much.
+    Attributes:
+        statistic: What is compared.
+        left: Models of the left side.
+        direction: Whether ``left`` is asserted to be higher or lower.
+        right: Models of the right side, compared seed by seed, or a number.
+        margin: Least difference. A negative margin asserts only that ``left`` is not worse by more than its absolute
+            value.
     """
 
     statistic: Statistic
@@ -63,16 +77,20 @@ class Comparison:
 
     @property
     def sides(self) -> tuple[Models, ...]:
+        """The sides that are trained models."""
         return (self.left, self.right) if isinstance(self.right, Models) else (self.left,)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of a text that can be tested.
+    """A testable sentence of a paper.
 
-    sentence: in our words. source: the text and the place.
-    reading: how we understand it, and what stands for it here.
-    evidence: comparisons, and ids of demonstrations; it holds if all of them do.
+    Attributes:
+        id: Name on the command line.
+        sentence: The claim in our words.
+        source: The paper and the place in it.
+        reading: Our interpretation, and what is measured for it.
+        evidence: Comparisons, and ids of demonstrations. The claim holds if all of them do.
     """
 
     id: str
@@ -84,7 +102,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class ClaimTable:
-    """Sentences of the texts, each judged by models of other tables and by demonstrations. Pure data."""
+    """A table of claims, each tested by models of other tables and by demonstrations. Pure data.
+
+    Attributes:
+        id: Name on the command line.
+        number: Second name on the command line; None if there is none.
+        title: Title as shown to users.
+        citation: The papers.
+        claims: The claims.
+        notes: Remarks printed below the table.
+    """
 
     id: str
     number: str | None
@@ -94,6 +121,11 @@ class ClaimTable:
     notes: tuple[str, ...] = ()
 
     def claim(self, name: str) -> Claim:
+        """The claim with this id.
+
+        Raises:
+            UserError: There is no such claim.
+        """
         by_id = {claim.id: claim for claim in self.claims}
         if name not in by_id:
             raise unknown(f"claim of table {self.id}", name, by_id)

@@ -16,11 +16,18 @@ from datamodules.images import Array, ImageSet
 
 
 class ImageBatches(IterableDataset):
-    """Batches of one epoch, ``[draws, S, B, C, H, W]`` in lists of up to ``group``, float32 in [0, 1].
+    """Batches of one epoch, as lists of up to ``group`` tensors ``[draws, S, B, C, H, W]``, float32 in [0, 1].
 
-    Stacks and passes alike depend on (data set, seed, draw, epoch) alone.
+    Their content depends on (data set, seed, draw, epoch) only.
 
-    fresh: iterations with new stacks, or with images drawn anew; 0 for one pass through the fixed training set.
+    Args:
+        images: The data set.
+        seeds: One integer per copy of the model.
+        batch_size: Samples per batch.
+        draws: Batches per seed and iteration.
+        epoch: Number of the epoch.
+        fresh: Iterations with newly drawn stacks or images; 0 for one pass through the fixed training set.
+        group: Largest number of batches per list.
     """
 
     def __init__(
@@ -37,7 +44,7 @@ class ImageBatches(IterableDataset):
         self.batch_size, self.fresh, self.group = batch_size, fresh, group
 
     def indices(self, seed: int, draw: int) -> Array:
-        """Numbers of the epoch's images in the base, ``[images, channels or 1]``."""
+        """Indices of the epoch's base images, ``[images, channels]`` for stacks, else ``[images, 1]``."""
         stack, count = max(1, self.images.stack), len(self.images.images("train"))
         name = self.images.name.encode()
         rng = np.random.default_rng((*b"order ", *name, seed, draw, self.epoch))
@@ -61,9 +68,17 @@ class ImageBatches(IterableDataset):
 
 
 class ImageDataModule(LightningDataModule):
-    """Training images for a block of seeds; parameters as in ``ImageBatches``.
+    """Training images for a block of seeds.
 
-    symmetric: images in [-1, 1] instead of [0, 1].
+    Args:
+        images: The data set.
+        seeds: One integer per copy of the model.
+        batch_size: Samples per batch.
+        draws: Batches per seed and iteration.
+        symmetric: Whether images are scaled to [-1, 1] instead of [0, 1].
+        fresh_iterations: Iterations per epoch with newly drawn stacks or images; 0 for one pass through the fixed
+            training set.
+        group: Largest number of batches that the data loader returns at a time.
     """
 
     def __init__(
@@ -86,7 +101,7 @@ class ImageDataModule(LightningDataModule):
         return self.fresh_iterations or math.ceil(self.dataset.training_size / self.batch_size)
 
     def train_dataloader(self) -> DataLoader:
-        """The current epoch's batches; the trainer asks anew every epoch."""
+        """Loader of the current epoch's batches. The trainer calls it at the start of every epoch."""
         epoch = self.trainer.current_epoch if self.trainer else 0
         batches = ImageBatches(
             self.dataset, self.seeds, self.batch_size, self.draws, epoch, self.fresh_iterations, self.group

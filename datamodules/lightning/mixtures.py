@@ -16,11 +16,20 @@ from datamodules.mixture import Array, GaussianMixture
 
 
 class SeededBatches(IterableDataset):
-    """Batches of one epoch, each seed in an order of its own.
+    """Batches of one epoch, with an order of its own for each seed.
 
     Yields lists of up to ``group`` tensors ``[draws, S, B, ...]``. The order of draw ``k`` of seed ``s`` in epoch ``e``
-    depends on (data set, s, k, e) alone: methods that read one batch per iteration share it, a resumed run finds it
-    again, and neighbours do not matter.
+    depends on (data set, s, k, e) only. Methods with one batch per iteration therefore see the same batches, a resumed
+    run finds them again, and a seed does not depend on its neighbours.
+
+    Args:
+        name: Name of the data set.
+        points: Training set ``[n, ...]``.
+        seeds: One integer per copy of the model.
+        batch_size: Samples per batch.
+        draws: Batches per seed and iteration.
+        epoch: Number of the epoch.
+        group: Largest number of batches per list.
     """
 
     def __init__(
@@ -41,9 +50,19 @@ class SeededBatches(IterableDataset):
 
 
 class FreshBatches(IterableDataset):
-    """``iterations`` batches of new points, ``[draws, S, B, d]`` in lists of up to ``group``.
+    """Batches of new points, as lists of up to ``group`` tensors ``[draws, S, B, d]``.
 
-    Draw ``k`` of seed ``s`` in epoch ``e`` depends on (data set, s, k, e) alone.
+    Draw ``k`` of seed ``s`` in epoch ``e`` depends on (data set, s, k, e) only.
+
+    Args:
+        mixture: The data set.
+        seeds: One integer per copy of the model.
+        batch_size: Samples per batch.
+        draws: Batches per seed and iteration.
+        epoch: Number of the epoch.
+        iterations: Number of batches.
+        scaled: Whether points are scaled to [0, 1].
+        group: Largest number of batches per list.
     """
 
     def __init__(
@@ -77,8 +96,13 @@ class FreshBatches(IterableDataset):
 class MixtureDataModule(LightningDataModule):
     """Training data of a mixture for a block of seeds.
 
-    scaled: to [0, 1] instead of original units.
-    fresh_iterations: iterations per epoch on new points, 0 for one pass through the fixed training set.
+    Args:
+        mixture: The data set.
+        seeds: One integer per copy of the model.
+        batch_size: Samples per batch.
+        draws: Batches per seed and iteration.
+        scaled: Whether points are scaled to [0, 1] instead of original units.
+        fresh_iterations: Iterations per epoch with new points; 0 for one pass through the fixed training set.
     """
 
     def __init__(
@@ -106,7 +130,7 @@ class MixtureDataModule(LightningDataModule):
         return self.fresh_iterations or math.ceil(self.dataset.training_size / self.batch_size)
 
     def train_dataloader(self) -> DataLoader:
-        """The current epoch's batches; the trainer asks anew every epoch."""
+        """Loader of the current epoch's batches. The trainer calls it at the start of every epoch."""
         epoch = self.trainer.current_epoch if self.trainer else 0
         batches: IterableDataset
         if self.fresh_iterations:
