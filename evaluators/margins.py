@@ -1,6 +1,7 @@
 """Margins of equivalence of all measures, with the better direction and the worst value of each.
 
-The margins were fixed before any verdict used them. They follow three rules. For a share of samples, or a distance
+The margins are the same in every table. They were set before any verdict was computed with them, but with the tables of
+means already known. They follow three rules. For a share of samples, or a distance
 between distributions that is a share, the margin is 5 percentage points. For a number of modes it is one mode, or 4 %
 if there are more than 25. For a distance without a scale of its own it is 5 % of the value compared with. If the
 sampling error of a perfect model is larger than that, the margin is about this error.

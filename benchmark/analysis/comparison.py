@@ -216,7 +216,7 @@ def _footer(selection: Selection, found: Sequence[Contrast]) -> Iterator[str]:
         if column.id in judged and column.measure in MARGINS
     }
     if margins:
-        yield f"Margins of equivalence, fixed beforehand: {'; '.join(margins.values())}."
+        yield f"Margins of equivalence, the same in every table: {'; '.join(margins.values())}."
     if any(contrast.n_lost for contrast in found):
         yield (
             "Lost models (diverged, failed, or without a value) count with the measure's worst value; where it has "

@@ -434,7 +434,7 @@ def _margin_lines(selection: Selection, measured: Sequence[Measured]) -> Iterato
         if column.id in judged and column.measure not in said:
             margin = MARGINS[column.measure]
             said[column.measure] = f"{column.title} {margin.text} ({margin.reason})"
-    yield f"Margins of equivalence, fixed beforehand: {'; '.join(said.values())}."
+    yield f"Margins of equivalence, the same in every table: {'; '.join(said.values())}."
     if any(m.difference is not None and math.isnan(m.difference.other_std) for m in measured):
         yield "Where no standard deviation is reported, the paper's runs are taken to scatter like ours."
 

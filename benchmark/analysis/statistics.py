@@ -2,7 +2,7 @@
 
 A comparison consists of a difference of two means, its standard error and its degrees of freedom. It undergoes two
 tests. The first is a two-sided test for a difference at 5 %. The second is a test for equivalence within a margin that
-is fixed beforehand: two one-sided tests (TOST) at 5 % each (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15, 657).
+is the same in every table: two one-sided tests (TOST) at 5 % each (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15, 657).
 Failing to find a difference alone is never called agreement.
 
 Four conventions hold everywhere:
