@@ -199,7 +199,7 @@ def against_reported(ours: Summary, reported: Reported, runs: int, margin: float
     Args:
         ours: Of our runs, those that were lost counted with the measure's worst value.
         reported: Mean, and standard deviation or error as printed.
-        runs: Runs behind the reported value, at least 1.
+        runs: Runs behind the reported value where it does not state its own, at least 1.
         margin: In the unit of the measure.
 
     Raises:
@@ -207,6 +207,7 @@ def against_reported(ours: Summary, reported: Reported, runs: int, margin: float
     """
     if ours.n < ENOUGH:
         return None
+    runs = reported.runs or runs
     if runs < 1:
         raise ValueError(f"a reported value has at least one run behind it, not {runs}")
     if not math.isfinite(reported.mean) or not (reported.std is None or math.isfinite(reported.std)):

@@ -8,6 +8,15 @@ from typing import Literal
 from benchmark.errors import unknown
 from benchmark.spec.table import Direction, NetworkTable, Table
 
+#: What a reader of a table of claims must know of its verdicts: the first of its notes.
+HOW_JUDGED = (
+    "A comparison holds if the 95 % interval of the mean difference over paired seeds (Student's t) lies wholly "
+    "beyond its margin, and does not hold if it lies wholly short of it. It is undecided otherwise, below three "
+    "pairs, and where a claim without a margin rests on a difference inside the measure's margin of equivalence. A "
+    "claim holds if all of its comparisons do, and does not if one does not. Intervals are not widened for the "
+    "number of comparisons."
+)
+
 
 @dataclass(frozen=True)
 class Models:
@@ -28,7 +37,8 @@ class Statistic:
     """One number of a model's record.
 
     title: for people.
-    name: of a measure or of a curve, which has an entry per epoch.
+    name: of a measure or of a curve, which has an entry per epoch; of a measure from outside in full, as
+        ``package.module:function``, and its ``take`` is ``last``.
     take: the final measure (``last``); of the curve its mean (``mean``), the standard deviation of its natural
         logarithm over the second half (``swing``), or the epochs until it reaches ``goal`` (``wait``) or until the
         model covers ``goal`` modes to the end (``covered``, by ``benchmark.analysis.coverage``): one more than there
@@ -87,6 +97,13 @@ class ClaimTable:
     citation: str
     claims: tuple[Claim, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Those whose models it looks at."""
+        parts = [part for claim in self.claims for part in claim.evidence if isinstance(part, Comparison)]
+        # A table is no key: it holds dictionaries.
+        return tuple({id(side.table): side.table for part in parts for side in part.sides}.values())
 
     def claim(self, name: str) -> Claim:
         by_id = {claim.id: claim for claim in self.claims}

@@ -19,6 +19,7 @@ class Reported:
     """A printed value, in the unit of the column, and how exactly it is printed.
 
     mean, std: ``std`` is None where none is printed. error: whether it is a standard deviation or a standard error.
+    runs: behind it, where they are not the table's ``reported_runs``; 0 where they are.
     rounding, std_rounding: half a unit of the last printed decimal, in the unit of the column.
     """
 
@@ -27,6 +28,7 @@ class Reported:
     rounding: float = 0.0
     std_rounding: float = 0.0
     error: Literal["std", "se"] = "std"
+    runs: int = 0
 
     @classmethod
     def read(
@@ -37,6 +39,7 @@ class Reported:
         per: float = 1.0,
         std_per: float | None = None,
         error: Literal["std", "se"] = "std",
+        runs: int = 0,
     ) -> Reported:
         """A value as it is printed, every decimal of it: ``Reported.read("21.50", "2.00")``.
 
@@ -45,11 +48,11 @@ class Reported:
         """
         value, rounding = _decimal(mean, per)
         if std is None:
-            return cls(value, rounding=rounding, error=error)
+            return cls(value, rounding=rounding, error=error, runs=runs)
         deviation, std_rounding = _decimal(std, per if std_per is None else std_per)
         if deviation < 0:
             raise ValueError(f"a deviation cannot be negative: {std}")
-        return cls(value, deviation, rounding, std_rounding, error)
+        return cls(value, deviation, rounding, std_rounding, error, runs)
 
 
 def _decimal(text: str, per: float) -> tuple[float, float]:
@@ -63,6 +66,8 @@ def _decimal(text: str, per: float) -> tuple[float, float]:
 class Column:
     """One measure.
 
+    measure: its name; of a measure from outside ``package.module:function``, whole, not the short name of an entry
+        point.
     title: ours. reported_title: the paper's, None where the paper has no such column.
     better: which direction is better, None where none is.
     digits: decimals in renderings for people.
