@@ -8,7 +8,8 @@ import io
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 
 import numpy as np
@@ -36,23 +37,33 @@ POINTS = {
     "papers": {"pacgan": "pacgan"},
 }
 REVERSE_KL = POINTS["measures"]["reverse-kl"]
-Install = Callable[..., Path]
+Install = Callable[..., None]
 
 
 @pytest.fixture(autouse=True)
-def example(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example package, not installed."""
-    monkeypatch.syspath_prepend(str(ROOT / "examples" / "pacgan"))
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where packages are installed: what the test puts there, whatever is really installed. The example package can be
+    imported, but nothing offers it."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    for place in (ROOT / "examples" / "pacgan", folder):
+        monkeypatch.syspath_prepend(str(place))
+
+    def offered(group: str) -> Iterator[EntryPoint]:
+        points = (point for package in distributions(path=[str(folder)]) for point in package.entry_points)
+        return (point for point in points if point.group == group)
+
+    monkeypatch.setattr(registry, "entry_points", offered)
+    return folder
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+def install(site: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """What pip leaves of a package: its modules, by name and text, and the file of its entry points."""
 
-    def write(points: Mapping[str, Mapping[str, str]], **modules: str) -> Path:
-        folder = tmp_path / "site"
-        about = folder / "outside-1.0.dist-info"
-        about.mkdir(parents=True)
+    def write(points: Mapping[str, Mapping[str, str]], **modules: str) -> None:
+        about = site / "outside-1.0.dist-info"
+        about.mkdir()
         (about / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n")
         groups = (
             f"[modecov.{kind}]\n" + "".join(f"{name} = {value}\n" for name, value in named.items())
@@ -60,10 +71,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         )
         (about / "entry_points.txt").write_text("\n".join(groups))
         for name, text in modules.items():
-            (folder / f"{name}.py").write_text(text)
+            (site / f"{name}.py").write_text(text)
             monkeypatch.delitem(sys.modules, name, raising=False)
-        monkeypatch.syspath_prepend(str(folder))
-        return folder
 
     return write
 
@@ -258,13 +267,13 @@ BROKEN = {
 
 @pytest.mark.parametrize("kind", [*BROKEN, "absent"])
 def test_a_broken_paper_is_one_line_and_ours_are_there(
-    kind: str, install: Install, capsys: pytest.CaptureFixture[str]
+    kind: str, install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = f"broken_{kind}"
     text, reason = BROKEN.get(kind, (None, "No module named"))
-    folder = install({"papers": {name: name}}, **({name: text} if text else {}))
+    install({"papers": {name: name}}, **({name: text} if text else {}))
     for section in ("tables", "protocols", "stored"):
-        status, out, err = call(capsys, "list", section, "--results", str(folder / "none"))
+        status, out, err = call(capsys, "list", section, "--results", str(tmp_path / "r"))
         assert status == 0 and "gaan-2" in out and TITLE not in out
         if section == "tables":
             assert name in err and reason in err and len(err.splitlines()) == 1
@@ -381,3 +390,32 @@ def test_ours_come_first_and_a_second_of_an_id_is_refused(monkeypatch: pytest.Mo
     monkeypatch.setattr(pacgan.tables, "OTHER", copy, raising=False)
     with pytest.raises(UserError, match="has the id pacgan-1, as another table has"):
         find_table("pacgan.tables:OTHER")
+
+
+def test_the_paper_of_contributing_is_one_folder_that_works(
+    install: Install, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text().partition("## Add a paper")[2].partition("\n## ")[0]
+    blocks = dict(re.findall(r"`(\w+\.py)`:\n\n```python\n(.*?)```", text, re.DOTALL))
+    assert set(blocks) == {"tables.py", "claims.py"}
+    (site / "ring").mkdir()
+    for name, block in {"__init__.py": "", **blocks}.items():
+        (site / "ring" / name).write_text(block)
+        monkeypatch.delitem(sys.modules, f"ring.{name.removesuffix('.py')}", raising=False)
+    monkeypatch.delitem(sys.modules, "ring", raising=False)
+    install({"papers": {"ring": "ring"}})
+    words = ("--profile", "smoke", "--seeds", "1-1", "--results", str(tmp_path / "r"))
+    status, out, err = call(capsys, "run", "--table", "ring-claims", *words, "--accelerator", "cpu")
+    assert status == 0 and "ALI captures more modes than GAN." in out, err
+    status, out, err = call(capsys, "show", "--table", "ring-1", *words)
+    assert (status, err) == (0, "") and "paper 6.6 ± 0.3 s.e." in out
+
+
+def test_the_measure_of_the_documents_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "your-own.md").read_text().partition("<!-- measure -->\n```python\n")[2].partition("```")[0]
+    (tmp_path / "documented.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    margin, ring = registry.margin_of_measure("documented:far"), registry.mixture("ring8")
+    assert margin is not None and (margin.better, margin.amount) == ("lower", 0.05)
+    samples = np.concatenate([np.array(ring.centres), np.full((2, 2), 5.0)])
+    assert registry.user_measure("documented:far")(samples, ring) == 0.2
