@@ -176,7 +176,9 @@ def _claim(claim: Claim) -> str:
 def _value(reported: Reported | None) -> str:
     if reported is None:
         return ""
-    return f"{reported.mean:g}" + ("" if reported.std is None else f" ± {reported.std:g}")
+    if reported.std is None:
+        return f"{reported.mean:g}"
+    return f"{reported.mean:g} ± {reported.std:g}" + (" s.e." if reported.error == "se" else "")
 
 
 def _fields(fields: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 #: Number of modes up to which the margin is one mode.
 _MODES = 25
@@ -57,6 +57,36 @@ class Margin:
         if self.unit == "absolute":
             return f"{self.amount:g}"
         return f"{100 * self.amount:g} % of the {'samples' if self.unit == 'samples' else 'value compared with'}"
+
+
+_Measure = TypeVar("_Measure", bound=Callable[..., Any])
+#: The attribute of a function by which a measure from outside states its margin.
+_ATTRIBUTE = "margin_of_equivalence"
+
+
+def with_margin(margin: Margin) -> Callable[[_Measure], _Measure]:
+    """A decorator for measures from outside: it states what a difference of the measure is worth.
+
+    Args:
+        margin: Without one, a measure has neither a better side nor verdicts.
+
+    Raises:
+        TypeError: It is no ``Margin``.
+    """
+    if not isinstance(margin, Margin):
+        raise TypeError(f"a margin is an evaluators.margins.Margin, not {margin!r}")
+
+    def state(measure: _Measure) -> _Measure:
+        setattr(measure, _ATTRIBUTE, margin)
+        return measure
+
+    return state
+
+
+def stated_margin(measure: Callable[..., Any]) -> Margin | None:
+    """The margin that a measure from outside states by ``with_margin``; None where it states none."""
+    found: Margin | None = getattr(measure, _ATTRIBUTE, None)
+    return found
 
 
 def _constant(value: float) -> Callable[[int, int], float]:

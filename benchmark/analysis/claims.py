@@ -13,11 +13,12 @@ from benchmark.analysis.coverage import covered_from
 from benchmark.analysis.experiments import findings, four_digits, is_experiment_stale
 from benchmark.analysis.frame import ResultTable, is_stale
 from benchmark.analysis.statistics import ALPHA, Difference, paired
+from benchmark.spec import registry
 from benchmark.spec.claims import Claim, ClaimSelection, Comparison, Models, Statistic
 from benchmark.spec.demonstration import Experiment, Verdict, verdict_of
+from benchmark.spec.run import Run
 from benchmark.store.record import Record
 from benchmark.store.store import Store, read_records
-from evaluators.margins import MARGINS
 
 #: What stands where a claim's experiment has not been run to its end.
 NOT_RUN = "not run"
@@ -119,6 +120,16 @@ def statistic_value(statistic: Statistic, record: Record) -> float | None:
     return float(np.nanstd(np.log(values[len(values) // 2 :])))
 
 
+def _value(statistic: Statistic, run: Run, record: Record, store: Store) -> float | None:
+    """The statistic of one model; a measure from outside, which no record holds, is taken of its stored samples."""
+    if record.status != "done" or not registry.is_user_measure(statistic.name):
+        return statistic_value(statistic, record)
+    from benchmark.training.evaluation import measure_own
+
+    found = measure_own(statistic.name, registry.dataset(run.dataset), store.samples(run, record))
+    return found if math.isfinite(found) else None
+
+
 def verdict_on(difference: Difference | None, direction: str, margin: float) -> Verdict:
     """Judge a difference by its 95 % interval.
 
@@ -150,11 +161,12 @@ def claim_margin(statistic: Statistic, models: Models, inquiry: ClaimSelection, 
     """Margin of equivalence of a statistic: its measure's, one epoch for a number of epochs, NaN for others."""
     if statistic.take in ("wait", "covered"):
         return 1.0
-    if statistic.take == "swing" or statistic.name not in MARGINS:
+    margin = None if statistic.take == "swing" else registry.margin_of_measure(statistic.name)
+    if margin is None:
         return math.nan
     chosen = inquiry.selection(models)
     samples = chosen.protocol(chosen.rows[0], models.dataset).samples
-    return MARGINS[statistic.name].size(chosen.table.dataset(models.dataset).modes, samples, value)
+    return margin.size(chosen.table.dataset(models.dataset).modes, samples, value)
 
 
 def _of_comparison(inquiry: ClaimSelection, claim: Claim, part: Comparison, store: Store) -> EvidenceLine:
@@ -175,7 +187,7 @@ def _of_comparison(inquiry: ClaimSelection, claim: Claim, part: Comparison, stor
     if len(records) < wanted:
         return replace(blank, said=f"{len(records)} of {wanted} models have run" if records else "")
     values = [
-        [statistic_value(part.statistic, known[run.id]) for run in runs]
+        [_value(part.statistic, run, known[run.id], store) for run in runs]
         for runs, known in zip(sides, found, strict=True)
     ]
     against = values[1] if isinstance(part.right, Models) else [part.right] * len(values[0])

@@ -13,11 +13,11 @@ import pandas as pd
 from benchmark.analysis.frame import ResultTable, margin_of, records_of, values_of, worst_of
 from benchmark.analysis.statistics import ENOUGH, Difference, Verdict, paired, summarise, verdict_text, verdicts
 from benchmark.errors import UserError, unknown
+from benchmark.spec import registry
 from benchmark.spec.commands import column_title, file_name, header, run_command
 from benchmark.spec.selection import Selection
 from benchmark.spec.table import Column, Row
 from benchmark.store.store import Store
-from evaluators.margins import MARGINS
 
 
 @dataclass(frozen=True)
@@ -211,9 +211,9 @@ def _texts(contrast: Contrast, column: Column) -> Iterator[str]:
 def _footer(selection: Selection, found: Sequence[Contrast]) -> Iterator[str]:
     judged = {contrast.column for contrast in found if contrast.verdict != "-"}
     margins = {
-        column.measure: f"{column.title} {MARGINS[column.measure].text} ({MARGINS[column.measure].reason})"
+        column.measure: f"{column.title} {margin.text} ({margin.reason})"
         for column in selection.columns
-        if column.id in judged and column.measure in MARGINS
+        if column.id in judged and (margin := registry.margin_of_measure(column.measure))
     }
     if margins:
         yield f"Margins of equivalence, the same in every table: {'; '.join(margins.values())}."

@@ -31,7 +31,6 @@ from benchmark.spec.versions import versions_of
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from datamodules.images import ImageSet
-from evaluators.margins import MARGINS
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,8 @@ class Entry:
         ci_high: Upper end of that interval.
         fluctuation: Standard deviation over the last tenth of a model's evaluations, averaged over models.
         paper_mean: Reported mean.
-        paper_std: Reported standard deviation or error.
+        paper_std: Reported standard deviation.
+        paper_se: Reported standard error; only in tables that have one.
         margin: Largest difference that does not matter, in the unit of the measure.
         p: p value of no difference.
         p_holm: ``p``, adjusted by Holm over all entries of the table.
@@ -86,6 +86,7 @@ class Entry:
     fluctuation: float
     paper_mean: float
     paper_std: float
+    paper_se: float = math.nan
     margin: float = math.nan
     p: float = math.nan
     p_holm: float = math.nan
@@ -199,7 +200,7 @@ def aggregate(selection: Selection, store: Store, last: bool = False) -> ResultT
             protocol,
             selection.seeds,
             store,
-            selection.measures,
+            [c.measure for c in selection.columns if _measured_here(c) and selection.dataset_of(c) == dataset],
         )
         for dataset in trained_on(selection)
     }
@@ -220,9 +221,15 @@ def aggregate(selection: Selection, store: Store, last: bool = False) -> ResultT
         columns=selection.columns,
         rows=titles,
         known=KNOWN,
-        frame=pd.DataFrame([asdict(entry) for entry in entries]),
+        frame=entries_frame(entries),
         footer=tuple(_footer(selection, measured, found)),
     )
+
+
+def entries_frame(entries: Sequence[Entry]) -> pd.DataFrame:
+    """Entries as a frame, one line each; without ``paper_se`` where no standard error is printed."""
+    found = pd.DataFrame([asdict(entry) for entry in entries])
+    return found if found["paper_se"].notna().any() else found.drop(columns="paper_se")
 
 
 def _title(selection: Selection) -> str:
@@ -252,6 +259,11 @@ def _said_of_all(measured: Sequence[Measured], last: bool) -> Iterator[str]:
         yield f"differences at 5 %, corrected over {count} entries (Holm)"
 
 
+def _measured_here(column: Column) -> bool:
+    """Whether a column's measure is from outside: no record holds it, and it is taken of stored samples."""
+    return registry.is_user_measure(column.measure)
+
+
 def values_of(
     selection: Selection, row: Row, column: Column, records: Mapping[Run, Record], store: Store, last: bool = False
 ) -> Values:
@@ -277,7 +289,7 @@ def values_of(
             pass
         elif last and tail is not None:
             value = tail.mean
-        elif column.measure in selection.measures:
+        elif _measured_here(column):
             from benchmark.training.evaluation import measure_own
 
             found = measure_own(column.measure, selection.table.dataset(dataset), store.samples(run, record))
@@ -327,21 +339,26 @@ def margin_of(selection: Selection, row: Row, column: Column, value: float) -> f
     """Return the largest difference from ``value`` that does not matter, in the unit of the measure.
 
     Returns:
-        The margin; NaN if the measure has none, such as a user's own.
+        The margin; NaN if the measure states none.
     """
-    if column.measure not in MARGINS:
+    margin = registry.margin_of_measure(column.measure)
+    if margin is None:
         return math.nan
     dataset = selection.dataset_of(column)
     samples = selection.protocol(row, dataset).samples
-    return MARGINS[column.measure].size(selection.table.dataset(dataset).modes, samples, value)
+    return margin.size(selection.table.dataset(dataset).modes, samples, value)
 
 
 def worst_of(selection: Selection, row: Row, column: Column) -> float | None:
     """Return the measure's worst value, which replaces the value of a lost model; None if there is none."""
-    worst = MARGINS[column.measure].worst if column.measure in MARGINS else None
+    margin = registry.margin_of_measure(column.measure)
     dataset = selection.dataset_of(column)
     samples = selection.protocol(row, dataset).samples
-    return None if worst is None else worst(selection.table.dataset(dataset).modes, samples)
+    return (
+        None
+        if margin is None or margin.worst is None
+        else margin.worst(selection.table.dataset(dataset).modes, samples)
+    )
 
 
 def _measured(selection: Selection, name: str, column: Column, values: Values, row: Row | None) -> Measured:
@@ -365,7 +382,8 @@ def _measured(selection: Selection, name: str, column: Column, values: Values, r
         ci_high=ours.ci_high,
         fluctuation=float(np.mean(values.fluctuations)) if values.fluctuations else math.nan,
         paper_mean=reported.mean if reported else math.nan,
-        paper_std=reported.std if reported and reported.std is not None else math.nan,
+        paper_std=_printed(reported, "std"),
+        paper_se=_printed(reported, "se"),
     )
     counted = values.counted(worst_of(selection, row, column)) if row else None
     if row is None or reported is None or not column.comparable or counted is None:
@@ -375,12 +393,18 @@ def _measured(selection: Selection, name: str, column: Column, values: Values, r
     return Measured(entry, counted, difference)
 
 
+def _printed(reported: Reported | None, error: str) -> float:
+    """What is printed behind the ±, if it is that kind of error."""
+    return math.nan if reported is None or reported.std is None or reported.error != error else reported.std
+
+
 def _footer(selection: Selection, measured: Sequence[Measured], found: Mapping[str, Mapping[Run, Record]]) -> list[str]:
     table = selection.table
     lines = [*_order_lines(selection, measured), *_margin_lines(selection, measured)]
     reported = dict.fromkeys(f"{c.title} beside {c.reported_title}" for c in selection.columns if c.reported_title)
     if reported:
-        lines.append(f"Printed values ({table.reported_runs} runs): {'; '.join(reported)}.")
+        errors = "; s.e.: standard error" if any(not math.isnan(m.entry.paper_se) for m in measured) else ""
+        lines.append(f"Printed values ({table.reported_runs} runs{errors}): {'; '.join(reported)}.")
     missing = {r.title: len(selection.runs(r)) - len(found[r.id]) for r in selection.rows}
     if any(missing.values()):
         lines.append(f"Not run: {', '.join(f'{name} {n}' for name, n in missing.items() if n)} models.")
@@ -432,7 +456,8 @@ def _margin_lines(selection: Selection, measured: Sequence[Measured]) -> Iterato
     said = {}
     for column in selection.columns:
         if column.id in judged and column.measure not in said:
-            margin = MARGINS[column.measure]
+            margin = registry.margin_of_measure(column.measure)
+            assert margin is not None, "without one there is no difference"
             said[column.measure] = f"{column.title} {margin.text} ({margin.reason})"
     yield f"Margins of equivalence, the same in every table: {'; '.join(said.values())}."
     if any(m.difference is not None and math.isnan(m.difference.other_std) for m in measured):

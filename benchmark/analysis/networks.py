@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 
-import pandas as pd
-
-from benchmark.analysis.frame import Entry, ResultTable
+from benchmark.analysis.frame import Entry, ResultTable, entries_frame
 from benchmark.spec.selection import select
 from benchmark.spec.table import NetworkTable
 from benchmark.training.trainer import make_module
@@ -57,7 +54,7 @@ def read_networks(table: NetworkTable) -> ResultTable:
         columns=table.columns,
         rows={role: role.capitalize() for role in table.reported},
         known=(),
-        frame=pd.DataFrame([asdict(entry) for entry in entries]),
+        frame=entries_frame(entries),
         footer=table.notes,
     )
 

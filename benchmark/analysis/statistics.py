@@ -2,7 +2,8 @@
 
 A comparison consists of a difference of two means, its standard error and its degrees of freedom. It undergoes two
 tests. The first is a two-sided test for a difference at 5 %. The second is a test for equivalence within a margin that
-is the same in every table: two one-sided tests (TOST) at 5 % each (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15, 657).
+is the same in every table: two one-sided tests (TOST) at 5 % each (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15,
+657).
 Failing to find a difference alone is never called agreement.
 
 Four conventions hold everywhere:
@@ -233,7 +234,7 @@ def against_reported(ours: Summary, reported: Reported, runs: int, margin: float
     Args:
         ours: Summary of our runs; lost runs count with the measure's worst value.
         reported: Reported mean, and standard deviation or error.
-        runs: Number of runs behind the reported value, at least 1.
+        runs: Number of runs behind the reported value where it does not state its own, at least 1.
         margin: Margin in the unit of the measure.
 
     Returns:
@@ -244,6 +245,7 @@ def against_reported(ours: Summary, reported: Reported, runs: int, margin: float
     """
     if ours.n < ENOUGH:
         return None
+    runs = reported.runs or runs
     if runs < 1:
         raise ValueError(f"a reported value has at least one run behind it, not {runs}")
     if not math.isfinite(reported.mean) or not (reported.std is None or math.isfinite(reported.std)):

@@ -31,7 +31,7 @@ from benchmark.papers.discovery import find_figure, find_table, select_claims
 from benchmark.plotting.figure import Figure
 from benchmark.spec import registry, user_code
 from benchmark.spec.block import Block, Shard
-from benchmark.spec.claims import AnyTable, ClaimSelection, ClaimTable
+from benchmark.spec.claims import ClaimSelection, ClaimTable
 from benchmark.spec.demonstration import USUAL_PROFILE, Demonstration, Experiment
 from benchmark.spec.demonstration import choose as choose_experiment
 from benchmark.spec.run import Run
@@ -83,7 +83,6 @@ def choose(options: SelectionOptions) -> Choice:
     table = find_table(figure.table if figure else user_code.trust(user_code.short_name(word or "")))
     if isinstance(table, ClaimTable):
         return _claims(table, options)
-    _trust(table)
     if isinstance(table, NetworkTable):
         return _networks(table, options)
     return TableChoice(_selection(table, figure, options), figure)
@@ -159,13 +158,6 @@ def _networks(table: NetworkTable, options: SelectionOptions) -> NetworkTable:
         raise UserError(f"table {table.id} trains nothing: --methods, --method, --set and the like do not apply")
     select(table.of, profile="paper" if options.profile is None else options.profile, reading=options.reading)
     return table
-
-
-def _trust(table: AnyTable) -> None:
-    """Permit the methods and data sets that a user-defined table names."""
-    if isinstance(table, Table):
-        for word in (*(row.method for row in table.rows), *table.datasets, *table.data.values()):
-            user_code.trust(word)
 
 
 def _selection(table: Table, figure: Figure | None, options: SelectionOptions) -> Selection:

@@ -97,7 +97,9 @@ def shown(entry: pd.Series, column: Column) -> Shown:
         interval = f"[{number(entry['ci_low'], column)}, {number(entry['ci_high'], column)}]"
     elif entry["n"] >= ENOUGH and entry["std"] == 0:
         interval = f"[all {entry['n']} equal]"
-    paper = value(entry["paper_mean"], entry["paper_std"], column)
+    error = entry.get("paper_se", math.nan)
+    paper = value(entry["paper_mean"], entry["paper_std"] if math.isnan(error) else error, column)
+    paper += "" if math.isnan(error) else " s.e."
     ours = value(entry["mean"], entry["std"], column) or "no value"
     said = verdict_text(str(entry["verdict"]), str(entry["lean"]), entry["seeds_to_decide"])
     return Shown(ours, interval, tuple(_remarks(entry, column)), paper, said if paper else "")

@@ -13,6 +13,15 @@ from benchmark.spec.run import Run
 from benchmark.spec.selection import Selection, select
 from benchmark.spec.table import Direction, NetworkTable, Table
 
+#: What a reader of a table of claims must know of its verdicts: the first of its notes.
+HOW_JUDGED = (
+    "A comparison holds if the 95 % interval of the mean difference over paired seeds (Student's t) lies wholly "
+    "beyond its margin, and does not hold if it lies wholly short of it. It is undecided otherwise, below three "
+    "pairs, and where a claim without a margin rests on a difference inside the measure's margin of equivalence. A "
+    "claim holds if all of its comparisons do, and does not if one does not. Intervals are not widened for the "
+    "number of comparisons."
+)
+
 
 @dataclass(frozen=True)
 class Models:
@@ -39,7 +48,8 @@ class Statistic:
 
     Attributes:
         title: Name as shown to users.
-        name: Name of a measure or of a curve. A curve has one value per epoch.
+        name: Name of a measure or of a curve. A curve has one value per epoch. A measure from outside is named in full,
+            as ``package.module:function``, and its ``take`` is ``last``.
         take: How the number is computed. ``last``: the final measure. ``mean``: the mean of the curve. ``swing``: the
             standard deviation of the curve's natural logarithm over the second half. ``wait``: epochs until the curve
             reaches ``goal``. ``covered``: epochs until the model covers ``goal`` modes and keeps them to the end
@@ -119,6 +129,13 @@ class ClaimTable:
     citation: str
     claims: tuple[Claim, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Those whose models it looks at."""
+        parts = [part for claim in self.claims for part in claim.evidence if isinstance(part, Comparison)]
+        # A table is no key: it holds dictionaries.
+        return tuple({id(side.table): side.table for part in parts for side in part.sides}.values())
 
     def claim(self, name: str) -> Claim:
         """The claim with this id.

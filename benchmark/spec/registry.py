@@ -9,9 +9,11 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -23,6 +25,7 @@ from benchmark.spec.methods import Method, describe, house_methods
 from benchmark.spec.user_code import load, short_name
 from datamodules.images import ImageSet, read_images
 from datamodules.mixture import GaussianMixture
+from evaluators.margins import MARGINS, Margin, stated_margin
 
 if TYPE_CHECKING:
     from modules.base import AdversarialModule
@@ -37,7 +40,7 @@ PEOPLE = frozenset({"celeba"})
 #: What the name of a data set begins with that is any folder of images.
 FOLDER = "folder:"
 #: What can come from elsewhere.
-Kind = Literal["methods", "datasets", "measures"]
+Kind = Literal["methods", "datasets", "measures", "papers"]
 _KINDS: dict[Kind, str] = {"methods": "method", "datasets": "data set", "measures": "measure"}
 
 
@@ -71,6 +74,12 @@ def installed(kind: Kind) -> dict[str, str]:
     Returns:
         Their ``package.module:NAME`` by name. Built-in names take precedence.
     """
+    return dict(_entry_points(kind, Path.cwd(), tuple(sys.path)))
+
+
+@cache
+def _entry_points(kind: Kind, here: Path, path: tuple[str, ...]) -> Mapping[str, str]:
+    """The same of the packages on ``path``: to look into all takes a while, and a table asks for every entry."""
     return {point.name: point.value for point in sorted(entry_points(group=f"modecov.{kind}"))}
 
 
@@ -131,6 +140,20 @@ def user_measure(name: str) -> Measure:
     if not callable(value):
         raise UserError(f"--measure {name} is no measure: it must be a function of samples and their data set")
     return value
+
+
+def margin_of_measure(name: str) -> Margin | None:
+    """What a difference of a measure is worth, of the house or from outside; None where it states nothing.
+
+    Raises:
+        UserError: The measure is from outside, and is not there or may not be loaded.
+    """
+    return stated_margin(user_measure(name)) if is_user_measure(name) else MARGINS.get(name)
+
+
+def is_user_measure(name: str) -> bool:
+    """Whether a column's measure is from outside: columns name those in full, as ``package.module:function``."""
+    return ":" in name
 
 
 def _house(kind: Kind) -> Mapping[str, Any]:

@@ -54,7 +54,9 @@ class Selection:
         columns += [c for name in self.datasets if name not in self.table.datasets for c in self._columns_like(name)]
         titles = {name: name.rpartition(":")[2].replace("_", " ") for name in self.measures}
         parts = dict.fromkeys(column.dataset for column in columns)
-        columns += [Column(name, titles[name], None, None, 3, dataset=part) for part in parts for name in titles]
+        there = {column.id for column in columns}
+        own = [_own_column(name, titles[name], part) for part in parts for name in titles]
+        columns += [column for column in own if column.id not in there]
         return tuple(self._counted(c) for c in columns if c.features in ("", self.features))
 
     def _columns_like(self, dataset: str) -> list[Column]:
@@ -197,6 +199,12 @@ class Selection:
         """The runs of a row with all seeds, on one data set or on all that the row is trained on."""
         names = [dataset] if dataset else self.datasets_of(row)
         return [self.run(row, seed, name) for name in names for seed in self.seeds]
+
+
+def _own_column(measure: str, title: str, dataset: str) -> Column:
+    """The column of a measure that the user named beside the table's."""
+    margin = registry.margin_of_measure(measure)
+    return Column(measure, title, None, margin.better if margin else None, 3, dataset=dataset)
 
 
 def offered(table: Table) -> Iterator[Selection]:

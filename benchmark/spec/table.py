@@ -24,6 +24,7 @@ class Reported:
         rounding: Half a unit of the last printed decimal of ``mean``.
         std_rounding: Half a unit of the last printed decimal of ``std``.
         error: Whether ``std`` is a standard deviation (``std``) or a standard error (``se``).
+        runs: Runs behind it, where they are not the table's ``reported_runs``; 0 where they are.
     """
 
     mean: float
@@ -31,6 +32,7 @@ class Reported:
     rounding: float = 0.0
     std_rounding: float = 0.0
     error: Literal["std", "se"] = "std"
+    runs: int = 0
 
     @classmethod
     def read(
@@ -41,6 +43,7 @@ class Reported:
         per: float = 1.0,
         std_per: float | None = None,
         error: Literal["std", "se"] = "std",
+        runs: int = 0,
     ) -> Reported:
         """Read a value exactly as it is printed, with every decimal: ``Reported.read("21.50", "2.00")``.
 
@@ -56,11 +59,11 @@ class Reported:
         """
         value, rounding = _decimal(mean, per)
         if std is None:
-            return cls(value, rounding=rounding, error=error)
+            return cls(value, rounding=rounding, error=error, runs=runs)
         deviation, std_rounding = _decimal(std, per if std_per is None else std_per)
         if deviation < 0:
             raise ValueError(f"a deviation cannot be negative: {std}")
-        return cls(value, deviation, rounding, std_rounding, error)
+        return cls(value, deviation, rounding, std_rounding, error, runs)
 
 
 def _decimal(text: str, per: float) -> tuple[float, float]:

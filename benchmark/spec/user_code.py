@@ -10,8 +10,9 @@ import contextlib
 import importlib
 import importlib.util
 import os
+import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -148,17 +149,51 @@ def load(what: str, known: str, trusted: bool = False) -> Any:
             f"{known} is named by what is stored, which runs no code here; if you trust it, add {what} {known}"
         )
     path, _, attribute = known.rpartition(":") if is_file(known) else known.partition(":")
-    try:
+    with _said_in_a_line(f"{what} {known}"):
         module = _import_file(path, what, known) if is_file(known) else _import_module(path, known)
+    if not hasattr(module, attribute):
+        raise unknown(f"name in {path}", attribute, (known for known in vars(module) if not known.startswith("_")))
+    return getattr(module, attribute)
+
+
+def load_modules(what: str, name: str, wanted: Callable[[str], bool]) -> list[ModuleType]:
+    """Import modules of a package that an installed package offers, and whose code may therefore run.
+
+    Args:
+        what: How errors call the package.
+        name: The package, with all packages in it; or a single module, which is always wanted.
+        wanted: Whether a module of that last name is to be imported.
+
+    Raises:
+        UserError: One of them is not there, cannot be imported, or lies in a folder of results.
+    """
+    with _said_in_a_line(f"{what} {name}"):
+        package = _import_module(name, name)
+        if not hasattr(package, "__path__"):
+            return [package]
+        found = pkgutil.walk_packages(package.__path__, f"{name}.", onerror=_raise)
+        names = [info.name for info in found if not info.ispkg and wanted(info.name.rpartition(".")[2])]
+        return [importlib.import_module(name) for name in names]
+
+
+def _raise(name: str) -> None:
+    """Raise what a package raised when it was imported, which ``pkgutil`` keeps to itself otherwise."""
+    error = sys.exception()
+    assert error is not None
+    raise error
+
+
+@contextlib.contextmanager
+def _said_in_a_line(what: str) -> Iterator[None]:
+    """Turn whatever an import raises into one line of its own."""
+    try:
+        yield
     except UserError:
         raise
     except (Exception, SystemExit) as error:
         said = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
         place = f" ({where})" if (where := own_place(error)) else ""
-        raise UserError(f"cannot load {what} {known}: {type(error).__name__}: {said}{place}") from error
-    if not hasattr(module, attribute):
-        raise unknown(f"name in {path}", attribute, (known for known in vars(module) if not known.startswith("_")))
-    return getattr(module, attribute)
+        raise UserError(f"cannot load {what}: {type(error).__name__}: {said}{place}") from error
 
 
 def _import_module(path: str, known: str) -> ModuleType:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -132,8 +134,8 @@ def test_a_table_takes_a_method_data_and_a_measure_from_elsewhere(
     words += ["--datasets", "spiral.spiral:SPIRAL", "--measure", "spiral.gaps:longest_gap", "--results", str(tmp_path)]
     small = ["--set", "protocol.fresh_iterations=5", "--seeds", "3-3"]
     assert main(["run", *words, *small, "--format", "csv", "--accelerator", "cpu"]) == 0
-    lines = [line.split(",") for line in capsys.readouterr().out.splitlines()]
-    mean = {(row[1], row[2].partition("/")[2]): row[9] for row in lines}
+    lines = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    mean = {(line["row"], line["column"].partition("/")[2]): line["mean"] for line in lines}
     assert {name for name, _ in mean} >= {"gan", "pacgan.pacgan:PacGAN", "real", "collapsed", "spread"}
     assert float(mean["real", "captured_modes"]) == 20
     assert float(mean["collapsed", "spiral.gaps:longest_gap"]) == 0.5

@@ -13,7 +13,7 @@ class CheckOptions(DataOptions):
 
     check gan
     check ./hinge.py:Hinge
-    check pacgan.pacgan:PacGAN --set method.packing=3
+    check mine:Mine --set method.weight=3
     """
 
     verb = "check"

@@ -18,28 +18,39 @@ class PacGAN(AdversarialModule):
     all real or all generated, so that a generator of few modes betrays itself by samples that are too much alike.
 
     Losses are the GAN's, D now a function of a pack, and only the discriminator's first layer grows. A batch of B
-    samples makes B / m packs here; the paper's released code draws m B samples for B packs and moves both players at
-    once.
+    samples makes B / m packs; the paper's released code draws m B samples for B packs, which its tables do by larger
+    batches, and moves both players at once, where here one follows the other.
 
     packing: m, the degree of packing; 1 is the GAN.
+    generator_steps: of the generator, after each of the discriminator's.
+    generator_rate: the generator's learning rate as a multiple of the protocol's.
     """
 
     name = "pacgan"
+    version = 1
 
     def __init__(
-        self, training: Training, data_shape: Sequence[int], seeds: Sequence[int], *, packing: int = 2
+        self,
+        training: Training,
+        data_shape: Sequence[int],
+        seeds: Sequence[int],
+        *,
+        packing: int = 2,
+        generator_steps: int = 1,
+        generator_rate: float = 1.0,
     ) -> None:
-        if packing < 1:
-            raise ValueError("method.packing must be at least 1")
+        for field, value in (("packing", packing), ("generator_steps", generator_steps)):
+            if value < 1:
+                raise ValueError(f"method.{field} must be at least 1")
         super().__init__(training, data_shape, seeds)
-        self.packing = packing
+        self.packing, self.generator_steps, self.generator_rate = packing, generator_steps, generator_rate
         self.generator = self.build_generator()
         packed = (packing * self.data_shape[0], *self.data_shape[1:])
         self.discriminator = self.family.encoder("discriminator", packed, 1, self.seeds)
 
     def updates(self) -> Iterator[Update]:
         yield Update(self.discriminator_loss, params=(self.discriminator,))
-        yield Update(self.generator_loss, params=(self.generator,))
+        yield Update(self.generator_loss, (self.generator,), n_steps=self.generator_steps, lr_scale=self.generator_rate)
 
     def packs(self, x: Tensor) -> Tensor:
         """Samples ``[S, B, c, ...]`` as packs ``[S, ceil(B / m), m c, ...]``, along coordinates or channels; samples of
