@@ -1,64 +1,59 @@
-"""Writes the pages that come from data: one for each table, with what its paper reports, and one for the data sets."""
+"""Writes ``made/``: a page for each table with what its paper reports, and copies of pages that lie outside of ``docs/``."""
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
 from benchmark.papers.discovery import all_tables
-from benchmark.spec import registry
 from benchmark.spec.table import Table
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+ROOT = Path(__file__).resolve().parents[1]
+#: Pages outside of ``docs/``.
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "results/README.md")),
+    *sorted(ROOT.glob("examples/*/README.md")),
+    *sorted(ROOT.glob("results/tables/*.md")),
+]
 
 
-def write_pages(folder: Path) -> None:
+def write_pages(made: Path) -> None:
     """Write the folder anew."""
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "tables").mkdir(parents=True)
-    for name, table in all_tables().items():
-        (folder / "tables" / f"{name}.md").write_text(table_page(table), encoding="utf-8")
-    names = "\n".join(sorted(all_tables()))
-    index = f"# Tables\n\n```{{toctree}}\n:maxdepth: 1\n\n{names}\n```\n"
-    (folder / "tables" / "index.md").write_text(index, encoding="utf-8")
-    rows = [
-        (name, " x ".join(map(str, found.data_shape)), found.measures, found.source)
-        for name, found in sorted(registry.datasets().items())
-    ]
-    text = grid(("data set", "shape of a sample", "measures", "source"), rows)
-    (folder / "datasets.md").write_text(f"# Data sets\n\n{text}\n", encoding="utf-8")
+    shutil.rmtree(made, ignore_errors=True)
+    texts = {f"tables/{name}.md": table_page(table) for name, table in all_tables().items()}
+    for path in PAGES:
+        title, text = f"# {path.stem}\n\n", path.read_text(encoding="utf-8")
+        # Results open with a heading of a lower level, which stands on a page of its own here.
+        published = path.parent.name == "tables"
+        text = title + re.sub("^#+ (.*)", r"**\1**", text, flags=re.MULTILINE) if published else text
+        texts[path.relative_to(ROOT).as_posix()] = text
+    for name, text in texts.items():
+        (made / name).parent.mkdir(parents=True, exist_ok=True)
+        (made / name).write_text(text, encoding="utf-8")
 
 
-def table_page(table: Table) -> str:
-    """Citation, reported values, what is open in the paper, and the results that are published."""
+def table_page(table: Any) -> str:
+    """Title, source, command and reported values of a table, and what its paper leaves open."""
     parts = [f"# {table.id}", plain(f"{table.title}. {getattr(table, 'citation', '')}")]
     parts += [f"```sh\npython -m benchmark run --table {table.id}\n```"]
     if isinstance(table, Table):
         columns = [c for c in table.columns if any(c.id in row.reported for row in table.rows)]
-        heads = [f"{c.reported_title or c.title} {c.dataset or ''}" for c in columns]
-        rows = [(row.title, *(reported(row.reported.get(c.id)) for c in columns), row.assumptions) for row in table.rows]
-        parts += ["## Reported", grid(("method", *heads, "what the paper leaves open"), rows)]
-    for path in sorted((RESULTS / "tables").glob(f"{table.id}*.md")):
-        if re.fullmatch(rf"{table.id}(-(paper|short|smoke)\b.*)?", path.stem):
-            parts += [f"## {path.stem}", re.sub("^#+ (.*)", r"**\1**", path.read_text(encoding="utf-8"), flags=re.MULTILINE)]
+        heads = ["method", *(f"{c.reported_title or c.title} {c.dataset}" for c in columns), "left open by the paper"]
+        rows = [[r.title, *(reported(r.reported.get(c.id)) for c in columns), r.assumptions] for r in table.rows]
+        cells = [[plain(cell) for cell in row] for row in [heads, *rows]]
+        parts += ["Reported values:", tabulate(cells, "firstrow", tablefmt="pipe", disable_numparse=True)]
     return "\n\n".join(parts) + "\n"
 
 
-def reported(value) -> str:
-    """The reported mean and, where there is one, its deviation."""
+def reported(value: Any) -> str:
+    """Return the mean and, where there is one, the deviation."""
     return "" if value is None else f"{value.mean:g}" + ("" if value.std is None else f" ± {value.std:g}")
 
 
-def grid(heads: Iterable[str], rows: Iterable[Iterable]) -> str:
-    """A Markdown table."""
-    cells = [[plain(str(cell)) for cell in row] for row in rows]
-    return tabulate(cells, [plain(head) for head in heads], tablefmt="pipe", disable_numparse=True)
-
-
 def plain(text: str) -> str:
-    """Text without markup."""
+    """Return the text as Markdown without markup."""
     return re.sub(r"([\\`*_\[\]<>|$~#])", r"\\\1", text)
