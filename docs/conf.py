@@ -1,4 +1,4 @@
-"""Configuration of Sphinx. Guides are Markdown, the reference comes from docstrings, ``reference.py`` writes the pages of tables."""
+"""Sphinx: guides are Markdown, the reference comes from docstrings, ``reference.py`` writes the pages of tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import re
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from reference import PAGES, ROOT, write_pages
 
@@ -37,7 +38,6 @@ napoleon_custom_sections = ["Shape", "Source"]
 
 # Only docstrings are reStructuredText. A formula that it takes for markup looks odd; it must not stop the site.
 suppress_warnings = ["docutils"]
-
 
 
 def escape(app, what, name, thing, options, lines):
