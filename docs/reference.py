@@ -1,4 +1,4 @@
-"""Writes ``made/``: a page per table with what its paper reports, and copies of the pages that lie outside of ``docs/``."""
+"""Writes ``made/``: a page per table with what its paper reports, and copies of pages outside of ``docs/``."""
 
 from __future__ import annotations
 
