@@ -1,4 +1,4 @@
-"""Every table, figure and demonstration, found by looking into the folders of the papers."""
+"""Find every table, figure and demonstration in the folders of the papers."""
 
 from __future__ import annotations
 
@@ -16,33 +16,45 @@ from benchmark.spec.claims import AnyTable, ClaimTable
 from benchmark.spec.demonstration import Demonstration, Experiment
 from benchmark.spec.user_code import load, short_name
 
-#: Files of a paper whose names begin so are data and draw nothing: a command that shows a table loads only these.
+#: Name prefixes of the files that hold tables and claims. They import no plotting library, so that a command which
+#: shows a table starts quickly.
 _DATA = ("tables", "claims")
 
 
 def _files(data: bool) -> Iterator[list[Any]]:
-    """What each file below ``papers`` has at its top level: of those that hold tables and claims, or of the others."""
+    """Import the files below ``papers`` and yield the top-level values of each.
+
+    Args:
+        data: Whether to import the files with tables and claims, or all other files.
+    """
     for info in pkgutil.walk_packages(papers.__path__, f"{papers.__name__}."):
         if not info.ispkg and info.name != __name__ and info.name.rpartition(".")[2].startswith(_DATA) == data:
             yield list(vars(importlib.import_module(info.name)).values())
 
 
 def all_tables() -> dict[str, AnyTable]:
-    """Every table, by id: a file's tables side by side, files by the id of their first."""
+    """Return every table by its id.
+
+    Tables of one file stay together. Files are sorted by the id of their first table.
+    """
     files = ([value for value in values if isinstance(value, AnyTable)] for values in _files(data=True))
     found: dict[str, AnyTable] = {}
     for tables in sorted(filter(None, files), key=lambda tables: tables[0].id):
         for table in tables:
-            # A file may import another one's.
+            # A file may import a table of another file.
             found.setdefault(table.id, table)
     return found
 
 
 def find_table(name: str) -> AnyTable:
-    """The table of that id or, for GAAN's, number; or a user's ``package.module:NAME`` or ``path/to/file.py:NAME``.
+    """Find a table by its id or, for GAAN's tables, by its number.
+
+    Args:
+        name: Id or number of a table, or a user's own ``package.module:NAME`` or ``path/to/file.py:NAME``.
 
     Raises:
-        UserError: If there is none, or a user's has the id of another one, whose files it would overwrite.
+        UserError: If there is no such table, or if a user's table has the id of another one, whose files it would
+            overwrite.
     """
     known = all_tables()
     if ":" in name:
@@ -60,13 +72,17 @@ def find_table(name: str) -> AnyTable:
 
 
 def all_figures() -> dict[str, Figure | Demonstration]:
-    """Every figure, of runs or of an experiment of its own, by id."""
+    """Return every figure and demonstration by its id."""
     found = itertools.chain.from_iterable(_files(data=False))
     return {value.id: value for value in found if isinstance(value, (Figure, Demonstration))}
 
 
 def find_figure(name: str) -> Figure | Demonstration:
-    """The figure or demonstration of that name. Raises ``UserError`` where there is none."""
+    """Find a figure or a demonstration by its id.
+
+    Raises:
+        UserError: If there is none.
+    """
     known = all_figures()
     if name not in known:
         raise unknown("figure", name, known)
@@ -74,7 +90,11 @@ def find_figure(name: str) -> Figure | Demonstration:
 
 
 def find_demonstration(name: str) -> Demonstration:
-    """The demonstration of that name. Raises ``UserError`` where there is none."""
+    """Find a demonstration by its id.
+
+    Raises:
+        UserError: If there is none.
+    """
     found = find_figure(name)
     if not isinstance(found, Demonstration):
         raise unknown("demonstration", name, [k for k, v in all_figures().items() if isinstance(v, Demonstration)])
@@ -82,11 +102,14 @@ def find_demonstration(name: str) -> Demonstration:
 
 
 def experiment_of(identity: Mapping[str, Any]) -> Experiment:
-    """The experiment of that ``identity()``.
+    """Find the experiment that has this identity.
+
+    Args:
+        identity: What ``Experiment.identity()`` returned for it.
 
     Raises:
-        ValueError: No profile of today has these settings.
-        KeyError: There is no such demonstration.
+        ValueError: If no current profile of the demonstration has these settings.
+        KeyError: If there is no such demonstration.
     """
     known = {name: found for name, found in all_figures().items() if isinstance(found, Demonstration)}
     demonstration, seeds = known[identity["demonstration"]], tuple(identity["seeds"])
@@ -99,7 +122,17 @@ def experiment_of(identity: Mapping[str, Any]) -> Experiment:
 def select_claims(
     table: ClaimTable, profile: str = "paper", names: Sequence[str] = (), seeds: tuple[int, ...] | None = None
 ) -> ClaimSelection:
-    """What the options of the command line choose; every table that a claim looks at must have the profile."""
+    """Choose claims as the options of the command line say.
+
+    Args:
+        table: Table of claims.
+        profile: Profile that every table behind a claim must have.
+        names: Ids of claims; empty for all.
+        seeds: Seeds; None for those of the profile.
+
+    Raises:
+        UserError: If the profile is unknown or a claim is named twice.
+    """
     claims = tuple(table.claim(name) for name in names) if names else table.claims
     if profile not in (known := profiles(table)):
         raise unknown("profile", profile, known)
