@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from modules.convolutions import ConvFamily, ImageBatchNorm, find_family
 from modules.networks import MLP, InstanceNoise, MLPFamily, Output, SeedBatchNorm
 from modules.noise import Distribution, Noise, draw
 from modules.ranks import all_reduce_mean, average_gradients, local_shard, num_shards, sharded_batch
+from modules.replicate import Replicated
 
 
 class Update(NamedTuple):
@@ -190,7 +192,37 @@ class AdversarialModule(LightningModule):
         self, role: str = "discriminator", outputs: int = 1, extra: int = 0, norm: bool = True
     ) -> Any:
         """The same for a discriminator or a critic, which sees data through the protocol's instance noise."""
-        network = self.build_encoder(role, outputs, extra, norm)
+        return self._with_instance_noise(self.build_encoder(role, outputs, extra, norm))
+
+    def replicate(self, make: Callable[[], nn.Module], role: str, weights: str | Path | None = None) -> Any:
+        """A network of your own: one copy of an ordinary ``nn.Module`` per seed.
+
+        Batch norm and dropout are each seed's own: running statistics are kept per seed, and random numbers come from
+        streams of the role, the seed and the iteration.
+
+        Args:
+            make: Makes one copy, as in ``self.replicate(lambda: Net(), role="discriminator")``. It is called once per
+                seed, each time with random numbers of the role and that seed.
+            role: Name of the network. One that begins with "discriminator" gets data with the protocol's instance
+                noise.
+            weights: File that every copy starts from: the state dict of one such network, by safetensors or
+                ``torch.save``.
+
+        Returns:
+            A module that is called as the network is.
+
+        Shape:
+            Tensors go in and come out as ``[S, B, ...]`` where one copy takes and returns ``[B, ...]``.
+
+        Raises:
+            TypeError: ``make`` does not make networks.
+            ValueError: The copies differ in shape or share parameters, or the weights do not fit.
+            FileNotFoundError: There is no such file of weights.
+        """
+        network = Replicated(make, role, self.seeds, self._moment, weights)
+        return self._with_instance_noise(network) if role.startswith("discriminator") else network
+
+    def _with_instance_noise(self, network: nn.Module) -> nn.Module:
         return InstanceNoise(network, self.add_instance_noise) if self.training_setup.instance_noise > 0 else network
 
     def _moment(self) -> tuple[int, ...]:

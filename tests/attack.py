@@ -203,7 +203,7 @@ def sound(run: Run) -> tuple[Record, np.ndarray]:
     if key not in _SOUND:
         _SOUND[key] = make_record(run)
     record, samples = _SOUND[key]
-    return dataclasses.replace(record, id=run.id, cell=run.identity(), samples=None), samples
+    return dataclasses.replace(record, id=run.id, run=run.identity(), samples=None), samples
 
 
 def lay_traps(parent: Path, results: Path) -> None:

@@ -227,7 +227,7 @@ def hostile(here: Path) -> tuple[Store, Run, Path]:
         plain = Run("grid25-gaan", "gan", PROTOCOL, 0)
         record, samples = make_record(plain)
         run = dataclasses.replace(plain, method=name)
-        store.write(run, dataclasses.replace(record, id=run.id, cell=run.identity()), samples)
+        store.write(run, dataclasses.replace(record, id=run.id, run=run.identity()), samples)
         made.append(run)
     assert not ran.exists()
     return store, made[1], ran

@@ -130,7 +130,7 @@ def test_paths_that_are_no_folder_of_results_are_one_line(tmp_path: Path, capsys
     assert main(["list", "stored", "--results", str(tmp_path / "file")]) == 2
     assert "is no folder of results" in capsys.readouterr().err
     assert main(["doctor", "--results=--"]) == 2
-    assert "gives no value" in capsys.readouterr().err
+    assert "is no value" in capsys.readouterr().err
     for verb in (["list", "stored"], ["doctor"], ["show", "--table", "2"]):
         assert main([*verb, "--results", os.fsdecode(b"/nowhere/\xff")]) in (0, 1, 2)
 

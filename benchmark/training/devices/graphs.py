@@ -30,7 +30,7 @@ WARM_UP = 3
 #: Replays in a row that are compared before one is believed; what is kept between iterations shows in the second.
 COMPARED = 3
 #: What the base class keeps in Python, and ``_attempt`` puts back.
-_COUNTERS = ("iteration", "noise", "_losses", "_traces", "_slot", "_glance")
+_COUNTERS = ("iteration", "noise", "_losses", "_traces", "_slot", "_noise_calls")
 
 
 class Graphs(Callback):
