@@ -69,7 +69,7 @@ def runs() -> list[Run]:
 def sealed(content: dict[str, Any]) -> str:
     """Text of a record whose checksum is right, as whoever means harm writes it."""
     with contextlib.suppress(ValueError, RecursionError, KeyError, TypeError):
-        content = content | {"id": digest(content["cell"])}
+        content = content | {"id": digest(content["run"])}
         return json.dumps({"format": FORMAT, "checksum": digest(content)} | content)
     return json.dumps({"format": FORMAT, "checksum": "0"} | content)
 
@@ -102,7 +102,7 @@ def drop_a_value(content: dict[str, Any], rng: random.Random) -> str:
 
 
 def name_a_class(content: dict[str, Any], rng: random.Random) -> str:
-    content["cell"][rng.choice(["method", "dataset"])] = rng.choice(["results.evil:Class", "results.records.x:Class"])
+    content["run"][rng.choice(["method", "dataset"])] = rng.choice(["results.evil:Class", "results.records.x:Class"])
     return sealed(content)
 
 

@@ -22,8 +22,7 @@ from benchmark.spec.table import Table
 from benchmark.store.store import Store
 from datamodules.synthetic import RING8
 from modules.gan import GAN
-
-from .made import fill_store
+from tests.benchmark.made import fill_store
 
 
 def first_three(n: int) -> torch.Tensor:

@@ -35,9 +35,8 @@ from benchmark.training.loggers import LOGGERS
 from datamodules.images import DATA_VARIABLE, MissingData
 from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE
 from modules.convolutions import find_family
-
-from .command import call, refused
-from .made import fill_store
+from tests.benchmark.command import call, refused
+from tests.benchmark.made import fill_store
 
 
 @pytest.fixture

@@ -37,8 +37,7 @@ from benchmark.training import callback, checkpoints, classifier, estimate
 from benchmark.training.engines.runner import ENGINES
 from datamodules import images
 from datamodules.images import MissingData
-
-from .made import make_record, run
+from tests.benchmark.made import make_record, run
 
 RUN = Run("ring8", "gan", Protocol(epochs=3, samples=200), 0)
 FUZZ = settings(

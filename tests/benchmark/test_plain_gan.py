@@ -18,8 +18,7 @@ from benchmark.store.store import Store
 from benchmark.training.callback import _clear
 from benchmark.training.evaluation import draw_samples
 from benchmark.training.trainer import load_module, make_module
-
-from .made import run
+from tests.benchmark.made import run
 
 ROOT = Path(__file__).parents[2]
 IMAGES = Protocol(

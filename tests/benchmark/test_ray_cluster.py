@@ -12,8 +12,7 @@ from benchmark.spec.protocol import Protocol
 from benchmark.spec.run import Run
 from benchmark.store.store import Store
 from benchmark.training.engines.runner import run_blocks, to_do
-
-from .made import numbers, run
+from tests.benchmark.made import numbers, run
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install -c constraints.txt -e '.[ray]'")
 

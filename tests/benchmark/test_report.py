@@ -43,8 +43,7 @@ from benchmark.spec.table import Column, Table
 from benchmark.store.record import Record, Status
 from benchmark.store.store import Store
 from benchmark.training.experiments import perform
-
-from .made import change, fill_store, make_record
+from tests.benchmark.made import change, fill_store, make_record
 
 EVIL = "</script><script>window.evil = 1</script><img src=x onerror='window.evil = 1'>"
 

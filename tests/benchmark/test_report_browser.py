@@ -15,9 +15,8 @@ import pytest
 from benchmark.render.report.write import write_report
 from benchmark.spec.run import Run
 from benchmark.store.store import Store
-
-from .made import make_record
-from .test_report import EVIL, add_gaan_1, selected, stored
+from tests.benchmark.made import make_record
+from tests.benchmark.test_report import EVIL, add_gaan_1, selected, stored
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

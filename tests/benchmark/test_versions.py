@@ -19,8 +19,7 @@ from benchmark.training.versions import PARTS, differing, version_of, versions_o
 from modules.convolutions import families, find_family
 from modules.gan import GAN
 from modules.networks import NETWORKS
-
-from .made import make_record
+from tests.benchmark.made import make_record
 
 RUN = Run("ring8", "gan", Protocol(profile="test", samples=50), 0)
 

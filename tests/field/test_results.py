@@ -17,17 +17,14 @@ from benchmark.spec.run import Run
 from benchmark.store.store import Store
 from benchmark.training.evaluation import measure_own
 from tests.attack import RECORDS, attack, sealed
-from tests.benchmark.made import make_record
+from tests.benchmark.made import make_record, store_with
 
 RUN = Run("ring8", "gan", Protocol(profile="test", epochs=3, width=1, samples=50), 0)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "results")
-    store.prepare()
-    store.write(RUN, *make_record(RUN))
-    return store
+    return store_with(tmp_path / "results", RUN)
 
 
 @pytest.fixture(scope="module")

@@ -33,8 +33,7 @@ from modules.vae_gan import VAEGAN
 from modules.veegan import VEEGAN
 from modules.wgan import WGAN
 from modules.wgan_gp import WGANGP
-
-from .steps import EPS, NORMAL, batches, run_iterations
+from tests.modules.steps import EPS, NORMAL, batches, run_iterations
 
 ITERATIONS = 6
 SEED = 3

@@ -17,9 +17,8 @@ from modules import ranks
 from modules.base import AdversarialModule, Training
 from modules.gan import GAN
 from modules.losses import bce_fake, bce_real
+from tests.modules.steps import EPS, batches, use
 from tests.processes import start
-
-from .steps import EPS, batches, use
 
 
 class Ordinary(GAN):
