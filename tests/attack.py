@@ -183,7 +183,7 @@ def fill(results: Path, records: int, rng: random.Random) -> list[str]:
             text = RECORDS[kind - 2](content, rng)
             # Where its run says, so that readers come upon it.
             with contextlib.suppress(Exception):
-                named = json.loads(text)["cell"]
+                named = json.loads(text)["run"]
                 path = results / "records" / named["dataset"].replace(":", ".") / named["method"].replace(":", ".")
                 path = path.resolve() / f"{digest(named)}.json"
                 if results.resolve() not in path.parents:

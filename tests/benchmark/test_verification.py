@@ -169,4 +169,4 @@ def test_a_model_that_fails_today_is_not_reproduced(
 
 def test_only_what_is_stored_can_be_reproduced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "--cell", "0123", "--results", str(tmp_path)]) == 2
-    assert "no cell" in capsys.readouterr().err
+    assert "no run" in capsys.readouterr().err

@@ -43,14 +43,14 @@ def test_no_attack_is_imported(faults: list[str]) -> None:
 
 #: What is changed in a sound record, with a right checksum.
 CHANGES = {
-    "seed below 0": {"cell": {"seed": -1}},
-    "seed beyond the command line's": {"cell": {"seed": 10**400}},
-    "nested override": {"cell": {"overrides": {"x": {"y": 1}}}},
-    "unknown networks": {"cell": {"protocol": {"networks": "../x"}}},
-    "protocol of text": {"cell": {"protocol": {"epochs": "3"}}},
-    "no width": {"cell": {"protocol": {"width": 0}}},
-    "frames that are no epochs": {"cell": {"protocol": {"frames": "a,b"}}},
-    "name with an escape sequence": {"cell": {"method": "gan\x1b[31m"}},
+    "seed below 0": {"run": {"seed": -1}},
+    "seed beyond the command line's": {"run": {"seed": 10**400}},
+    "nested override": {"run": {"overrides": {"x": {"y": 1}}}},
+    "unknown networks": {"run": {"protocol": {"networks": "../x"}}},
+    "protocol of text": {"run": {"protocol": {"epochs": "3"}}},
+    "no width": {"run": {"protocol": {"width": 0}}},
+    "frames that are no epochs": {"run": {"protocol": {"frames": "a,b"}}},
+    "name with an escape sequence": {"run": {"method": "gan\x1b[31m"}},
     "ragged curve": {"curves": {"high_quality_fraction": [[1.0], [1.0, 2.0]]}},
     "nested curve": {"curves": {"high_quality_fraction": [[1.0], [1.0], [1.0]]}},
     "short curve": {"curves": {"high_quality_fraction": [1.0]}},
@@ -71,7 +71,7 @@ def test_what_no_record_of_the_run_holds_is_damage(kind: str, store: Store) -> N
     merge(content, CHANGES[kind])
     path.write_text(sealed(content))
     with pytest.raises(Damaged, match=r"is damaged .*; delete .*\.json and run again"):
-        store.read(store.run_at(path) if "cell" in CHANGES[kind] else RUN)
+        store.read(store.run_at(path) if "run" in CHANGES[kind] else RUN)
 
 
 def merge(content: dict, change: dict) -> None:
