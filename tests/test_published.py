@@ -24,6 +24,8 @@ from benchmark.store.store import Store
 from datamodules.images import DATA_VARIABLE, ImageSet
 from tests.real_data import NO_DATA
 
+pytestmark = pytest.mark.slow
+
 RESULTS = Path(__file__).parents[1] / "results"
 
 

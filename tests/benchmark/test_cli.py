@@ -38,6 +38,8 @@ from modules.convolutions import find_family
 from tests.benchmark.command import call, refused
 from tests.benchmark.made import fill_store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def short(tmp_path: Path) -> Path:

@@ -32,6 +32,8 @@ from benchmark.training.experiments import perform
 from modules.networks import MLP
 from tests.benchmark.command import call
 
+pytestmark = pytest.mark.slow
+
 ALL = {name: found for name, found in all_figures().items() if isinstance(found, Demonstration)}
 
 

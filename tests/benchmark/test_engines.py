@@ -23,6 +23,8 @@ from benchmark.training.engines.local_engine import Jobs, LocalEngine
 from benchmark.training.engines.runner import Engine
 from tests.benchmark.made import numbers, run, train_all
 
+pytestmark = pytest.mark.slow
+
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
 RUNS = [Run("ring8", method, PROTOCOL, seed) for method in ("gan", "wgan-gp") for seed in range(4)]
 #: Long enough to be killed in.

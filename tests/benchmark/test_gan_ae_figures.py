@@ -25,6 +25,8 @@ from benchmark.training.callback import Progress
 from benchmark.training.trainer import load_module
 from tests.benchmark.made import choose_figure, numbers, panels, run
 
+pytestmark = pytest.mark.slow
+
 PICTURES = ("gan-ae-mnist", "gan-ae-natural", "gan-ae-instability")
 RNG = np.random.default_rng(0)
 

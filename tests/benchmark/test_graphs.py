@@ -19,6 +19,8 @@ from modules.noise import Noise
 from modules.wgan_gp import WGANGP
 from tests.modules.steps import batches, build
 
+pytestmark = pytest.mark.slow
+
 SIZE, SEEDS = 16, (0, 3)
 #: What no graph holds: densities and matchings on the processor, steps of Adam that are counted there.
 ON_THE_PROCESSOR = {"aeis", "gan-hungarian", "unrolled"}

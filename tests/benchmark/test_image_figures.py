@@ -32,6 +32,8 @@ from datamodules.image_sets import DIGITS
 from evaluators.digits import digits
 from tests.benchmark.made import run
 
+pytestmark = pytest.mark.slow
+
 ON_DIGITS = dataclasses.replace(MNIST, data={"mnist": "digits"})
 ROWS = ("gan", "gaan_2")
 QUICK = ["protocol.batch_size=4", "protocol.samples=60"]

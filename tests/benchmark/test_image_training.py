@@ -34,6 +34,8 @@ from datamodules.images import ImageSet
 from tests.benchmark.made import run
 from tests.real_data import needs_data
 
+pytestmark = pytest.mark.slow
+
 PROTOCOL = Protocol(
     profile="test",
     networks="metz-k4",

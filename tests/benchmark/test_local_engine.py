@@ -34,6 +34,8 @@ from benchmark.training.engines.runner import run_blocks, to_do
 from tests.benchmark.made import numbers, run
 from tests.processes import is_alive, start
 
+pytestmark = pytest.mark.slow
+
 GIB = 2**30
 PROTOCOL = Protocol(profile="test", epochs=2, width=2, batch_size=32, fresh_iterations=5, samples=200)
 RUNS = [Run("ring8", "gan", PROTOCOL, seed) for seed in range(4)]

@@ -27,6 +27,8 @@ from benchmark.training.trainer import fit
 from modules.gaan import GAAN
 from tests.benchmark.made import train_all
 
+pytestmark = pytest.mark.slow
+
 SMALL = Protocol(profile="test", epochs=3, width=2, batch_size=16, samples=50, evaluate_every=2)
 RUNS = [Run("benchmark.checks.conformance:POINTS", "gan", SMALL, seed) for seed in (4, 5)]
 

@@ -39,6 +39,8 @@ from datamodules import images
 from datamodules.images import MissingData
 from tests.benchmark.made import make_record, run
 
+pytestmark = pytest.mark.slow
+
 RUN = Run("ring8", "gan", Protocol(epochs=3, samples=200), 0)
 FUZZ = settings(
     max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None

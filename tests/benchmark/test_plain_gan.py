@@ -20,6 +20,8 @@ from benchmark.training.evaluation import draw_samples
 from benchmark.training.trainer import load_module, make_module
 from tests.benchmark.made import run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 IMAGES = Protocol(
     profile="test",

@@ -20,6 +20,8 @@ from ray.cluster_utils import Cluster
 
 from benchmark.training.engines.ray_engine import ray_engine
 
+pytestmark = pytest.mark.slow
+
 PROTOCOL = Protocol(profile="test", epochs=8, width=2, batch_size=64, fresh_iterations=60, samples=200)
 RUNS = [Run("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
 

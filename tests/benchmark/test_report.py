@@ -45,6 +45,8 @@ from benchmark.store.store import Store
 from benchmark.training.experiments import perform
 from tests.benchmark.made import change, fill_store, make_record
 
+pytestmark = pytest.mark.slow
+
 EVIL = "</script><script>window.evil = 1</script><img src=x onerror='window.evil = 1'>"
 
 

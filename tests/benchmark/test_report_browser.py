@@ -18,6 +18,8 @@ from benchmark.store.store import Store
 from tests.benchmark.made import make_record
 from tests.benchmark.test_report import EVIL, add_gaan_1, selected, stored
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 

@@ -26,6 +26,8 @@ from benchmark.training.engines.runner import Inline, Result, run_block, run_blo
 from tests.benchmark.made import make_record, numbers, train_all
 from tests.processes import CONTEXT, start
 
+pytestmark = pytest.mark.slow
+
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
 RUNS = [Run("ring8", method, PROTOCOL, seed) for method in ("gan", "wgan-gp") for seed in range(4)]
 

@@ -152,7 +152,7 @@ def test_bad_reported_values_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "printed", "word", "lean"),
+    ("ours", "reported", "word", "lean"),
     [
         (summary(25.0, 0.1), Reported(25.0, 0.1), "equivalent", "-"),
         (summary(25.5, 0.1), Reported(25.0, 0.1), "equivalent", "higher"),

@@ -25,6 +25,8 @@ from benchmark.training.engines.runner import to_do
 from tests.benchmark.made import numbers, run, train_all
 from tests.processes import CONTEXT, start
 
+pytestmark = pytest.mark.slow
+
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
 RUNS = [Run("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
 WORDS = ["run", "--table", "veegan-1", "--profile", "smoke", "--methods", "gan", "--datasets", "ring8", "--seeds", "2"]

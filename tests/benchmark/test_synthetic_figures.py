@@ -28,6 +28,8 @@ from benchmark.training.trainer import make_module
 from modules.noise import draw as draw_noise
 from tests.benchmark.made import choose_figure, panels, run
 
+pytestmark = pytest.mark.slow
+
 FIGURES = ("veegan-fig1", "veegan-fig2", "aeis-fig1", "aeis-fig2")
 #: The autoencoder of aeis-fig1 is trained for a moment only.
 QUICK = ["protocol.fresh_iterations=6", "protocol.epochs=30", "protocol.batch_size=32"]

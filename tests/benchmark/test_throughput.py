@@ -37,6 +37,8 @@ from modules.noise import Distribution, Noise
 from modules.wgan_gp import WGANGP
 from tests.modules.steps import EPS
 
+pytestmark = pytest.mark.slow
+
 ROWS = [row.id for row in TABLE_2.rows]
 BATCH = 128
 

@@ -21,7 +21,7 @@ from benchmark.training.callback import Progress
 from benchmark.training.engines.runner import run_blocks, to_do
 from tests.benchmark.made import numbers, run
 
-pytestmark = pytest.mark.usefixtures("small_data")
+pytestmark = [pytest.mark.usefixtures("small_data"), pytest.mark.slow]
 
 SHORT = Protocol(profile="test", epochs=3, width=2, beta1=0.8, lr_decay=0.9, batch_size=64, lr_decay_every=20)
 

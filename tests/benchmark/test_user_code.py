@@ -28,6 +28,8 @@ from modules.gan import GAN
 from tests.benchmark.command import call, refused
 from tests.benchmark.made import make_record, run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(benchmark.__file__).parents[1]
 HINGE = "from modules.gan import GAN\n\n\nclass Hinge(GAN):\n    pass\n"
 TABLE = find_table("2")

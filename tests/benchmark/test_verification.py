@@ -19,6 +19,8 @@ from datamodules.synthetic import RING8
 from modules.gan import GAN
 from tests.benchmark.made import train_all
 
+pytestmark = pytest.mark.slow
+
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
 RUNS = [Run("ring8", method, PROTOCOL, seed) for method in ("gan", "aeis") for seed in (0, 1)]
 AUTOENCODER = {"pretraining_epochs": 1, "reference": 96}

@@ -19,6 +19,8 @@ from benchmark.training.evaluation import measure_own
 from tests.attack import RECORDS, attack, sealed
 from tests.benchmark.made import make_record, store_with
 
+pytestmark = pytest.mark.slow
+
 RUN = Run("ring8", "gan", Protocol(profile="test", epochs=3, width=1, samples=50), 0)
 
 

@@ -22,6 +22,8 @@ from benchmark.training.engines.runner import to_do
 from benchmark.training.loggers import make_loggers
 from tests.benchmark.made import numbers, train_all
 
+pytestmark = pytest.mark.slow
+
 PROTOCOL = Protocol(profile="test", epochs=2, width=1, batch_size=32, fresh_iterations=3, samples=100)
 RUN = Run("ring8", "gan", PROTOCOL, 5)
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,6 +14,8 @@ from modules.aeis import _BANDWIDTHS, AEIS
 from modules.base import Training
 from modules.density import held_out_bandwidth
 
+pytestmark = pytest.mark.slow
+
 BATCH = 32
 
 

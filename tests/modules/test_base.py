@@ -21,6 +21,8 @@ from modules.noise import Noise
 from modules.wgan_gp import WGANGP
 from tests.modules.steps import NORMAL, batches, build, descend, run_iterations, same, state, use
 
+pytestmark = pytest.mark.slow
+
 METHODS = methods()
 SIZE = 16
 

@@ -47,6 +47,8 @@ from modules.wgan_gp import WGANGP
 from tests.modules import steps
 from tests.modules.steps import elsewhere, same, use
 
+pytestmark = pytest.mark.slow
+
 METHODS = (
     GAN,
     WGANGP,

@@ -20,6 +20,8 @@ from modules.losses import bce_fake, bce_real
 from tests.modules.steps import EPS, batches, use
 from tests.processes import start
 
+pytestmark = pytest.mark.slow
+
 
 class Ordinary(GAN):
     """Of ordinary modules with batch norm."""

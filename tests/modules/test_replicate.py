@@ -22,6 +22,8 @@ from modules.networks import MLP
 from modules.replicate import Replicated
 from tests.modules.steps import batches, run_iterations, same, state
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (0, 3, 5)
 
 
