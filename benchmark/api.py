@@ -1,7 +1,7 @@
-"""For notebooks and scripts: what the command line does, with pandas frames for answers.
+"""Python API for notebooks and scripts: the functions of the command line, returning pandas frames.
 
-Names and words are those of the command line; ``benchmark.errors.UserError`` is raised where it would say one line and
-stop, ``datamodules.images.MissingData`` where a data set is not there.
+Names and terms are those of the command line. Where it would print one line and exit, a function raises
+``benchmark.errors.UserError``, or ``datamodules.images.MissingData`` for a missing data set.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from benchmark.training.loggers import check_loggers
 from datamodules.images import ImageSet
 
 Features = Literal["inception", "efficientnet-lite0", "none"]
-#: Measures that count.
+#: Measures that are counts.
 _COUNTS = ("registered_modes", "registered_points", "captured_modes", "captured_modes_literal", "modes")
 
 
@@ -48,17 +48,24 @@ def evaluate(
     measures: Sequence[str] = (),
     features: Features = "inception",
 ) -> pd.DataFrame:
-    """Every measure of a data set on samples of a model that was trained anywhere: a frame of one line, a column per
-    measure and ``n``, the number of samples.
+    """Compute every measure of a data set on samples of any model.
 
-    samples: ``[n, d]`` in original units, or images ``[n, C, H, W]`` as uint8 or in [0, 1]; a file of them (``.npy
-        .npz .pt .csv``) or a folder of images; or a function that makes so many.
-    dataset: a name, or ``package.module:NAME``.
-    n: how many samples a function is asked for; by default as many as tables take, 2,000 points or 10,000 images.
-    measures: of yours, ``package.module:function``.
-    features: the network that images are compared by.
+    Args:
+        samples: Points ``[n, d]`` in original units, or images ``[n, C, H, W]`` as uint8 or in [0, 1]; a file of them
+            (``.npy .npz .pt .csv``) or a folder of images; or a function that returns a given number of samples.
+        dataset: Name of the data set, or ``package.module:NAME``.
+        n: Number of samples to request from a function; by default as many as in the tables, 2,000 points or 10,000
+            images.
+        measures: User-defined measures, ``package.module:function``.
+        features: The network in whose features images are compared.
 
-    Measures without a value are NaN. Distances of images have a floor beside them, that of as many training images.
+    Returns:
+        A frame with one line and one column per measure, and ``n``, the number of samples. Measures without a value are
+        NaN. Each distance between images has a column ``_floor`` with the distance of as many training images.
+
+    Raises:
+        UserError: A name is unknown, or the samples do not fit the data set.
+        datamodules.images.MissingData: The data set is missing.
     """
     forget_files()
     data = registry.dataset(registry.full_name("datasets", dataset))
@@ -81,16 +88,17 @@ def evaluate(
 
 
 class Choice(TypedDict, total=False):
-    """What of a table is meant; the options of the command line of these names.
+    """Selection of a part of a table. Each key is the command-line option of that name.
 
-    profile: how much was trained; ``paper`` if it is not given. reading: which reading of the paper, by default the
-        table's.
-    methods: rows of the table, or methods of yours as ``package.module:Class`` or ``path/to/file.py:Class``; all rows
-        if empty.
-    datasets: of the table's, or any others that its methods are trained on; the table's if empty.
-    seeds: how many, or which; by default the profile's.
-    settings: fields of methods and of the protocol, ``{"method.lambda_p": 0.2, "protocol.lr": 1e-4}``.
-    measures: of yours, ``package.module:function``, taken of stored samples.
+    Attributes:
+        profile: Training budget; ``paper`` by default.
+        reading: Reading of the paper; by default the table's.
+        methods: Rows of the table, or user-defined methods as ``package.module:Class`` or ``path/to/file.py:Class``;
+            all rows if empty.
+        datasets: Data sets of the table, or any others to train its methods on; the table's if empty.
+        seeds: Number of seeds, or the seeds themselves; by default the profile's.
+        settings: Fields of methods and of the protocol: ``{"method.lambda_p": 0.2, "protocol.lr": 1e-4}``.
+        measures: User-defined measures, ``package.module:function``, computed on stored samples.
     """
 
     profile: str
@@ -113,17 +121,28 @@ def run(
     loggers: Sequence[Literal["csv", "tensorboard", "wandb"]] = (),
     **choice: Unpack[Choice],
 ) -> pd.DataFrame:
-    """Train what a table needs and is not stored yet, and give the table as ``table`` does.
+    """Train the runs of a table that are not stored yet, and return the table as ``table`` does.
 
-    choice: as of ``table`` (``Choice``). Training stops and resumes freely, and shares a folder with other processes.
+    Training can be stopped and resumed at any time, and several processes may share a results folder. If a method
+    raises, the run continues: its models count as ``n_failed``, and a warning gives the reason.
 
-    accelerator: as in Lightning. threads: of a block; by default one for points, and all cores for images.
-    jobs: blocks at a time, in processes of their own; 1 trains in this process. By default as many blocks of points as
-        this process has cores and memory for, and one of images.
-    progress: show bars and the time that is left, on stderr. loggers: that curves are written to, under ``logs`` in the
-        results folder.
+    Args:
+        table: Id or number of the table.
+        results: The results folder.
+        accelerator: Lightning's name of the kind of device.
+        threads: Threads of a block; by default one for points and all cores for images.
+        jobs: Blocks at a time, in processes of their own; 1 trains in this process. By default one block of images, or
+            as many blocks of points as this process has cores and memory for.
+        progress: Show progress bars and the time left on stderr.
+        loggers: Loggers for the curves, which write to ``logs`` in the results folder.
+        **choice: Part of the table, see ``Choice``.
 
-    A method that raises does not end the run: its models count as ``n_failed``, and a warning says why.
+    Returns:
+        The frame of ``table``.
+
+    Raises:
+        UserError: A name, an option or a method is refused.
+        datamodules.images.MissingData: A data set is missing.
     """
     chosen = _choose(table, **choice)
     store = Store(Path(results))
@@ -147,12 +166,20 @@ def run(
 
 
 def table(table: str, *, results: str | Path = "results", last: bool = False, **choice: Unpack[Choice]) -> pd.DataFrame:
-    """A table from stored results: a tidy frame, one line per method and measure, with mean, standard deviation,
-    interval, printed value and verdict (``benchmark.analysis.frame.Entry``); title, citation, header and notes in
-    ``attrs``.
+    """Return a table from stored results.
 
-    table: an id or a number, as in ``list``. results: the results folder. choice: what of it (``Choice``).
-    last: whether values are means over the last tenth of a model's evaluations, not those of its last epoch.
+    Args:
+        table: Id or number of the table, as in ``list``.
+        results: The results folder.
+        last: Use means over the last tenth of a model's evaluations instead of the values after the last epoch.
+        **choice: Part of the table, see ``Choice``.
+
+    Returns:
+        A tidy frame with one line per method and measure: mean, standard deviation, interval, reported value and
+        verdict (``benchmark.analysis.frame.Entry``). ``attrs`` holds title, citation, header and notes.
+
+    Raises:
+        UserError: A name is unknown, or nothing is stored.
     """
     chosen = _choose(table, **choice)
     if isinstance(chosen, NetworkTable):
@@ -164,10 +191,21 @@ def table(table: str, *, results: str | Path = "results", last: bool = False, **
 def compare(
     table: str, rows: Sequence[str], *, results: str | Path = "results", last: bool = False, **choice: Unpack[Choice]
 ) -> pd.DataFrame:
-    """Rows of a table against one another, from stored results: a tidy frame, one line per pair and measure, paired by
-    seed and corrected over all of them (``benchmark.analysis.comparison.Contrast``); ``attrs`` as of ``table``.
+    """Compare rows of a table with one another, from stored results.
 
-    rows: ids of two rows or more; the verdicts are about the first of each pair. The others: as of ``table``.
+    Args:
+        table: Id or number of the table.
+        rows: Ids of two or more rows. A verdict is about the first row of its pair.
+        results: The results folder.
+        last: See ``table``.
+        **choice: Part of the table, see ``Choice``.
+
+    Returns:
+        A tidy frame with one line per pair and measure, paired by seed and corrected over all of them
+        (``benchmark.analysis.comparison.Contrast``); ``attrs`` as in ``table``.
+
+    Raises:
+        UserError: A name is unknown, or nothing is stored for a row.
     """
     chosen = _choose(table, **choice)
     if isinstance(chosen, NetworkTable):
@@ -176,10 +214,18 @@ def compare(
 
 
 def curves(table: str, *, results: str | Path = "results", **choice: Unpack[Choice]) -> pd.DataFrame:
-    """Learning curves of a table's stored models: a tidy frame, one line per model, curve and epoch
-    (``benchmark.analysis.curves.Point``).
+    """Return the learning curves of a table's stored models.
 
-    table, results, choice: as of ``table``.
+    Args:
+        table: Id or number of the table.
+        results: The results folder.
+        **choice: Part of the table, see ``Choice``.
+
+    Returns:
+        A tidy frame with one line per model, curve and epoch (``benchmark.analysis.curves.Point``).
+
+    Raises:
+        UserError: A name is unknown, or nothing is stored.
     """
     return read_curves(_choose(table, **choice), Store(Path(results)))
 

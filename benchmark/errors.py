@@ -1,4 +1,4 @@
-"""What ends a command early: what a user must change (one line, exit status 2), and a wish to stop."""
+"""Exceptions that end a command: errors that the user must fix (one line, exit status 2), and requests to stop."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from pathlib import Path
 
 
 class Stopped(BaseException):
-    """The user asked to stop; everything that is finished is on disk."""
+    """The user asked to stop. Everything that is finished is on disk."""
 
 
 class UserError(Exception):
-    """A message for the user: one line that names the thing and the way out."""
+    """An error that the user must fix: one line that says what is wrong and how to go on."""
 
 
 class Damaged(UserError):
-    """A file of a results folder that is not what it should be: what is wrong with it, and the way out."""
+    """A damaged file in a results folder; the message says what is wrong and how to go on."""
 
 
 def one_line(text: str) -> str:
-    """Text for a terminal: what cannot be printed is written out, line breaks and escape sequences among it, which
-    names of files and records of others may hold."""
+    """Escape unprintable characters, line breaks and escape sequences included.
+
+    File names and records of others may contain them.
+    """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def first_line(error: BaseException) -> str:
-    """Of what an error says."""
+    """Return the first line of an error's message."""
     return (str(error).strip().splitlines() or ["no message"])[0]
 
 
-#: Where the code is that is nobody's fault: this repository's packages, the standard library, and PyTorch and its kin.
+#: Folders whose code is not the user's: this repository's packages, PyTorch and related libraries, and the standard
+#: library.
 _ROOT = Path(__file__).parents[1]
 _OTHERS = [
     *(_ROOT / name for name in ("benchmark", "modules", "datamodules", "evaluators")),
@@ -45,7 +48,7 @@ _STANDARD = Path(sysconfig.get_path("stdlib"))
 
 
 def own_place(error: BaseException) -> str:
-    """File and line of the user's own code that raised, or that called what raised: empty if there is none."""
+    """Return file and line of the user's code that raised an error, or called the code that did; empty without any."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_near(Path(error.filename))}, line {error.lineno}"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
@@ -57,15 +60,21 @@ def own_place(error: BaseException) -> str:
 
 
 def _near(path: Path) -> Path:
-    """As seen from the working directory, where it is below."""
+    """Return the path relative to the working directory if it is inside."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def unknown(kind: str, name: str, known: Iterable[str], prefix: str = "") -> UserError:
-    """The error for a name that does not exist, with the nearest one that does. ``prefix`` is what all share, and says
-    nothing of how near they are."""
+    """Create the error for an unknown name; it suggests the most similar known one.
+
+    Args:
+        kind: What the name stands for.
+        name: The unknown name.
+        known: The known names.
+        prefix: Common prefix of all names, which the comparison ignores.
+    """
     names = sorted(known)
-    # Names may differ in case only, and the first is the one meant.
+    # Names may differ only in case; the first one in order is suggested.
     folded = {known.removeprefix(prefix).casefold(): known for known in reversed(names)}
     near = difflib.get_close_matches(name.removeprefix(prefix).casefold(), folded, n=1, cutoff=0.5)
     hint = f"did you mean '{folded[near[0]]}'?" if near else f"there are: {', '.join(names)}"

@@ -1,1 +1,1 @@
-"""Data sets and what is known of their modes."""
+"""Data sets, and the modes that are known of them."""

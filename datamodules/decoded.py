@@ -1,4 +1,4 @@
-"""Arrays that were made of image files, kept on disk under the state of these files."""
+"""Cache of decoded images as arrays on disk, which is renewed when the image files change."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ Array = np.ndarray
 
 
 def state_of(files: Iterable[Path], folder: Path) -> str:
-    """Short hash of the names below ``folder``, sizes and times of files: it changes where images are added, taken
-    away or replaced."""
+    """Short hash of the state of files.
+
+    The hash covers each file's name below ``folder``, size and modification time. It changes when images are added,
+    removed or replaced.
+    """
     found = hashlib.sha256()
     for file in sorted(files):
         stat = file.stat()
@@ -25,8 +28,11 @@ def state_of(files: Iterable[Path], folder: Path) -> str:
 
 
 def places(folder: Path) -> tuple[Path, ...]:
-    """Where arrays of a data folder may be kept: in it, or, where it cannot be written, in the user's cache. In a
-    container a process may have neither ``HOME`` nor an entry in the password file, and no cache then."""
+    """Folders that may hold the arrays of a data folder, in order of preference.
+
+    The first is inside the data folder. The second is the user's cache, for data folders that cannot be written. There
+    is no cache if the process has neither ``HOME`` nor an entry in the password file, as in some containers.
+    """
     inside, cache = folder / ".modecov", os.environ.get("XDG_CACHE_HOME")
     if not cache:
         try:
@@ -37,13 +43,20 @@ def places(folder: Path) -> tuple[Path, ...]:
 
 
 def find(folder: Path, name: str) -> Path | None:
-    """The kept array of that name."""
+    """Path of the cached array of that name, or None."""
     return next((path for place in places(folder) if (path := place / f"{name}.npy").exists()), None)
 
 
 def keep(folder: Path, arrays: Mapping[str, Array]) -> None:
-    """Keep arrays by their names, which end in ``-STATE``, in the first place that takes them all; those of another
-    state go. Raises the last place's ``OSError``."""
+    """Cache arrays in the first folder of ``places`` that takes all of them, and delete those of other states.
+
+    Args:
+        folder: The data folder.
+        arrays: Arrays by name. Names end in ``-STATE``, with the hash of ``state_of``.
+
+    Raises:
+        OSError: The last folder cannot be written.
+    """
     *others, last = places(folder)
     for place in others:
         try:

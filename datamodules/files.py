@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, found without surprises, and read no further than they are long."""
+"""Files and folders: atomic writing, safe listing, and array headers that are checked against the file's size."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from typing import BinaryIO
 
 import numpy as np
 
-#: Folders below a folder of images, links followed: beyond so many somebody's links lead in circles.
+#: Largest number of folders below a folder of images. More than this means that symbolic links form a circle.
 _MOST_FOLDERS = 100_000
-#: Folders that archives bring along, with copies of every file in them.
+#: Folders that archives contain beside the data, with a copy of every file.
 _NOBODYS = frozenset({"__MACOSX"})
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file whole or not at all.
+    """Write a file atomically.
 
     Yields a new, empty file beside ``path`` with a hidden name, ``.NAME.RANDOM``. At the end of the ``with`` block it
-    is flushed to disk and takes the place of ``path``; if the block raises, it is removed. A symbolic link at ``path``
-    is replaced and never followed.
+    is flushed to disk and replaces ``path``. If the block raises, it is deleted. A symbolic link at ``path`` is
+    replaced, not followed.
 
     Args:
-        path: The file to write; its folder is made if it is missing.
+        path: The file to write. Its folder is created if it is missing.
 
     Yields:
-        The path to write to, under which nobody else writes.
+        The path of the temporary file, which no other process writes to.
 
     Raises:
         OSError: The folder or the file cannot be written.
@@ -44,7 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield part
         with part.open("rb") as file:
             os.fsync(file.fileno())
-        # The temporary file is its owner's alone; what is written is for whoever shares the folder.
+        # Temporary files can be read by their owner only. Others who share the folder must be able to read the result.
         part.chmod(0o644)
         part.replace(path)
     except BaseException:
@@ -54,22 +54,22 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files in a folder and those inside it, sorted, as paths below ``folder``.
+    """List all files in a folder and its subfolders, sorted.
 
-    Symbolic links are followed, but never in a circle. Hidden files and folders are left out (``.ipynb_checkpoints``,
-    ``._x.png``): programs make them, people do not mean them.
+    Symbolic links are followed, but never in a circle. Hidden files and folders (``.ipynb_checkpoints``, ``._x.png``)
+    are left out, because they are created by programs.
 
     Args:
-        folder: Where to look; one that is not there has no files.
+        folder: Where to look. A missing folder has no files.
 
     Returns:
-        Files, pipes, devices and links that lead nowhere among them: whoever opens one asks ``is_ordinary`` before.
+        Paths, pipes, devices and broken links included. Call ``is_ordinary`` before you open one.
 
     Raises:
-        OSError: A folder cannot be read, or links make of it more than anybody has.
+        OSError: A folder cannot be read, or links lead to more folders than can be real.
     """
     found: list[Path] = []
-    # With each folder those that it lies in, so that a link back to one of them is seen.
+    # Each folder comes with its parents, so that a link back to one of them is detected.
     waiting: list[tuple[Path, frozenset[tuple[int, int]]]] = [(folder, frozenset())] if folder.is_dir() else []
     seen = 0
     while waiting:
@@ -92,7 +92,7 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def is_ordinary(path: Path) -> bool:
-    """Whether it is a file with an end, links followed: no pipe, no device, and no link that leads nowhere."""
+    """Whether a path, links followed, is a regular file: not a pipe, a device or a broken link."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:
@@ -100,17 +100,17 @@ def is_ordinary(path: Path) -> bool:
 
 
 def read_array_header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type of a NumPy array, from its header alone.
+    """Read shape and type of a NumPy array from its header.
 
     Args:
-        file: An array as ``numpy.save`` writes it, at its beginning.
-        size: Length of the file, bytes.
+        file: An array written by ``numpy.save``, open at its beginning.
+        size: Length of the file in bytes.
 
     Returns:
-        The shape, and the type of the numbers.
+        The shape and the data type.
 
     Raises:
-        ValueError: It is no array of numbers, or the file is longer or shorter than the header says.
+        ValueError: It is not an array of numbers, or the file is longer or shorter than the header says.
     """
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0), (3, 0)):

@@ -1,25 +1,20 @@
-"""Images: found on this machine, decoded into arrays that are read from disk as they are needed."""
+"""Image data sets: found on disk, decoded once, and then read from memory-mapped arrays."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import itertools
-import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from PIL import Image
-from pytorch_lightning import LightningDataModule
-from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
 
 from datamodules import decoded
 from datamodules.files import files_below, is_ordinary
@@ -34,27 +29,28 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 
 
 class MissingData(Exception):
-    """A data set that is not there or cannot be read: what, where it was looked for, and the way out, in one line."""
+    """A data set is missing or cannot be read. The message says what, where, and how to fix it, in one line."""
 
 
 def data_folder() -> Path:
-    """Where image data are looked for: ``$MODECOV_DATA``, or ``data`` in the working directory."""
+    """Folder of image data: ``$MODECOV_DATA``, or ``data`` in the working directory."""
     return Path(os.environ.get(DATA_VARIABLE) or "data")
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images of one shape in a training and a test part, and what a benchmark needs to know of them.
+    """Images of one shape, in a training and a test part.
 
-    name: on the command line.
-    base: the set on disk that they come from, a name in ``READERS`` or ``folder:PATH``.
-    shape: channels, height and width.
-    source: where they come from.
-    measures: what samples are judged by: ``digits`` (modes, by a classifier of the digits in the channels) or
-        ``images``.
-    stack: so many images of the base, drawn independently, make one, a channel each; 0 for the base's own images.
-    fixed: number of stacks in the fixed training set.
-    version: to be raised when a change alters what is drawn; 0 for data sets that state none.
+    Attributes:
+        name: Name on the command line.
+        base: Data set on disk that the images come from: a key of ``READERS``, or ``folder:PATH``.
+        shape: Channels, height and width.
+        source: Origin of the data.
+        measures: How samples are evaluated: ``digits`` (modes, by a classifier of the digit in each channel) or
+            ``images``.
+        stack: Number of base images that form one image, one per channel, drawn independently; 0 for plain base images.
+        fixed: Number of stacks in the fixed training set.
+        version: Raise this when a change alters the images drawn. 0 stands for data sets without a version.
     """
 
     name: str
@@ -71,15 +67,19 @@ class ImageSet:
         return self.shape
 
     def images(self, part: Part) -> Array:
-        """Images of the base, uint8 ``[n, C, H, W]``, read from disk as they are needed."""
+        """Images of the base, uint8 ``[n, C, H, W]``, memory-mapped."""
         return read_images(self.base, part)[0]
 
     def labels(self, part: Part) -> Array:
-        """Their classes, int64 ``[n]``; -1 where a set has none."""
+        """Class labels of the base's images, int64 ``[n]``; -1 in a data set without labels."""
         return read_images(self.base, part)[1]
 
     def check(self) -> None:
-        """Raises ``MissingData`` unless both parts can be read."""
+        """Check that both parts can be read.
+
+        Raises:
+            MissingData: A part is missing, cannot be read, or has images of another shape.
+        """
         for part in PARTS:
             shape = self.images(part).shape[1:]
             expected = (1, *self.shape[1:]) if self.stack else self.shape
@@ -88,7 +88,7 @@ class ImageSet:
 
     @property
     def modes(self) -> int:
-        """Classes, numbers that stacks can spell, or, of a set without labels, images."""
+        """Number of modes: of classes, of numbers that stacks can show, or, without labels, of test images."""
         labels = self.labels("test")
         return len(labels) if labels[0] < 0 else (int(labels.max()) + 1) ** max(1, self.stack)
 
@@ -99,22 +99,34 @@ class ImageSet:
 
     @property
     def fingerprint(self) -> str:
-        """What lies here under the set's name: how many images of how many pixels, and a hash of some of them, as
-        copies may be smaller, or lossy."""
+        """Description of the data on disk: number and size of the images, and a hash of some of them.
+
+        It distinguishes smaller or lossy copies of the same data set.
+        """
         return _fingerprint(self.base, _folder_of(self.base))
 
     def draw(self, n: int, rng: np.random.Generator, part: Part) -> Array:
-        """``n`` images drawn with replacement, uint8 ``[n, C, H, W]``."""
+        """Draw ``n`` images with replacement, uint8 ``[n, C, H, W]``."""
         return self.take(rng.integers(len(self.images(part)), size=(n, max(1, self.stack))), part)
 
     def take(self, indices: Array, part: Part) -> Array:
-        """The images with the base's numbers ``indices [n, channels or 1]``."""
+        """Return images by index.
+
+        Args:
+            indices: Indices of base images, ``[n, channels]`` for stacks, else ``[n, 1]``.
+            part: Training or test images.
+
+        Returns:
+            Images uint8 ``[n, C, H, W]``.
+        """
         found = self.images(part)[indices.ravel()]
         return found.reshape(len(indices), *self.shape)
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
-        """``n`` real images: what a perfect model would give. Each at most once if there are as many and none is a
-        stack."""
+        """Draw ``n`` real images, as a perfect model would.
+
+        They are drawn without replacement if there are enough images and they are not stacks.
+        """
         part = self.known_part
         count = len(self.images(part))
         if self.stack or n > count:
@@ -122,8 +134,10 @@ class ImageSet:
         return self.take(rng.permutation(count)[:n, None], part)
 
     def reference(self, n: int) -> Array:
-        """``n`` test images that samples are compared with, all if there are fewer; always the same. Stacks are of test
-        images."""
+        """The test images that samples are compared with, at most ``n``.
+
+        They are the same at every call. For stacked data sets they are stacks of test images.
+        """
         rng = np.random.default_rng((*b"reference ", *self.name.encode()))
         if self.stack:
             return self.draw(n, rng, "test")
@@ -131,7 +145,12 @@ class ImageSet:
         return self.take(np.sort(chosen)[:, None], "test")
 
     def cached(self, what: str, make: Callable[[], Array]) -> Array:
-        """What ``make`` gives, kept beside the decoded images where there is room."""
+        """Return the array that ``make`` computes from this data set, from the cache on disk if it is there.
+
+        Args:
+            what: Name of the array in the cache.
+            make: Function that computes the array.
+        """
         folder = _folder_of(self.base)
         name = f"{_name_of(self.base)}-{what}-{_state(self.base, folder)}"
         with contextlib.suppress(OSError, ValueError):
@@ -144,13 +163,18 @@ class ImageSet:
 
     @property
     def known_part(self) -> Part:
-        """Where samples of known quality come from: test images, but training images where samples are compared with
-        the test images."""
+        """Part that samples of known quality come from: usually the test part.
+
+        It is the training part if samples are compared with the test images.
+        """
         return "train" if self.measures == "images" else "test"
 
     def sample_modes(self, n: int, rng: np.random.Generator, modes: int) -> Array:
-        """``n`` images of the first ``modes`` classes; stacks of the first ``modes`` numbers that they spell; of a set
-        without classes, ``modes`` images over and over."""
+        """Draw ``n`` images of the first ``modes`` modes only.
+
+        Modes are classes, or numbers that stacks show. In a data set without labels the first ``modes`` images are
+        repeated.
+        """
         labels, part = self.labels(self.known_part), self.known_part
         if labels[0] < 0:
             return self.take(rng.integers(modes, size=(n, 1)), part)
@@ -165,7 +189,7 @@ class ImageSet:
         return self.take(indices, part)
 
     def sample_uniform(self, n: int, rng: np.random.Generator) -> Array:
-        """``n`` images of uniform noise: every pixel, no picture."""
+        """Draw ``n`` images of uniform noise, uint8 ``[n, C, H, W]``."""
         return rng.integers(256, size=(n, *self.shape), dtype=np.uint8)
 
 
@@ -173,11 +197,21 @@ class ImageSet:
 
 
 def read_images(base: str, part: Part) -> tuple[Array, Array]:
-    """Images uint8 ``[n, C, H, W]`` and labels int64 ``[n]`` of a set on disk.
+    """Read a data set from disk.
 
-    Decoded at the first call ever, and again when files have been added, taken away or replaced; kept as arrays under
-    ``.modecov`` in the data folder (beside the images of a ``folder:PATH``), or in the user's cache where that cannot
-    be written. Raises ``MissingData``.
+    Images are decoded at the first call and again when files were added, removed or replaced. The arrays are kept under
+    ``.modecov`` in the data folder (or beside the images of a ``folder:PATH``), or in the user's cache if that cannot
+    be written.
+
+    Args:
+        base: A key of ``READERS``, or ``folder:PATH``.
+        part: Training or test images.
+
+    Returns:
+        Images uint8 ``[n, C, H, W]`` and labels int64 ``[n]``.
+
+    Raises:
+        MissingData: The data set is missing or cannot be read.
     """
     return _read(base, part, _folder_of(base))
 
@@ -194,7 +228,7 @@ def _fingerprint(base: str, folder: Path) -> str:
 
 
 def is_decoded(base: str) -> bool:
-    """Whether a named set's arrays are kept here, so that it is read at once."""
+    """Whether the decoded arrays of a named data set are cached, so that reading it takes no time."""
     folder = data_folder()
     names = [name for part in PARTS for name in _arrays(base, part, folder)]
     return base == "digits" or all(decoded.find(folder, name) for name in names)
@@ -205,7 +239,7 @@ def _folder_of(base: str) -> Path:
 
 
 def _name_of(base: str) -> str:
-    """Of a set, in names of files."""
+    """Name of a data set in file names."""
     return "images" if base.startswith("folder:") else base
 
 
@@ -220,7 +254,7 @@ _SOURCES = {
 
 @cache
 def _state(base: str, folder: Path) -> str:
-    """Of the files that a set is read from."""
+    """Hash of the state of the files that a data set is read from."""
     if base.startswith("folder:"):
         return decoded.state_of(filter(is_ordinary, image_files(folder)), folder)
     files = (file for name in _SOURCES[base] for file in files_below(folder / name))
@@ -228,7 +262,7 @@ def _state(base: str, folder: Path) -> str:
 
 
 def _arrays(base: str, part: Part, folder: Path) -> tuple[str, str]:
-    """Names of a part's images and labels."""
+    """Names of a part's images and labels in the cache."""
     start = f"{_name_of(base)}-{part}"
     return f"{start}-images-{_state(base, folder)}", f"{start}-labels-{_state(base, folder)}"
 
@@ -270,7 +304,7 @@ def _way_out(base: str) -> str:
 
 
 def missing(base: str, *places: Path) -> MissingData:
-    """The error for images that lie in none of these places: it says how to get them."""
+    """The error for a data set that was not found in ``places``, with the command that downloads it."""
     looked = " or ".join(map(str, places))
     return MissingData(f"data set {base} is not there, looked for {looked}; {_way_out(base)}")
 
@@ -290,7 +324,7 @@ def _md5(path: Path) -> str:
 
 
 def read_mnist(folder: Path, part: Part) -> tuple[Array, Array]:
-    """The four original files, as torchvision keeps them (``MNIST/raw``)."""
+    """Read MNIST from the four original files where torchvision keeps them (``MNIST/raw``)."""
     from torchvision.datasets import MNIST
 
     raw = folder / "MNIST" / "raw"
@@ -305,7 +339,7 @@ def read_mnist(folder: Path, part: Part) -> tuple[Array, Array]:
 
 
 def read_cifar10(folder: Path, part: Part) -> tuple[Array, Array]:
-    """torchvision's files, or an image folder ``cifar10/{train,test}/CLASS``."""
+    """Read CIFAR-10 from torchvision's files, or from an image folder ``cifar10/{train,test}/CLASS``."""
     from torchvision.datasets import CIFAR10
 
     if (folder / "cifar-10-batches-py").exists():
@@ -318,7 +352,7 @@ def read_cifar10(folder: Path, part: Part) -> tuple[Array, Array]:
 
 
 def read_digits(folder: Path, part: Part) -> tuple[Array, Array]:
-    """scikit-learn's 1,797 digits of 8 x 8 pixels, resized to 28 x 28; every fifth is a test image."""
+    """Read scikit-learn's 1,797 digits of 8 x 8 pixels, resized to 28 x 28. Every fifth is a test image."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -337,8 +371,10 @@ _FACES_FOR_TRAINING, _ALL_FACES = 182_637, 202_599
 
 
 def read_celeba(folder: Path, part: Part) -> tuple[Array, Array]:
-    """Aligned faces in ``celeba/img_align_celeba``, the middle cropped and resized to 64 x 64; smaller copies of them
-    are cropped in proportion. No labels."""
+    """Read aligned faces from ``celeba/img_align_celeba``, crop the centre and resize it to 64 x 64.
+
+    Smaller copies are cropped in proportion. There are no labels.
+    """
     place = folder / "celeba" / "img_align_celeba"
     files = sorted(path for path in place.glob("[!.]*.jpg")) if place.is_dir() else []
     if not files:
@@ -357,8 +393,10 @@ def read_celeba(folder: Path, part: Part) -> tuple[Array, Array]:
 
 
 def read_folder(folder: Path, part: Part) -> tuple[Array, Array]:
-    """Any folder of images of one size: its subfolder ``train`` or ``test`` if it has them, else every tenth image is
-    for testing. Folders inside are classes."""
+    """Read a folder of images of one size, with subfolders as classes.
+
+    If there are folders ``train`` and ``test``, they are the two parts. Otherwise every tenth image is a test image.
+    """
     whole = not (folder / part).is_dir()
     root = folder if whole else folder / part
     files = image_files(root)
@@ -381,7 +419,7 @@ def decode(files: Sequence[Path]) -> Array:
         Images uint8 ``[n, C, H, W]``, with three channels unless all files are grey.
 
     Raises:
-        MissingData: A file cannot be read, or has another size than the first, or all pixels are 0 or 1 of 255.
+        MissingData: A file cannot be read or differs in shape from the first, or no pixel exceeds 1 of 255.
     """
     images: Array | None = None
     for index, path in enumerate(files):
@@ -398,7 +436,11 @@ def decode(files: Sequence[Path]) -> Array:
 
 
 def _decode_one(path: Path) -> Array:
-    """Pixels uint8 ``[C, H, W]`` of a file. Raises ``MissingData``."""
+    """Decode one file to pixels uint8 ``[C, H, W]``.
+
+    Raises:
+        MissingData: The file cannot be decoded, or has more than 8 bits per colour.
+    """
     with _opened(path) as image:
         if image.mode.startswith(("I", "F")):
             raise MissingData(f"{path} has more than 8 bits a colour; save it with 8")
@@ -408,7 +450,7 @@ def _decode_one(path: Path) -> Array:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """An image file; whatever Pillow raises while it is read becomes ``MissingData`` that names the file."""
+    """Open an image file. Any error of Pillow becomes a ``MissingData`` that names the file."""
     if not is_ordinary(path):
         raise MissingData(f"{path} is no ordinary file (a pipe, a device, or a link to nothing); take it away")
     try:
@@ -426,7 +468,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """All images in a folder and those inside it, sorted; symbolic links are followed, hidden files left out.
+    """List all images in a folder and its subfolders, sorted. Links are followed, hidden files are left out.
 
     Raises:
         MissingData: A folder cannot be read.
@@ -450,7 +492,11 @@ _DOWNLOADED = {"mnist": ("MNIST",), "cifar10": ("cifar-10-batches-py", "cifar-10
 
 
 def set_aside(base: str) -> list[Path]:
-    """Give what was downloaded of a set another name, as torchvision fetches nothing again that is there; new names."""
+    """Rename the downloaded files of a data set, so that torchvision downloads them again.
+
+    Returns:
+        The new paths.
+    """
     moved = []
     for path in (data_folder() / name for name in _DOWNLOADED.get(base, ())):
         if path.exists():
@@ -460,7 +506,11 @@ def set_aside(base: str) -> list[Path]:
 
 
 def download(base: str) -> None:
-    """Fetch a set into the data folder with torchvision, checksums included. Raises ``MissingData``."""
+    """Download a data set to the data folder with torchvision, which verifies checksums.
+
+    Raises:
+        MissingData: The download failed.
+    """
     from torchvision import datasets
 
     folder = str(data_folder())
@@ -480,86 +530,3 @@ def download(base: str) -> None:
 
 
 # Batches --------------------------------------------------------------------------------------------------------------
-
-
-class ImageBatches(IterableDataset):
-    """Batches of one epoch, ``[draws, S, B, C, H, W]`` in lists of up to ``group``, float32 in [0, 1].
-
-    Stacks and passes alike depend on (data set, seed, draw, epoch) alone.
-
-    fresh: iterations with new stacks, or with images drawn anew; 0 for one pass through the fixed training set.
-    """
-
-    def __init__(
-        self,
-        images: ImageSet,
-        seeds: Sequence[int],
-        batch_size: int,
-        draws: int,
-        epoch: int,
-        fresh: int,
-        group: int = 4,
-    ) -> None:
-        self.images, self.seeds, self.draws, self.epoch = images, tuple(seeds), draws, epoch
-        self.batch_size, self.fresh, self.group = batch_size, fresh, group
-
-    def indices(self, seed: int, draw: int) -> Array:
-        """Numbers of the epoch's images in the base, ``[images, channels or 1]``."""
-        stack, count = max(1, self.images.stack), len(self.images.images("train"))
-        name = self.images.name.encode()
-        rng = np.random.default_rng((*b"order ", *name, seed, draw, self.epoch))
-        if self.fresh:
-            return rng.integers(count, size=(self.fresh * self.batch_size, stack))
-        if not self.images.stack:
-            return rng.permutation(count)[:, None]
-        fixed = np.random.default_rng((*b"stacks ", *name)).integers(count, size=(self.images.fixed, stack))
-        return fixed[rng.permutation(len(fixed))]
-
-    def __iter__(self) -> Iterator[list[Tensor]]:
-        order = np.array([[self.indices(seed, draw) for seed in self.seeds] for draw in range(self.draws)])
-        parts = [order[:, :, start : start + self.batch_size] for start in range(0, order.shape[2], self.batch_size)]
-        for first in range(0, len(parts), self.group):
-            yield [self.batch(part) for part in parts[first : first + self.group]]
-
-    def batch(self, indices: Array) -> Tensor:
-        draws, seeds, size, _ = indices.shape
-        taken = self.images.take(indices.reshape(-1, indices.shape[3]), "train")
-        return torch.from_numpy(taken.reshape(draws, seeds, size, *self.images.shape)).float() / 255
-
-
-class ImageDataModule(LightningDataModule):
-    """Training images for a block of seeds; parameters as in ``ImageBatches``.
-
-    symmetric: images in [-1, 1] instead of [0, 1].
-    """
-
-    def __init__(
-        self,
-        images: ImageSet,
-        seeds: Sequence[int],
-        batch_size: int,
-        draws: int = 1,
-        *,
-        symmetric: bool = False,
-        fresh_iterations: int = 0,
-        group: int = 4,
-    ) -> None:
-        super().__init__()
-        self.dataset, self.seeds, self.batch_size, self.draws = images, tuple(seeds), batch_size, draws
-        self.symmetric, self.fresh_iterations, self.group = symmetric, fresh_iterations, group
-
-    @cached_property
-    def iterations_per_epoch(self) -> int:
-        return self.fresh_iterations or math.ceil(self.dataset.training_size / self.batch_size)
-
-    def train_dataloader(self) -> DataLoader:
-        """The current epoch's batches; the trainer asks anew every epoch."""
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        batches = ImageBatches(
-            self.dataset, self.seeds, self.batch_size, self.draws, epoch, self.fresh_iterations, self.group
-        )
-        return DataLoader(batches, batch_size=None, collate_fn=self._to_range if self.symmetric else None)
-
-    @staticmethod
-    def _to_range(group: list[Tensor]) -> list[Tensor]:
-        return [batch * 2 - 1 for batch in group]

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+import dataclasses
+import hashlib
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import Literal
 
 import numpy as np
-import torch
-from pytorch_lightning import LightningDataModule
-from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """Equally weighted isotropic Gaussians, and what a benchmark needs to know of them.
+    """A mixture of isotropic Gaussians with equal weights.
 
-    name: on the command line.
-    centres: ``K`` centres of ``d`` coordinates, in original units.
-    std: per coordinate, in original units.
-    per_mode: points per mode of the fixed training set, the same for every seed.
-    limit: largest absolute coordinate. Fixed training points beyond it are drawn again, and scaled networks see
-        ``(x / limit + 1) / 2``, which lies in [0, 1].
-    source: where these numbers come from.
-    measures: what samples of it are judged by: ``registered`` (GAAN) or ``quality`` (VEEGAN).
-    radius: distance to a centre within which ``quality`` counts a sample as high-quality, in original units.
-    reported_radius: a paper's own radius where it cannot be meant, judged beside ``radius``.
-    noisy: coordinates that carry noise, the first so many; 0 for all. The others equal the centre's.
-    projected: the noise lies in a random subspace of that dimension instead.
-    version: to be raised when a change alters what is drawn; 0 for data sets that state none.
+    Attributes:
+        name: Name on the command line.
+        centres: ``K`` centres of ``d`` coordinates, in original units.
+        std: Standard deviation per coordinate, in original units.
+        per_mode: Points per mode in the fixed training set. The set is the same for every seed.
+        limit: Largest absolute coordinate. Coordinates of training points beyond it are drawn again. Networks with
+            scaled data see ``(x / limit + 1) / 2``, which is in [0, 1].
+        source: Origin of these numbers.
+        measures: How samples are evaluated: ``registered`` (GAAN) or ``quality`` (VEEGAN).
+        radius: Distance to a centre within which ``quality`` counts a sample as high-quality, in original units.
+        reported_radius: The paper's own radius if it must be an error. Results are also computed for it.
+        noisy: Number of coordinates with noise, counted from the first; 0 for all. The others equal those of the
+            centre.
+        projected: Whether the noise lies in a random subspace of dimension ``noisy`` instead.
+        version: Raise this when a change alters the points drawn. 0 stands for data sets without a version.
     """
 
     name: str
@@ -62,16 +60,22 @@ class GaussianMixture:
         """Size of the fixed training set."""
         return len(self.centres) * self.per_mode
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the numbers that define the mixture; its source and its version do not count."""
+        numbers = dataclasses.replace(self, source="", version=0)
+        return hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]
+
     def scale(self, points: Array) -> Array:
-        """Original units to the networks' [0, 1]."""
+        """Map original units to the networks' [0, 1]."""
         return (points / self.limit + 1) / 2
 
     def unscale(self, points: Array) -> Array:
-        """The networks' [0, 1] to original units."""
+        """Map the networks' [0, 1] to original units."""
         return (points * 2 - 1) * self.limit
 
     def training_points(self) -> Array:
-        """The training set, ``[K * per_mode, d]`` float32 in original units, mode after mode."""
+        """The training set, float32 ``[K * per_mode, d]`` in original units, ordered by mode."""
         rng = np.random.default_rng((*self.name.encode(), self.per_mode))
         points = np.repeat(np.array(self.centres), self.per_mode, axis=0)
         noise = self._noise(rng, len(points))
@@ -80,16 +84,18 @@ class GaussianMixture:
         return (points + noise).astype(np.float32)
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
-        """``n`` new points of the mixture: what a perfect model would give."""
+        """Draw ``n`` new points of the mixture, as a perfect model would: float64 ``[n, d]``."""
         return self.sample_modes(n, rng, len(self.centres))
 
     def sample_modes(self, n: int, rng: np.random.Generator, modes: int) -> Array:
-        """``n`` new points of the first ``modes`` modes only."""
+        """Draw ``n`` new points of the first ``modes`` modes only."""
         centres = np.array(self.centres)[rng.integers(modes, size=n)]
         return centres + self._noise(rng, n)
 
     def sample_uniform(self, n: int, rng: np.random.Generator) -> Array:
-        """``n`` points uniform over the box of the data: every mode, no quality."""
+        """Draw ``n`` points from the uniform distribution over the box of the data. They cover every mode without
+        quality.
+        """
         return rng.uniform(-self.limit, self.limit, (n, *self.data_shape))
 
     def _noise(self, rng: np.random.Generator, n: int) -> Array:
@@ -104,109 +110,6 @@ class GaussianMixture:
 
 @cache
 def _orthonormal_rows(rows: int, columns: int) -> Array:
-    """A random isometry from ``rows`` to ``columns`` dimensions, always the same."""
+    """A fixed random matrix ``[rows, columns]`` with orthonormal rows."""
     rng = np.random.default_rng((*b"projection", rows, columns))
     return np.linalg.qr(rng.standard_normal((columns, rows)))[0].T
-
-
-class SeededBatches(IterableDataset):
-    """Batches of one epoch, each seed in an order of its own.
-
-    Yields lists of up to ``group`` tensors ``[draws, S, B, ...]``. The order of draw ``k`` of seed ``s`` in epoch ``e``
-    depends on (data set, s, k, e) alone: methods that read one batch per iteration share it, a resumed run finds it
-    again, and neighbours do not matter.
-    """
-
-    def __init__(
-        self, name: str, points: Tensor, seeds: Sequence[int], batch_size: int, draws: int, epoch: int, group: int = 17
-    ) -> None:
-        self.name, self.points, self.seeds = name, points, tuple(seeds)
-        self.batch_size, self.draws, self.epoch, self.group = batch_size, draws, epoch, group
-
-    def order(self, seed: int, draw: int) -> Array:
-        rng = np.random.default_rng((*b"order ", *self.name.encode(), seed, draw, self.epoch))
-        return rng.permutation(len(self.points))
-
-    def __iter__(self) -> Iterator[list[Tensor]]:
-        orders = [[self.order(seed, draw) for seed in self.seeds] for draw in range(self.draws)]
-        batches = torch.from_numpy(np.array(orders)).split(self.batch_size, dim=2)
-        for start in range(0, len(batches), self.group):
-            yield [self.points[index] for index in batches[start : start + self.group]]
-
-
-class FreshBatches(IterableDataset):
-    """``iterations`` batches of new points, ``[draws, S, B, d]`` in lists of up to ``group``.
-
-    Draw ``k`` of seed ``s`` in epoch ``e`` depends on (data set, s, k, e) alone.
-    """
-
-    def __init__(
-        self,
-        mixture: GaussianMixture,
-        seeds: Sequence[int],
-        batch_size: int,
-        draws: int,
-        epoch: int,
-        iterations: int,
-        scaled: bool,
-        group: int = 17,
-    ) -> None:
-        self.mixture, self.seeds, self.draws, self.scaled = mixture, tuple(seeds), draws, scaled
-        self.batch_size, self.epoch, self.iterations, self.group = batch_size, epoch, iterations, group
-
-    def __iter__(self) -> Iterator[list[Tensor]]:
-        name = self.mixture.name.encode()
-        streams = [
-            [np.random.default_rng((*b"fresh ", *name, seed, draw, self.epoch)) for seed in self.seeds]
-            for draw in range(self.draws)
-        ]
-        for start in range(0, self.iterations, self.group):
-            count = min(self.group, self.iterations - start)
-            points = [[self.mixture.sample(count * self.batch_size, rng) for rng in row] for row in streams]
-            seen = self.mixture.scale(np.array(points)) if self.scaled else np.array(points)
-            batches = torch.from_numpy(seen.astype(np.float32)).unflatten(2, (count, self.batch_size))
-            yield list(batches.movedim(2, 0))
-
-
-class MixtureDataModule(LightningDataModule):
-    """Training data of a mixture for a block of seeds.
-
-    scaled: to [0, 1] instead of original units.
-    fresh_iterations: iterations per epoch on new points, 0 for one pass through the fixed training set.
-    """
-
-    def __init__(
-        self,
-        mixture: GaussianMixture,
-        seeds: Sequence[int],
-        batch_size: int,
-        draws: int = 1,
-        *,
-        scaled: bool = True,
-        fresh_iterations: int = 0,
-    ) -> None:
-        super().__init__()
-        self.dataset, self.seeds, self.batch_size, self.draws = mixture, tuple(seeds), batch_size, draws
-        self.scaled, self.fresh_iterations = scaled, fresh_iterations
-
-    @cached_property
-    def points(self) -> Tensor:
-        """The fixed training set as the networks see it, ``[n, d]``."""
-        points = self.dataset.training_points()
-        return torch.from_numpy(self.dataset.scale(points) if self.scaled else points)
-
-    @property
-    def iterations_per_epoch(self) -> int:
-        return self.fresh_iterations or math.ceil(self.dataset.training_size / self.batch_size)
-
-    def train_dataloader(self) -> DataLoader:
-        """The current epoch's batches; the trainer asks anew every epoch."""
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        batches: IterableDataset
-        if self.fresh_iterations:
-            batches = FreshBatches(
-                self.dataset, self.seeds, self.batch_size, self.draws, epoch, self.fresh_iterations, self.scaled
-            )
-        else:
-            batches = SeededBatches(self.dataset.name, self.points, self.seeds, self.batch_size, self.draws, epoch)
-        return DataLoader(batches, batch_size=None)

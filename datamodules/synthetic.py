@@ -58,7 +58,8 @@ SYNTH1200 = GaussianMixture(
     std=1.0,
     per_mode=10_000,
     limit=20.0,
-    # The radius that holds 98.89 % of the data, as 3 std do in two dimensions; the paper's 10 holds none of them.
+    # 98.89 % of the data are within this radius, as within 3 std in two dimensions. The paper's radius of 10 contains
+    # none.
     radius=28.08,
     reported_radius=10.0,
     noisy=700,

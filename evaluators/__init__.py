@@ -1,1 +1,1 @@
-"""Measures: pure functions of counts and features, and ``torchmetrics.Metric`` classes on top."""
+"""Measures: pure functions of counts and features, and ``torchmetrics.Metric`` classes that use them."""

@@ -1,7 +1,7 @@
-"""Modes of images whose channels are digits: which numbers they spell, by a classifier of single digits.
+"""Modes of images whose channels show digits: the numbers that the digits form, read by a classifier.
 
-The classifier is one for all methods and data sets, trained by ``python -m benchmark classifier``; its weights are part
-of this package, their hash of every record.
+One classifier serves all methods and data sets. ``python -m benchmark classifier`` trains it. Its weights are part of
+this package, and every record holds their hash.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ from torchmetrics import Metric
 DIGIT_MEASURES = ("modes", "kl")
 
 WEIGHTS = Path(__file__).with_name("digits.safetensors")
-#: Pixels that an image is resized to, and digits that are classified at a time: as many as a processor's cache holds
-#: the layers of, as more take up to four times as long each.
+#: Side in pixels that images are resized to, and digits per pass. The layers of one pass fit the processor's cache;
+#: with more digits each takes up to four times as long.
 SIDE, _AT_A_TIME = 28, 100
 
 
 class DigitClassifier(nn.Module):
-    """Grey images ``[n, 1, 28, 28]`` in [0, 1] to logits of the ten digits ``[n, 10]``: six 3 x 3 convolutions with
-    batch norm, 16, 16, 32, 32, 64 and 64 channels, and one linear layer on their mean."""
+    """Classifier of grey images ``[n, 1, 28, 28]`` in [0, 1], with logits ``[n, 10]`` of the ten digits.
+
+    Six 3 x 3 convolutions with batch norm and 16, 16, 32, 32, 64 and 64 channels are followed by a mean over the pixels
+    and a linear layer.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,20 +49,32 @@ class DigitClassifier(nn.Module):
 
 @cache
 def load_classifier() -> DigitClassifier:
-    """The classifier in evaluation mode, with the weights of this package; ``FileNotFoundError`` without them."""
+    """The classifier in evaluation mode, with the weights of this package.
+
+    Raises:
+        FileNotFoundError: The weights are missing.
+    """
     classifier = DigitClassifier()
     classifier.load_state_dict(load_file(WEIGHTS))
     return classifier.eval().to(memory_format=torch.channels_last)
 
 
 def weights_hash() -> str:
-    """SHA-256 of the weights' file."""
+    """SHA-256 of the file of weights."""
     return hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
 
 
 @torch.no_grad()
 def digits(images: Tensor, classifier: nn.Module | None = None) -> Tensor:
-    """Digits that the channels of uint8 ``images [n, C, H, W]`` show, ``[n, C]``; images are resized to 28 x 28."""
+    """Classify the digit in each channel of images.
+
+    Args:
+        images: uint8 ``[n, C, H, W]``. They are resized to 28 x 28.
+        classifier: The classifier, by default that of this package.
+
+    Returns:
+        Digits int64 ``[n, C]``.
+    """
     classifier = classifier or load_classifier()
     found = []
     for part in images.flatten(0, 1).unsqueeze(1).split(_AT_A_TIME):
@@ -71,40 +86,50 @@ def digits(images: Tensor, classifier: nn.Module | None = None) -> Tensor:
 
 
 def number_counts(digits: Tensor) -> Tensor:
-    """How often each number is spelt by ``digits [n, C]``: counts ``[10^C]``."""
+    """Count how often ``digits [n, C]`` form each number: ``[10^C]``."""
     places = 10 ** torch.arange(digits.shape[1] - 1, -1, -1, device=digits.device)
     return torch.bincount((digits * places).sum(1), minlength=10 ** digits.shape[1])
 
 
 def modes(counts: Tensor) -> Tensor:
-    """Numbers that are spelt at least once (Metz et al. 2017, arXiv:1611.02163, section 3.3.1)."""
+    """Number of modes with at least one sample, from counts ``[..., K]`` (Metz et al. 2017, arXiv:1611.02163, section
+    3.3.1).
+    """
     return (counts > 0).sum(-1)
 
 
 def kl_to_uniform(counts: Tensor) -> Tensor:
-    """KL divergence of the generated numbers from uniform in nats, ``sum p ln(p K)``: 0 to ln K, at least ln(K / modes)
-    (Metz et al. 2017, section 3.3.1; natural logarithm as in PacGAN's code)."""
+    """KL divergence in nats of the generated numbers from the uniform distribution, ``sum p ln(p K)``.
+
+    It ranges from 0 to ln K and is at least ln(K / modes) (Metz et al. 2017, section 3.3.1; natural logarithm as in
+    PacGAN's code). Counts are ``[..., K]``.
+    """
     p = counts.double() / counts.sum(-1, keepdim=True)
     return torch.xlogy(p, p * counts.shape[-1]).sum(-1)
 
 
 def kl_to(counts: Tensor, reference: Tensor) -> Tensor:
-    """KL divergence of generated digits from the data's in nats, ``sum p ln(p / q)``, from the counts ``[K]`` of both;
-    infinite where a digit is made that the data do not have (GAAN, Tran et al. 2018, Fig. 8)."""
+    """KL divergence in nats of the generated digits from the data's, ``sum p ln(p / q)`` (GAAN, Tran et al. 2018, Fig.
+    8).
+
+    It is infinite if a digit is generated that the data do not contain. Both counts are ``[K]``.
+    """
     p, q = (c.double() / c.sum() for c in (counts, reference))
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum()
 
 
 def digit_measures(counts: Tensor) -> dict[str, Tensor]:
-    """Every measure of this file, from the counts of numbers."""
+    """All measures of ``DIGIT_MEASURES`` from the counts of numbers."""
     return dict(zip(DIGIT_MEASURES, (modes(counts), kl_to_uniform(counts)), strict=True))
 
 
 class DigitModes(Metric):
-    """The measures of this file over uint8 images that come in batches ``[n, channels, H, W]``, on one process or many.
+    """The measures of ``digit_measures`` over batches of uint8 images ``[n, channels, H, W]``, on one process or many.
 
-    channels: digits per image.
-    metric_options: as for every ``torchmetrics.Metric``.
+    Args:
+        channels: Digits per image.
+        classifier: The classifier, by default that of this package.
+        metric_options: Options of ``torchmetrics.Metric``.
     """
 
     full_state_update = False
@@ -116,7 +141,9 @@ class DigitModes(Metric):
         self.add_state("counts", torch.zeros(10**channels, dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, images: Tensor) -> None:
+        """Count the numbers that a batch of images shows."""
         self.counts += number_counts(digits(images, self.classifier))
 
     def compute(self) -> dict[str, Tensor]:
+        """The measures of all images so far."""
         return digit_measures(self.counts)

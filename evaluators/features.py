@@ -1,4 +1,4 @@
-"""Networks trained on ImageNet, in whose features sets of images are compared."""
+"""Networks trained on ImageNet whose features serve to compare sets of images."""
 
 from __future__ import annotations
 
@@ -13,20 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.efficientnet import load_efficientnet
-
-#: Environment variable that names a file of Inception's weights; the command line's ``--fid-weights`` sets it.
-WEIGHTS_VARIABLE = "MODECOV_FID_WEIGHTS"
-
-
-class MissingWeights(Exception):
-    """Weights that cannot be had: which, why, and the way out, in one line."""
+from evaluators.names import WEIGHTS_VARIABLE, MissingWeights
 
 
 class Inception(nn.Module):
-    """torch-fidelity's port of the TensorFlow network that FID is defined by: uint8 images ``[n, 3, H, W]`` to its
-    2,048 pooled features (Heusel et al. 2017, arXiv:1706.08500).
+    """Inception network that defines FID, from uint8 images ``[n, 3, H, W]`` to 2,048 pooled features.
 
-    weights: file of its weights, downloaded by torch-fidelity where there is none.
+    This is torch-fidelity's port of the TensorFlow network (Heusel et al. 2017, arXiv:1706.08500).
+
+    Args:
+        weights: File of its weights. With None torch-fidelity downloads them.
     """
 
     def __init__(self, weights: str | None) -> None:
@@ -42,7 +38,11 @@ class Inception(nn.Module):
 
 
 def load_inception() -> nn.Module:
-    """Inception with the weights of the file in ``$MODECOV_FID_WEIGHTS``, or with downloaded ones."""
+    """Inception with the weights of the file in ``$MODECOV_FID_WEIGHTS``, or with downloaded ones.
+
+    Raises:
+        MissingWeights: The file is missing or invalid, or the download failed.
+    """
     path = os.environ.get(WEIGHTS_VARIABLE)
     way_out = "--fid-weights FILE names a copy of them, --features efficientnet-lite0 does without"
     if path and not Path(path).is_file():
@@ -56,7 +56,11 @@ def load_inception() -> nn.Module:
 
 
 def load_lite() -> nn.Module:
-    """EfficientNet-Lite0 with the weights of its package."""
+    """EfficientNet-Lite0 with the weights of its package.
+
+    Raises:
+        MissingWeights: The package is not installed.
+    """
     try:
         return load_efficientnet()
     except ModuleNotFoundError as error:
@@ -67,28 +71,33 @@ def load_lite() -> nn.Module:
 
 @dataclass(frozen=True)
 class Extractor:
-    """A network that makes features of images.
+    """A network that computes features of images.
 
-    distance: the name of the Frechet distance in its features; only Inception's is called FID.
-    suffix: of the names of measures.
-    at_a_time: images per pass on a processor, where more are slower.
+    Attributes:
+        name: Name on the command line.
+        distance: Name of the Frechet distance in its features. Only Inception's is called FID.
+        suffix: Ending of the names of measures.
+        load: Function that loads the network.
+        at_a_time: Images per pass on a CPU, where larger passes are slower.
     """
 
     name: str
-    distance: str
-    suffix: str
     load: Callable[[], nn.Module]
     at_a_time: int
 
 
 EXTRACTORS = {
-    "inception": Extractor("inception", "FID", "", load_inception, 32),
-    "efficientnet-lite0": Extractor("efficientnet-lite0", "FD-EffNetLite0", "_effnetlite0", load_lite, 8),
+    "inception": Extractor("inception", load_inception, 32),
+    "efficientnet-lite0": Extractor("efficientnet-lite0", load_lite, 8),
 }
 
 
 def load_extractor(name: str) -> nn.Module:
-    """The network of that name in evaluation mode, on a GPU if there is one. Raises ``MissingWeights``."""
+    """The network of that name in evaluation mode, on a GPU if there is one.
+
+    Raises:
+        MissingWeights: Its weights cannot be loaded.
+    """
     return _load(name, os.environ.get(WEIGHTS_VARIABLE) if name == "inception" else None)
 
 
@@ -107,7 +116,15 @@ def extractor_hash(name: str) -> str:
 
 @torch.inference_mode()
 def features(images: Tensor, name: str) -> Tensor:
-    """Features of uint8 ``images [n, C, H, W]``, ``[n, d]`` float32; grey images get three equal channels."""
+    """Compute features of images.
+
+    Args:
+        images: uint8 ``[n, C, H, W]``. Grey images are repeated in three channels.
+        name: A key of ``EXTRACTORS``.
+
+    Returns:
+        Features float32 ``[n, d]``.
+    """
     network = load_extractor(name)
     device = next(iter(network.state_dict().values())).device
     size = EXTRACTORS[name].at_a_time if device.type == "cpu" else 256

@@ -1,5 +1,7 @@
-"""IvOM, inference via optimisation (Metz et al. 2017, section 3.4.1, as Srivastava et al. 2017 measure it): how close a
-generator comes to images that it never saw."""
+"""IvOM, inference via optimisation: how closely a generator can reproduce images that it has not seen.
+
+See Metz et al. 2017, section 3.4.1. The measure follows Srivastava et al. 2017.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,6 @@ from torch import Tensor
 
 #: Steps of the optimiser after which errors are reported; the last is the measure, the others its curve.
 STEPS = (5, 50, 100)
-#: Names of the measures, in the order of ``STEPS``.
-INVERSION_MEASURES = ("ivom_5", "ivom_50", "ivom")
 #: Starts from the prior; the best of them counts, image by image.
 RESTARTS = 3
 
@@ -19,15 +19,20 @@ RESTARTS = 3
 def invert(
     generate: Callable[[Tensor], Tensor], targets: Tensor, starts: Sequence[Tensor], steps: Sequence[int] = STEPS
 ) -> tuple[Tensor, Tensor]:
-    """Mean squared error per number of the generated image nearest to each target, ``[len(steps), n]``, and the latents
-    ``[n, latent]`` of the last.
+    """Find latents whose generated images are nearest to target images.
 
-    Latents are moved by L-BFGS with strong Wolfe line search on the sum of all images' errors, from each of ``starts``;
-    the best start is chosen anew for each image and number of steps.
+    L-BFGS with strong Wolfe line search minimises the sum of all images' squared errors, once from each starting point.
+    The best start is chosen for each image and number of steps.
 
-    generate: latents ``[n, latent]`` to images of the targets' shape, one for one.
-    targets: ``[n, ...]``, in the scale of ``generate``'s images.
-    starts: latents ``[n, latent]`` each.
+    Args:
+        generate: Function from latents ``[n, latent]`` to images of the targets' shape. Each image must depend on its
+            own latent only.
+        targets: Target images ``[n, ...]``, in the scale of ``generate``'s images.
+        starts: Starting latents, ``[n, latent]`` each.
+        steps: Increasing numbers of optimiser steps.
+
+    Returns:
+        Mean squared error per pixel ``[len(steps), n]``, and the latents ``[n, latent]`` after the last step.
     """
     best = torch.full((len(steps), len(targets)), torch.inf)
     found = starts[0].clone()
@@ -60,7 +65,14 @@ def invert(
 
 
 def nearest_errors(targets: Tensor, samples: Tensor) -> Tensor:
-    """Mean squared error per number of the sample nearest to each target, ``[n]``, for ``targets [n, ...]`` and samples
-    ``[m, ...]``."""
+    """Mean squared error per pixel of the sample nearest to each target.
+
+    Args:
+        targets: Target images ``[n, ...]``.
+        samples: Samples ``[m, ...]`` of the same shape.
+
+    Returns:
+        Errors ``[n]``.
+    """
     distances = torch.cdist(targets.flatten(1), samples.flatten(1))
     return distances.amin(1).square() / targets[0].numel()

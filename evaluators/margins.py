@@ -1,8 +1,8 @@
-"""What a difference of each measure is worth: its margin of equivalence, its better side and its worst value.
+"""Margins of equivalence of all measures, with the better direction and the worst value of each.
 
-The margins were fixed before any verdict was made by them. They follow three rules. A share of samples, and a distance
-between distributions that is a share, has a margin of 5 percentage points. A number of modes has one mode, or 4 % where
-there are more than 25. A distance without a scale of its own has 5 % of the value that it is compared with. Where the
+The margins were fixed before any verdict used them. They follow three rules. For a share of samples, or a distance
+between distributions that is a share, the margin is 5 percentage points. For a number of modes it is one mode, or 4 %
+if there are more than 25. For a distance without a scale of its own it is 5 % of the value compared with. If the
 sampling error of a perfect model is larger than that, the margin is about this error.
 """
 
@@ -13,21 +13,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-#: Modes up to which the margin is a single one.
+#: Number of modes up to which the margin is one mode.
 _MODES = 25
 
 
 @dataclass(frozen=True)
 class Margin:
-    """How large a difference of a measure does not matter.
+    """Largest difference of a measure that counts as equivalent.
 
-    Args:
-        amount: In ``unit``.
-        unit: ``modes`` (``amount`` of them, of more than 25 the same share as of 25), ``samples`` (a share of the
-            samples drawn), ``value`` (a share of the value compared with), or ``absolute``.
-        reason: Why this much.
-        better: The better side; None where neither is.
-        worst: The worst value, from the number of modes and of samples; None where there is no such value.
+    Attributes:
+        amount: Size of the margin in ``unit``.
+        unit: ``modes`` (a number of modes; with more than 25 modes the same share as of 25), ``samples`` (a share of
+            the samples drawn), ``value`` (a share of the value compared with), or ``absolute``.
+        reason: Reason for this size.
+        better: The better direction; None if there is none.
+        worst: The worst value as a function of the numbers of modes and samples; None if there is no such value.
     """
 
     amount: float
@@ -40,9 +40,9 @@ class Margin:
         """The margin in the unit of the measure.
 
         Args:
-            modes: Of the data set.
-            samples: Drawn from each model.
-            value: That is compared with.
+            modes: Number of modes of the data set.
+            samples: Number of samples per model.
+            value: The value compared with.
         """
         if self.unit == "modes":
             return self.amount * max(1.0, modes / _MODES)
@@ -50,7 +50,7 @@ class Margin:
 
     @property
     def text(self) -> str:
-        """For people: ``1 mode of 25``, ``5 % of the samples``."""
+        """The margin as text: ``1 mode of 25``, ``5 % of the samples``."""
         if self.unit == "modes":
             return f"{self.amount:g} mode, of more than {_MODES} {100 * self.amount / _MODES:g} %"
         if self.unit == "absolute":
@@ -69,7 +69,7 @@ _KL = "as if the modes that are really in use, K exp(-KL), were 5 % more or fewe
 _SCALE = "the value has the scale of the data and of the network that sees them"
 _DISTANCE = Margin(0.05, "value", _SCALE, "lower")
 
-#: By measure.
+#: Margins by name of the measure.
 MARGINS: dict[str, Margin] = {
     "registered_modes": _ONE_MODE,
     "captured_modes": _ONE_MODE,
@@ -106,9 +106,10 @@ MARGINS: dict[str, Margin] = {
     "jsd": _JSD,
     "jsd_histogram": _JSD,
     "kl": Margin(0.05, "absolute", _KL, "lower", lambda modes, samples: math.log(modes)),
-    # Infinite where a digit is made that the data do not have, and without an upper end.
+    # Infinite if a digit is generated that the data do not contain, so that there is no worst value.
     "digit_kl": Margin(0.05, "absolute", _KL, "lower"),
-    # The largest value: all images in a bin that the data do not have, whose share is the 1e-6 added to every bin.
+    # The largest value is reached when all images are in a bin without data, whose share is the 1e-6 added to every
+    # bin.
     "intensity_kl": Margin(
         0.001,
         "absolute",
@@ -124,6 +125,6 @@ MARGINS: dict[str, Margin] = {
     "ivom": Margin(0.05, "value", _SCALE, "lower", _constant(1.0)),
     "ivom_50": Margin(0.05, "value", _SCALE, "lower", _constant(1.0)),
     "ivom_5": Margin(0.05, "value", _SCALE, "lower", _constant(1.0)),
-    # A model that never covers all modes has no such number.
+    # A model that never covers all modes has no value.
     "updates_to_coverage": Margin(0.1, "value", "looks at a model lie 500 updates apart", "lower"),
 }

@@ -1,1 +1,1 @@
-"""Methods, one file each, their networks and losses."""
+"""Methods, one file each, and the networks, losses and base class that they share."""

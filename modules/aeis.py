@@ -10,42 +10,53 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modules.base import Training, Update
+from modules.base import Update
 from modules.density import SortedPoints, greedy_pairs, held_out_bandwidth, optimal_pairs
 from modules.gan import GAN
 from modules.losses import squared_distance
+from modules.options import Training
 from modules.ranks import all_gather
 
 Array = np.ndarray
 
-#: Bandwidths to choose from, in standard deviations of the codes: of mixtures they are at the lower end, of codes of
-#: images, with tens of numbers, beyond 0.5.
+#: Candidate bandwidths, in standard deviations of the codes. For mixtures the best are at the lower end; for codes of
+#: images, with tens of dimensions, they are above 0.5.
 _BANDWIDTHS = [*np.geomspace(0.002, 0.5, 16).tolist(), 0.6, 0.7, 0.85, 1.0]
-#: Log density, relative to a kernel's peak, below which a code is far from all others.
+#: Log density, relative to a kernel's peak, below which a code counts as isolated.
 _LONELY = -4.5
 
 
 class AEIS(GAN):
-    """GAN with autoencoder and importance sampling (Lee and Lee 2018, poster): an autoencoder is trained on the data
-    and frozen; real and fake codes are paired one to one, and the generator also lowers the weighted squared distance
-    of the pairs, W_ir W_if |X_ir - X_if|^2 W_l.
+    """GAN with autoencoder and importance sampling (Lee and Lee 2018, poster): the generator also matches codes of the
+    data.
 
-    The poster leaves nearly everything else open. Our choices, each a field:
+    An autoencoder is trained on the data and frozen. Real and fake codes are paired one to one. The generator lowers
+    its adversarial loss plus the weighted squared distance of the pairs, W_ir W_if |X_ir - X_if|^2 W_l. Weights and
+    pairs are constants to the gradient. Real batches come from the data, not from the density estimate.
 
-    pair_weight: W_l, 1 as the codes are standardised.
-    real_weights: W_ir is 2 p_r / (p_r + p_g) at the real code (``missing``: more where fakes are missing), its mirror
-        image 2 p_g / (p_r + p_g) (``covered``), or 1 (``none``).
-    fake_weights: W_if is p_g at the fake code over its mean in the batch, from 1/10 to 10 (``typical``), or 1
-        (``none``).
-    pairing: ``optimal`` or ``greedy``.
-    store_iterations: N, iterations whose fake codes are kept to estimate p_g.
-    code_dim: of the autoencoder, 0 for the data's.
-    bandwidth: of all kernels in standard deviations of the codes, 0 for the one of 20 from 0.002 to 1 under which
-        held-out real codes are likeliest.
-    reference: real codes that estimate p_r, rounded up to whole batches; the last that pre-training saw.
-    pretraining_epochs: of the autoencoder.
+    The poster leaves nearly everything else open. The fields below are our choices. p_r and p_g are kernel density
+    estimates of the real and the generated codes.
 
-    Weights and pairs are constants to the gradient. Real batches come from the data, not from the density estimate.
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy.
+        pair_weight: W_l; 1 because the codes are standardised.
+        real_weights: W_ir at the real code. ``missing``: 2 p_r / (p_r + p_g), larger where fakes are missing.
+            ``covered``: 2 p_g / (p_r + p_g). ``none``: 1.
+        fake_weights: W_if at the fake code. ``typical``: p_g over its mean in the batch, clipped to [0.1, 10].
+            ``none``: 1.
+        pairing: ``optimal`` (least sum of distances) or ``greedy``.
+        store_iterations: N, the number of iterations whose fake codes are kept to estimate p_g.
+        code_dim: Dimension of the codes; 0 for the data's dimension.
+        bandwidth: Bandwidth of all kernels in standard deviations of the codes. 0 chooses among 20 values from 0.002 to
+            1 by the likelihood of held-out real codes.
+        reference: Number of real codes that estimate p_r, rounded up to whole batches. They are the last ones of the
+            pre-training.
+        pretraining_epochs: Epochs of the autoencoder's training.
+
+    Raises:
+        ValueError: A field is below its smallest useful value.
     """
 
     name = "aeis"
@@ -80,7 +91,7 @@ class AEIS(GAN):
             )
         super().__init__(training, data_shape, seeds)
         code_dim = code_dim or self.data_dim
-        # A code is of one sample, whatever stands beside it in a batch.
+        # No batch norm: a code depends on its own sample only.
         self.encoder = self.build_encoder("encoder", code_dim, norm=False)
         self.decoder = self.build_generator("decoder", code_dim)
         self.pair_weight, self.real_weights, self.fake_weights = pair_weight, real_weights, fake_weights
@@ -99,10 +110,11 @@ class AEIS(GAN):
         self._real: list[SortedPoints | None] = []
 
     def pretraining(self) -> Iterator[Update]:
+        """Train the autoencoder."""
         yield Update(self.autoencoder_loss, params=(self.encoder, self.decoder))
 
     def autoencoder_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        """|x - decoder(E(x))|^2."""
+        """|x - decoder(E(x))|^2, and keep the last batches as reference data."""
         place = self.iteration + self.reference_batches
         if place >= 0:
             seen = all_gather(x)
@@ -110,7 +122,7 @@ class AEIS(GAN):
         return squared_distance(x, self.decoder(self.encoder(x)))
 
     def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        """-E log D(G(z)) + mean of W_ir W_if |X_ir - X_if|^2 W_l over the pairs."""
+        """-E log D(G(z)) plus the mean of W_ir W_if |X_ir - X_if|^2 W_l over the pairs."""
         self.prepare()
         sample = self.generator(z)
         with torch.no_grad():
@@ -123,12 +135,16 @@ class AEIS(GAN):
         return adversarial + self.pair_weight * (weights * (real - paired).square().sum(2)).mean(1)
 
     def codes(self, x: Tensor) -> Tensor:
-        """Codes ``[S, B, code_dim]`` in units of the real codes' standard deviation."""
+        """Codes ``[S, B, code_dim]`` in standard deviations of the real codes."""
         return (self.encoder(x) - self.code_mean) / self.code_std
 
     @torch.no_grad()
     def prepare(self) -> None:
-        """Once, after pre-training: the codes' scale, the bandwidths and the density of the real codes."""
+        """Once after pre-training, compute the scale of the codes, the bandwidths and the density of the real codes.
+
+        Raises:
+            ValueError: The autoencoder was not trained.
+        """
         if self._real:
             return
         for seed, points in enumerate(self.reference_points.flatten(1, 2)):
@@ -139,14 +155,22 @@ class AEIS(GAN):
             if not self.bandwidths[seed]:
                 self.code_mean[seed], self.code_std[seed] = codes.mean(0), codes.std(0)
             codes = ((codes - self.code_mean[seed]) / self.code_std[seed]).cpu().numpy()
-            # An autoencoder that diverged has no codes to look at: the seed's losses say so.
+            # An autoencoder that diverged has no finite codes. The seed's losses become NaN and show it.
             sound = bool(np.isfinite(codes).all())
             if sound and not self.bandwidths[seed]:
                 self.bandwidths[seed] = self.bandwidth or held_out_bandwidth(codes, _BANDWIDTHS)
             self._real.append(SortedPoints(codes) if sound else None)
 
     def pairs(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """For codes ``[S, B, code_dim]``: the place of each real code's partner and the pair's weight, ``[S, B]``."""
+        """Pair real with fake codes.
+
+        Args:
+            real: Real codes ``[S, B, code_dim]``.
+            fake: Fake codes ``[S, B, code_dim]``.
+
+        Returns:
+            Index of each real code's partner among the fakes, and the weight of the pair, ``[S, B]`` each.
+        """
         a, b = real.cpu().numpy(), fake.cpu().numpy()
         stored = self.fake_codes.flatten(1, 2).cpu().numpy()
         found = [self._pairs_of_seed(seed, a[seed], b[seed], stored[seed]) for seed in range(len(a))]
@@ -167,12 +191,12 @@ class AEIS(GAN):
             log_real = density.log_density(real, width)
             lonely = log_real < _LONELY - math.log(len(density))
             log_real = density.log_density(real, width, exact=lonely) if lonely.any() else log_real
-            # Where only the fakes are far away the weight is 0 or 2 to the last bit, whatever their density is.
+            # If only the fakes are far away, the weight is 0 or 2 to the last bit for any density of theirs.
             log_made = made.log_density(real, width, exact=lonely)
             sign = 1 if self.real_weights == "missing" else -1
             weights *= 2 / (1 + np.exp(np.clip(sign * (log_made - log_real), -80, 80)))
         if self.fake_weights != "none":
-            # The store holds the fakes themselves, so that none of them is far from all.
+            # The stored codes include these fakes, so that none of them is isolated.
             density_of_fakes = np.exp(made.log_density(fake, width))
             weights *= np.clip(density_of_fakes / density_of_fakes.mean(), 0.1, 10)[partners]
         return partners, weights

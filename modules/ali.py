@@ -7,16 +7,24 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import bce_fake, bce_real
 from modules.networks import forward_batched
+from modules.options import Training
 
 
 class ALI(AdversarialModule):
-    """ALI (Dumoulin et al. 2017, arXiv:1606.00704, Alg. 1): the discriminator tells pairs (x, E(x)) from (G(z), z),
-    generator and encoder swap the labels, and both sides move from one common point.
+    """ALI (Dumoulin et al. 2017, arXiv:1606.00704, Alg. 1): a GAN on pairs of data and latents, with an encoder.
 
-    The encoder reads x and as many noise coordinates as the latent has, which makes its codes random.
+    The discriminator separates (x, E(x)) from (G(z), z). Generator and encoder are trained with swapped labels. All
+    gradients of an iteration are computed before any network changes.
+
+    The encoder is stochastic: it reads x and as many noise coordinates as the latent has.
+
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy.
     """
 
     name = "ali"
@@ -36,7 +44,7 @@ class ALI(AdversarialModule):
         yield Update(self.generator_loss, params=(self.generator, self.encoder))
 
     def pairs(self, x: Tensor, z: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """(x, E(x)) and (G(z), z)."""
+        """The pairs (x, E(x)) and (G(z), z)."""
         code = self.encoder(x, self.random("encoder", x, "normal", z.shape[2]))
         return (x, code), (self.generator(z), z)
 

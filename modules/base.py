@@ -1,10 +1,9 @@
-"""The base class of every adversarial method: everything a reader of a method should not have to see twice."""
+"""The base class of every method: training, noise, schedules and sampling that all methods share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -14,18 +13,23 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from modules.convolutions import ConvFamily, ImageBatchNorm, find_family
-from modules.networks import MLP, InstanceNoise, MLPFamily, Output, SeedBatchNorm
-from modules.noise import Distribution, Noise, draw
+from modules.convolutions import ImageBatchNorm
+from modules.families import ConvFamily, MLPFamily, Output, find_family
+from modules.networks import MLP, InstanceNoise, SeedBatchNorm
+from modules.noise import Noise, draw
+from modules.options import Distribution, Training
 from modules.ranks import all_reduce_mean, average_gradients, local_shard, num_shards, sharded_batch
 from modules.replicate import Replicated
 
 
 class Update(NamedTuple):
-    """One optimizer step: lower ``loss(x, z)`` (``[S]``, one value per seed) by moving the networks in ``params``.
+    """One optimizer step: lower ``loss(x, z)`` by changing the parameters of the networks in ``params``.
 
-    ``n_steps`` repeats it, each time with fresh draws where the protocol says so. ``lr_scale`` is its learning rate as
-    a multiple of the protocol's.
+    Attributes:
+        loss: Function of data and latents that returns one value per seed, ``[S]``.
+        params: Networks whose parameters this step changes.
+        n_steps: How often the step is repeated. Each repetition draws new data and latents if the protocol says so.
+        lr_scale: Learning rate of this step as a multiple of the protocol's.
     """
 
     loss: Callable[[Tensor, Tensor], Tensor]
@@ -34,60 +38,30 @@ class Update(NamedTuple):
     lr_scale: float = 1.0
 
     @property
+    def loss_name(self) -> str:
+        """Name of the loss, as the method's author wrote it."""
+        return getattr(self.loss, "__name__", "loss")
+
+    @property
     def name(self) -> str:
-        return getattr(self.loss, "__name__", "loss").removesuffix("_loss")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """How a method is trained, as far as methods share it.
-
-    networks: name of the network family.
-    latent_dim, prior: dimension and distribution of z, U[-1, 1] or N(0, 1) per coordinate.
-    scaling: networks see data in [0, 1] and generators end in a sigmoid (``unit``), in [-1, 1] and they end in a tanh
-        (``symmetric``), or in original units and they end linearly (``none``).
-    norm_at_evaluation: batch norm in evaluation uses its running statistics, or those of the batch.
-    batch_size: samples per batch; the last batch of an epoch may be shorter.
-    optimizer: Adam, or RMSProp as PyTorch has it.
-    lr, beta1, beta2: Adam, one optimizer per update; RMSProp knows only the rate.
-    lr_decay, lr_decay_every, lr_counter: the rate is multiplied by ``lr_decay`` after every ``lr_decay_every`` counts
-        of iterations (one pass through a method's updates) or of optimizer calls. Simultaneous updates share one rate,
-        at the count after all calls of their iteration.
-    draws: one x and z for a whole iteration, or fresh ones for every update.
-    instance_noise: standard deviation, in the scale that networks see, of the Gaussian noise on all data and samples
-        that discriminators see (Sonderby et al. 2017, arXiv:1610.04490, section 3.2).
-    instance_noise_schedule: that noise stays ``constant``, or falls in a ``linear`` way to 0 at the end of training.
-    """
-
-    networks: str = "gaan-1"
-    latent_dim: int = 2
-    prior: Distribution = "uniform"
-    scaling: Literal["unit", "symmetric", "none"] = "unit"
-    norm_at_evaluation: Literal["running", "batch"] = "running"
-    batch_size: int = 128
-    optimizer: Literal["adam", "rmsprop"] = "adam"
-    lr: float = 1e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    lr_decay: float = 1.0
-    lr_decay_every: int = 10_000
-    lr_counter: Literal["iterations", "optimizer-calls"] = "iterations"
-    draws: Literal["iteration", "update"] = "iteration"
-    instance_noise: float = 0.0
-    instance_noise_schedule: Literal["constant", "linear"] = "constant"
+        return self.loss_name.removesuffix("_loss")
 
 
 class AdversarialModule(LightningModule):
-    """A generative model trained by a list of updates, ``S`` seeds at a time.
+    """A generative model that is trained by a list of updates, ``S`` seeds at a time.
 
-    A method builds its networks with ``build``, lists its steps in ``updates`` in the order its paper prints them, and
-    writes one loss per step. Losses take data ``x [S, B, ...]`` and latents ``z [S, B, latent_dim]`` to ``[S]``.
-    One iteration is all updates once. A method that trains a part of itself before the game lists those steps in
-    ``pretraining`` and says how many epochs they take; their iterations are counted up to 0, where the game begins.
+    A method builds its networks with ``build_generator``, ``build_encoder`` and ``build_discriminator``, lists its
+    steps in ``updates`` in the order of its paper, and defines one loss per step. A loss maps data ``x [S, B, ...]``
+    and latents ``z [S, B, latent_dim]`` to ``[S]``. One iteration runs all updates once.
 
-    training: what is shared with other methods.
-    data_shape: shape of one sample.
-    seeds: one integer per copy; copy ``s`` depends on ``seeds[s]`` alone.
+    A method can train a part of itself before adversarial training starts. It lists these steps in ``pretraining`` and
+    sets ``pretraining_epochs``. Iterations of pre-training have negative numbers, so that adversarial training starts
+    at iteration 0.
+
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy. Copy ``s`` depends on ``seeds[s]`` alone.
     """
 
     #: Short name on the command line; classes without one are not listed.
@@ -134,20 +108,32 @@ class AdversarialModule(LightningModule):
         raise TypeError(f"{type(self).__name__} does not say how it is trained: write its updates()")
 
     def pretraining(self) -> Iterator[Update]:
-        """The steps of an iteration before the game."""
+        """The steps of one iteration of pre-training."""
         yield from ()
 
     def generate(self, z: Tensor) -> Tensor:
-        """Samples ``[S, B, *data_shape]`` for latents ``[S, B, noise_dim]``, in the scale of the training data."""
+        """Generate samples in the scale of the training data.
+
+        Args:
+            z: Latents ``[S, B, noise_dim]``.
+
+        Returns:
+            Samples ``[S, B, *data_shape]``.
+        """
         return self.generator(z)
 
     def calibrate(self, x: Tensor) -> None:
-        """Look at training data ``[calibration, *data_shape]``, in the scale that networks see, before samples are
-        drawn. Nothing that training depends on may change."""
+        """Estimate from training data what sampling needs, after training.
+
+        It must not change anything that training depends on.
+
+        Args:
+            x: Training data ``[calibration, *data_shape]`` in the scale that networks see.
+        """
 
     @property
     def noise_dim(self) -> int:
-        """Normal or uniform coordinates, as the prior says, that one sample is made from."""
+        """Number of random coordinates, distributed as the prior, that one sample is generated from."""
         return self.training_setup.latent_dim
 
     # What a method uses -----------------------------------------------------------------------------------------
@@ -158,13 +144,24 @@ class AdversarialModule(LightningModule):
 
     @property
     def output(self) -> Output:
-        """How a network that makes data ends."""
+        """Output function of networks that generate data."""
         ends: dict[str, Output] = {"unit": "sigmoid", "symmetric": "tanh", "none": "linear"}
         return ends[self.training_setup.scaling]
 
     def build(self, role: str, inputs: int, outputs: int, output: Output = "linear") -> MLP:
-        """A network for vectors of the protocol's family, one copy per seed; equal roles and sizes start equal in every
-        method."""
+        """A fully connected network of the protocol's family, one copy per seed.
+
+        Networks of equal role and size start with equal weights in every method.
+
+        Args:
+            role: Name of the network. Its initial weights depend on it.
+            inputs: Number of inputs.
+            outputs: Number of outputs.
+            output: Output function.
+
+        Raises:
+            ValueError: The protocol's networks are convolutional.
+        """
         family = self.family
         if not isinstance(family, MLPFamily):
             raise ValueError(f"{self.name} is for vectors; networks {self.training_setup.networks} are for images")
@@ -172,26 +169,38 @@ class AdversarialModule(LightningModule):
 
     @property
     def family(self) -> MLPFamily | ConvFamily:
-        """The protocol's networks."""
+        """The protocol's network family."""
         return find_family(self.training_setup.networks)
 
     def build_generator(self, role: str = "generator", inputs: int = 0, norm: bool = True) -> Any:
-        """A network from latents (``inputs`` numbers if given) to data; ``norm=False`` asks for one without batch
-        norm."""
+        """A generator: a network from latents to data.
+
+        Args:
+            role: Name of the network. Its initial weights depend on it.
+            inputs: Number of inputs, the latent's dimension if 0.
+            norm: False builds it without batch norm.
+        """
         inputs = inputs or self.training_setup.latent_dim
         return self.family.generator(role, inputs, self.data_shape, self.seeds, self.output, norm)
 
     def build_encoder(self, role: str, outputs: int, extra: int = 0, norm: bool = True) -> Any:
-        """A network from data, and ``extra`` numbers as their condition, to ``outputs`` numbers: an encoder.
+        """An encoder: a network from data to ``outputs`` numbers.
 
-        ``norm=False`` asks for one without batch norm.
+        Args:
+            role: Name of the network. Its initial weights depend on it.
+            outputs: Number of outputs.
+            extra: Number of further inputs, given as a condition.
+            norm: False builds it without batch norm.
         """
         return self.family.encoder(role, self.data_shape, outputs, self.seeds, extra, norm)
 
     def build_discriminator(
         self, role: str = "discriminator", outputs: int = 1, extra: int = 0, norm: bool = True
     ) -> Any:
-        """The same for a discriminator or a critic, which sees data through the protocol's instance noise."""
+        """A discriminator or critic: an encoder that sees its data with the protocol's instance noise.
+
+        The arguments are those of ``build_encoder``.
+        """
         return self._with_instance_noise(self.build_encoder(role, outputs, extra, norm))
 
     def replicate(self, make: Callable[[], nn.Module], role: str, weights: str | Path | None = None) -> Any:
@@ -203,16 +212,14 @@ class AdversarialModule(LightningModule):
         Args:
             make: Makes one copy, as in ``self.replicate(lambda: Net(), role="discriminator")``. It is called once per
                 seed, each time with random numbers of the role and that seed.
-            role: Name of the network. One that begins with "discriminator" gets data with the protocol's instance
+            role: Name of the network. One that begins with "discriminator" sees data through the protocol's instance
                 noise.
             weights: File that every copy starts from: the state dict of one such network, by safetensors or
                 ``torch.save``.
 
         Returns:
-            A module that is called as the network is.
-
-        Shape:
-            Tensors go in and come out as ``[S, B, ...]`` where one copy takes and returns ``[B, ...]``.
+            A module that is called as the network is. Tensors go in and come out as ``[S, B, ...]`` where one copy
+            takes and returns ``[B, ...]``.
 
         Raises:
             TypeError: ``make`` does not make networks.
@@ -222,17 +229,26 @@ class AdversarialModule(LightningModule):
         network = Replicated(make, role, self.seeds, self._moment, weights)
         return self._with_instance_noise(network) if role.startswith("discriminator") else network
 
-    def _with_instance_noise(self, network: nn.Module) -> nn.Module:
+    def _with_instance_noise(self, network: nn.Module) -> Any:
         return InstanceNoise(network, self.add_instance_noise) if self.training_setup.instance_noise > 0 else network
 
     def _moment(self) -> tuple[int, ...]:
-        """Another one at every call, and the same in a resumed run."""
+        """Numbers that differ from call to call and repeat in a resumed run."""
         self._noise_calls += 1
         return (1 if self.iteration < 0 else 0, abs(self.iteration), self._slot, self._noise_calls)
 
     def add_instance_noise(self, x: Tensor) -> Tensor:
-        """Data as a discriminator sees them, with new instance noise at every look: for methods that take their
-        discriminator apart."""
+        """Add the protocol's instance noise to the input of a discriminator.
+
+        Each call draws new noise. Only methods that call parts of their discriminator need this; other discriminators
+        add it themselves.
+
+        Args:
+            x: Data or samples ``[S, B, ...]`` in the scale that networks see.
+
+        Raises:
+            ValueError: The noise falls linearly and the number of iterations is unknown.
+        """
         t = self.training_setup
         if not t.instance_noise:
             return x
@@ -248,38 +264,48 @@ class AdversarialModule(LightningModule):
         return x + left * t.instance_noise * self._noise(name, "normal", x, x.shape[2:], count)
 
     def fake(self, z: Tensor) -> Tensor:
-        """``G(z)`` as a constant: what a discriminator's step sees of the generator."""
+        """Generated samples ``G(z)`` without gradient, for the discriminator's step."""
         with torch.no_grad():
             return self.generator(z)
 
     def random(self, name: str, like: Tensor, distribution: Distribution, *shape: int) -> Tensor:
-        """Extra noise ``[S, B, *shape]`` for this update, ``B`` and the device as in ``like``."""
+        """Additional noise for this update.
+
+        Args:
+            name: Name of the random stream.
+            like: Tensor ``[S, B, ...]`` that gives the batch size and the device.
+            distribution: U[-1, 1] or N(0, 1).
+            shape: Shape per sample.
+
+        Returns:
+            Noise ``[S, B, *shape]``.
+        """
         return self._noise(name, distribution, like, shape)
 
     # Training ---------------------------------------------------------------------------------------------------
 
     @property
     def steps(self) -> list[tuple[Update, list[nn.Parameter]]]:
-        """The updates of the game with the parameters that each of them moves."""
+        """The updates of the adversarial training, each with the parameters that it changes."""
         if self._steps is None:
             self._steps = _with_parameters(self.updates())
         return self._steps
 
     @property
     def pretraining_steps(self) -> list[tuple[Update, list[nn.Parameter]]]:
-        """The same for the updates before the game."""
+        """The updates of the pre-training, each with the parameters that it changes."""
         if self._pretraining_steps is None:
             self._pretraining_steps = _with_parameters(self.pretraining())
         return self._pretraining_steps
 
     @property
     def calls_per_iteration(self) -> int:
-        """Optimizer calls in one iteration."""
+        """Optimizer calls per iteration."""
         return sum(update.n_steps for update, _ in self.steps)
 
     @property
     def draws_per_iteration(self) -> int:
-        """Batches that one iteration reads."""
+        """Batches per iteration."""
         return self.calls_per_iteration if self.training_setup.draws == "update" else 1
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
@@ -290,13 +316,21 @@ class AdversarialModule(LightningModule):
         return [torch.optim.Adam(p, lr=u.lr_scale * t.lr, betas=(t.beta1, t.beta2), fused=True) for u, p in steps]
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> None:
-        """Several iterations, one per entry ``[draws_per_iteration, S, B, ...]``: Lightning's loop costs as much as a
-        step of a small network, so that it comes round once in many."""
+        """Run one iteration per entry ``[draws_per_iteration, S, B, ...]`` of ``batch``.
+
+        Lightning's loop costs as much time as a step of a small network. It is therefore called once for many
+        iterations.
+        """
         for draws in batch:
             self.iterate(draws)
 
     def iterate(self, draws: Tensor) -> None:
-        """One iteration on ``draws [draws_per_iteration, S, B, ...]``, or on this process's share of them."""
+        """Run one iteration.
+
+        Args:
+            draws: Batches ``[draws_per_iteration, S, B, ...]``. If several processes share a batch, each of them gets
+                the whole batch and uses its own shard.
+        """
         with sharded_batch(draws.shape[2]):
             self._iterate(draws)
 
@@ -336,14 +370,21 @@ class AdversarialModule(LightningModule):
         optimizer.step()
 
     def learning_rate(self, lr_scale: float = 1.0) -> float:
-        """The learning rate of now, of an update with that ``lr_scale``."""
+        """The current learning rate of an update with this ``lr_scale``."""
         t = self.training_setup
         per_call = t.lr_counter == "optimizer-calls"
         count = self.iteration * self.calls_per_iteration + self._slot if per_call else self.iteration
         return lr_scale * t.lr * t.lr_decay ** (max(0, count) // t.lr_decay_every)
 
     def adam_state(self, parameters: Sequence[nn.Parameter]) -> tuple[int, list[Tensor], list[Tensor]]:
-        """Steps, first and second moments of the Adam that moves ``parameters``; zeros before its first step."""
+        """State of the Adam optimizer that updates ``parameters``.
+
+        Returns:
+            Number of steps, first moments and second moments. They are zeros before the first step.
+
+        Raises:
+            ValueError: No optimizer updates these parameters.
+        """
         optimizers = self.optimizers()
         for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
             if any(p is parameters[0] for group in optimizer.param_groups for p in group["params"]):
@@ -372,25 +413,33 @@ class AdversarialModule(LightningModule):
         return local_shard(noise).to(like.device)
 
     def take_losses(self) -> dict[str, Tensor]:
-        """Losses since the last call, by update, ``[iterations, S]`` each; the record of them starts anew."""
+        """Return the losses since the last call, ``[iterations, S]`` by name of the update, and clear them."""
         losses = {name: torch.stack(values) for name, values in self._losses.items()}
         self._losses = {}
         return losses
 
     def trace(self, name: str, values: Tensor) -> None:
-        """Keep ``values [S]`` of this iteration for the record, which has their mean over an epoch as a curve."""
+        """Log a quantity of this iteration; the record stores its mean over each epoch as a curve.
+
+        Args:
+            name: Name of the curve.
+            values: One value per seed, ``[S]``.
+        """
         self._traces.setdefault(name, []).append(all_reduce_mean(values.detach()))
 
     def traced(self, name: str, x: Tensor) -> Tensor:
-        """``x [S, B, ...]`` itself; keeps the size of the gradient that comes back to it, for the record: the mean over
-        batch and coordinates of its absolute value, per sample (times B, as losses are means over the batch)."""
+        """Return ``x [S, B, ...]`` and log the size of the gradient with respect to it.
+
+        The logged value is the absolute gradient per sample, averaged over batch and coordinates. It is multiplied by B
+        because losses are means over the batch.
+        """
         same = x.view_as(x)
         if same.requires_grad:
             same.register_hook(lambda gradient: self.trace(name, gradient.abs().flatten(1).mean(1) * x.shape[1]))
         return same
 
     def take_traces(self) -> dict[str, Tensor]:
-        """What was kept since the last call, by name, ``[iterations, S]`` each."""
+        """Return the logged quantities since the last call, ``[iterations, S]`` by name, and clear them."""
         traces = {name: torch.stack(values) for name, values in self._traces.items()}
         self._traces = {}
         return traces
@@ -399,15 +448,22 @@ class AdversarialModule(LightningModule):
 
     @torch.no_grad()
     def sample(self, n: int, generators: Sequence[np.random.Generator]) -> Tensor:
-        """``n`` samples per seed, ``[S, n, *data_shape]``, from one generator per seed.
+        """Draw samples from every seed's model.
 
-        Touches neither the training streams nor the module's mode.
+        The random streams of training and the module's mode stay unchanged.
+
+        Args:
+            n: Samples per seed.
+            generators: One random generator per seed.
+
+        Returns:
+            Samples ``[S, n, *data_shape]``.
         """
         return torch.cat(list(self.sample_batches(n, generators, n)), 1)
 
     @torch.no_grad()
     def sample_batches(self, n: int, generators: Sequence[np.random.Generator], size: int) -> Iterator[Tensor]:
-        """The same samples, ``size`` at a time."""
+        """Yield the samples of ``sample`` in batches of ``size``."""
         t = self.training_setup
         z = torch.from_numpy(np.stack([draw(g, t.prior, (n, self.noise_dim)) for g in generators]))
         for part in z.split(size, 1):
@@ -416,7 +472,11 @@ class AdversarialModule(LightningModule):
 
     @contextmanager
     def evaluating(self, statistics: Literal["running", "batch"]) -> Iterator[None]:
-        """In evaluation mode, batch norm by its running statistics or by those of the batch; then as before."""
+        """Use evaluation mode inside the ``with`` block and restore the previous modes afterwards.
+
+        Args:
+            statistics: Whether batch norm uses its running statistics or those of the batch.
+        """
         was = [(module, module.training) for module in self.modules()]
         norms = [module for module in self.modules() if isinstance(module, (SeedBatchNorm, ImageBatchNorm))]
         momenta = [norm.momentum for norm in norms]
@@ -443,14 +503,18 @@ class AdversarialModule(LightningModule):
     # Checkpoints ------------------------------------------------------------------------------------------------
 
     def weights_of(self, slot: int) -> dict[str, Tensor]:
-        """What copy ``slot`` makes samples and codes with, as a module of one seed holds it."""
+        """Weights that copy ``slot`` needs for sampling and encoding, with the shapes of a module of one seed."""
         count, state = len(self.seeds), self.state_dict()
         kept = {name: value for name, value in state.items() if name.partition(".")[0] in self.samplers}
         # Running statistics have seeds and channels in one axis.
         return {name: value.unflatten(0, (count, -1))[slot].cpu().clone() for name, value in kept.items()}
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over what ``weights_of`` gave, in a module of one seed. ``ValueError`` for other networks' weights."""
+        """Load weights from ``weights_of`` into a module of one seed.
+
+        Raises:
+            ValueError: The weights belong to other networks.
+        """
         missing, unknown = self.load_state_dict(dict(weights), strict=False)
         if unknown or any(name.partition(".")[0] in self.samplers for name in missing):
             raise ValueError(f"these weights are not of {self.name}'s networks")
@@ -463,13 +527,18 @@ class AdversarialModule(LightningModule):
 
 
 def _with_parameters(updates: Iterator[Update]) -> list[tuple[Update, list[nn.Parameter]]]:
-    """Every update with what it moves. ``TypeError`` and ``ValueError`` in words for who wrote the method."""
+    """Pair every update with the parameters that it changes.
+
+    Raises:
+        TypeError: ``updates()`` is no generator of valid updates.
+        ValueError: An update has no parameters to train.
+    """
     if not isinstance(updates, Iterable):
         raise TypeError(f"updates() returns {updates!r}: write it as a generator, yield Update(...) for every step")
     found = []
     for update in updates:
         if not isinstance(update, Update):
-            raise TypeError(f"updates() yields {_said(update)}: yield Update(self.LOSS, moves=(self.NETWORK,))")
+            raise TypeError(f"updates() yields {_said(update)}: yield Update(self.LOSS, params=(self.NETWORK,))")
         if not callable(update.loss):
             raise TypeError(
                 f"an Update has the loss {_said(update.loss)}: give it the function, Update(self.LOSS, ...), not what"
@@ -477,20 +546,20 @@ def _with_parameters(updates: Iterator[Update]) -> list[tuple[Update, list[nn.Pa
             )
         if not isinstance(update.params, (tuple, list)):
             raise TypeError(
-                f"the moves of {update.name} are no tuple, but {_said(update.params)}: write moves=(self.NETWORK,),"
-                " with a comma"
+                f"the params of {update.loss_name} are no tuple, but {_said(update.params)}: "
+                "write params=(self.NETWORK,), with a comma"
             )
         for network in update.params:
             if not isinstance(network, nn.Module):
-                raise TypeError(f"the moves of {update.name} hold {_said(network)}: they are networks")
+                raise TypeError(f"the params of {update.loss_name} hold {_said(network)}: they are networks")
         # Frozen parameters, of a network that came with weights, stay as they are.
         parameters = [p for network in update.params for p in network.parameters() if p.requires_grad]
         if not parameters:
-            raise ValueError(f"the moves of {update.name} have no parameters to train")
+            raise ValueError(f"the params of {update.loss_name} have no parameters to train")
         found.append((update, parameters))
     return found
 
 
 def _said(value: Any) -> str:
-    """A wrong value in an error."""
+    """A wrong value as error messages print it."""
     return repr(value) if isinstance(value, (str, int, float, type(None))) else f"a {type(value).__name__}"

@@ -7,19 +7,26 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import per_seed
 from modules.networks import forward_batched
+from modules.options import Training
 from modules.ranks import all_reduce_mean
 
 
 class BEGAN(AdversarialModule):
-    """BEGAN (Berthelot et al. 2017, arXiv:1703.10717, section 3.4): the discriminator is an autoencoder, and a
-    controller keeps its errors on samples at ``gamma`` times those on data. No network normalises its batch.
+    """BEGAN (Berthelot et al. 2017, arXiv:1703.10717, section 3.4): a GAN whose discriminator is an autoencoder.
 
-    gamma: diversity ratio; 0.75 in Lucic et al. (2018).
-    lambda_k: gain of the controller.
-    code_dim: of the autoencoder; the latent's dimension where it is 0, as in the paper.
+    A controller keeps the autoencoder's error on samples at ``gamma`` times its error on data. No network has batch
+    norm.
+
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy.
+        gamma: Diversity ratio; 0.75 in Lucic et al. (2018).
+        lambda_k: Gain of the controller.
+        code_dim: Dimension of the autoencoder's code. 0 stands for the latent's dimension, as in the paper.
     """
 
     name = "began"
@@ -52,12 +59,14 @@ class BEGAN(AdversarialModule):
         yield Update(self.generator_loss, params=(self.generator,))
 
     def rebuilt(self, x: Tensor) -> Tensor:
-        """What the autoencoder makes of images."""
+        """Reconstructions of images by the autoencoder."""
         return self.decoder(self.discriminator(x))
 
     def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        """L(x) - k_t L(G(z)), L the mean absolute error of the autoencoder; also the balance of the next iteration,
-        k_t + lambda_k (gamma L(x) - L(G(z))) in [0, 1]."""
+        """L(x) - k_t L(G(z)), with L the mean absolute error of the autoencoder.
+
+        Also compute the balance of the next iteration, k_t + lambda_k (gamma L(x) - L(G(z))), clipped to [0, 1].
+        """
         sample = self.fake(z)
         of_real, of_fake = forward_batched(self.rebuilt, x, sample)
         real, fake = per_seed((of_real - x).abs()), per_seed((of_fake - sample).abs())
@@ -68,6 +77,6 @@ class BEGAN(AdversarialModule):
         return real - now * fake
 
     def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        """L(G(z))."""
+        """L(G(z)), with L the mean absolute error of the autoencoder."""
         sample = self.generator(z)
         return per_seed((self.rebuilt(sample) - sample).abs())

@@ -1,14 +1,12 @@
-"""Convolutional networks that carry a leading seeds axis: S independent copies, their channels side by side in groups.
+"""Convolutional networks with a leading seeds axis: S independent copies as groups of channels.
 
-Inside a network images are ``[B, S * C, H, W]``, so that one grouped convolution serves all copies; outside they are
-``[S, B, C, H, W]`` like everything else.
+Inside a network images are ``[B, S * C, H, W]``, so that one grouped convolution computes all copies. Outside they are
+``[S, B, C, H, W]``.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,16 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modules.networks import (
-    NETWORKS,
-    Initialisation,
-    MLPFamily,
-    Output,
-    SeedBatchNorm,
-    SeedLinear,
-    finish,
-    to_float32,
-)
+from modules.families import Initialisation, Output
+from modules.networks import SeedBatchNorm, SeedLinear, finish, to_float32
 from modules.ranks import batch_norm
 
 #: Standard deviation of the weights of DCGAN and what follows it (Radford et al. 2016, section 4).
@@ -33,21 +23,25 @@ _STD = 0.02
 
 
 def merge_seeds(x: Tensor) -> Tensor:
-    """``[S, B, C, H, W]`` to ``[B, S * C, H, W]``."""
+    """Reshape ``[S, B, C, H, W]`` to ``[B, S * C, H, W]``."""
     return x.transpose(0, 1).flatten(1, 2)
 
 
 def split_seeds(x: Tensor, seeds: int) -> Tensor:
-    """``[B, S * C, H, W]`` to ``[S, B, C, H, W]``."""
+    """Reshape ``[B, S * C, H, W]`` to ``[S, B, C, H, W]``."""
     return x.unflatten(1, (seeds, -1)).transpose(0, 1)
 
 
 def set_memory_format_and_compile(module: nn.Module, *, channels_last: bool = False, compiled: bool = False) -> None:
-    """Make the convolutional networks inside a module faster where hardware likes it: pixels before channels in memory,
-    and layers compiled by ``torch.compile``.
+    """Set the memory format of the convolutional networks inside a module, and compile their layers.
 
-    Compiled layers have no second derivatives, so that the readers of a method with ``second_derivatives`` stay as
-    they are.
+    Layers compiled by ``torch.compile`` have no second derivatives. Discriminators and encoders of a method with
+    ``second_derivatives`` are therefore not compiled.
+
+    Args:
+        module: The module.
+        channels_last: Whether images lie in memory with the channels last.
+        compiled: Whether to compile the layers with ``torch.compile``.
     """
     twice = getattr(module, "second_derivatives", False)
     for network in module.modules():
@@ -58,10 +52,20 @@ def set_memory_format_and_compile(module: nn.Module, *, channels_last: bool = Fa
 
 
 class SeedConv(nn.Module):
-    """``S`` convolutions side by side, or transposed ones, on ``[B, S * in, H, W]``.
+    """``S`` independent convolutions or transposed convolutions, on ``[B, S * in, H, W]``.
 
-    Weights are ``[S, out, in, k, k]`` (``[S, in, out, k, k]`` transposed), from N(0, 0.02^2) or, ``he``, from
-    N(0, 2 / n) with n the products that a number of the output is a sum of (He et al. 2015, Eq. 10); biases zero.
+    Weights are ``[S, out, in, k, k]``, or ``[S, in, out, k, k]`` if transposed. Biases are zero at first.
+
+    Args:
+        inputs: Input channels.
+        outputs: Output channels.
+        kernel: Side of the kernel, k.
+        generators: One source of initial weights per seed.
+        stride: Stride.
+        transposed: Whether it is a transposed convolution.
+        output_padding: Rows and columns added to the output of a transposed convolution.
+        kind: Initialisation of the weights. ``normal``: N(0, 0.02^2). ``he``: N(0, 2 / n), with n the fan-in (He et al.
+            2015, Eq. 10).
     """
 
     def __init__(
@@ -104,8 +108,10 @@ class SeedConv(nn.Module):
 
 
 class ImageBatchNorm(nn.Module):
-    """Batch normalisation (Ioffe and Szegedy 2015, Alg. 1) of ``[B, S * C, ...]`` per seed and channel; with running
-    statistics in eval mode."""
+    """Batch normalisation of ``[B, S * C, ...]`` (Ioffe and Szegedy 2015, Alg. 1), per seed and channel.
+
+    It uses running statistics in evaluation mode.
+    """
 
     running_mean: Tensor
     running_var: Tensor
@@ -139,13 +145,24 @@ def sizes(height: int, steps: int) -> list[int]:
 
 
 class ConvGenerator(nn.Module):
-    """Latents ``[S, B, latent]`` to images ``[S, B, *shape]``: one linear layer to a small image, then transposed
-    convolutions of stride 2 that double it, and if ``last_kernel`` a plain convolution at full size.
+    """Convolutional generator, from latents ``[S, B, latent]`` to images ``[S, B, *shape]``.
 
-    channels: of the small image and of each larger one but the last.
-    slope: of the leaky ReLU, 0 for ReLU.
-    hidden: width of a hidden layer before the small image, 0 for none.
-    kind: how all weights are drawn.
+    A linear layer makes a small image. Transposed convolutions of stride 2 double it. With ``last_kernel`` a
+    convolution at full size follows.
+
+    Args:
+        role: Name of the network. Its initial weights depend on it.
+        latent: Number of inputs.
+        shape: Channels, height and width of the images.
+        seeds: One integer per copy.
+        channels: Channels of the small image and of each larger one but the last.
+        kernel: Side of the kernels of the transposed convolutions.
+        batch_norm: Whether hidden layers have batch norm.
+        last_kernel: Side of the kernel of the convolution at full size; 0 for none.
+        slope: Negative slope of the leaky ReLU; 0 for ReLU.
+        hidden: Units of a hidden layer before the small image; 0 for none.
+        output: Output function.
+        kind: Initialisation of all weights.
     """
 
     memory_format = torch.contiguous_format
@@ -204,19 +221,31 @@ class ConvGenerator(nn.Module):
         return self.finish(self.logits(z))
 
     def finish(self, logits: Tensor) -> Tensor:
-        """The output function."""
+        """Apply the output function."""
         return finish(logits, self.output)
 
 
 class ConvEncoder(nn.Module):
-    """Images ``[S, B, *shape]`` to ``[S, B, outputs]``: convolutions of stride 2 with leaky ReLU, one linear layer.
+    """Convolutional discriminator or encoder, from images ``[S, B, *shape]`` to ``[S, B, outputs]``.
 
-    As a discriminator and as an encoder. ``logits`` is the output, ``features`` what the linear layer reads.
+    Convolutions of stride 2 with leaky ReLU are followed by a linear layer. ``logits`` returns the output, ``features``
+    the input of the linear layer.
 
-    extra: numbers that are read beside an image, by the last layers: joined with the features, and passed through one
-        hidden layer of ``joint_width`` (ALI's and VEEGAN's discriminators of pairs).
-    hidden: width of a hidden layer, normalised like the others, before the last; 0 for none.
-    kind: how all weights are drawn.
+    Args:
+        role: Name of the network. Its initial weights depend on it.
+        shape: Channels, height and width of the images.
+        outputs: Number of outputs.
+        seeds: One integer per copy.
+        channels: Channels after each convolution.
+        kernel: Side of the kernels.
+        batch_norm: Whether hidden layers have batch norm.
+        first_norm: Whether batch norm also follows the first convolution.
+        slope: Negative slope of the leaky ReLU.
+        extra: Number of further inputs, given as a condition. They are concatenated to the features and pass through a
+            hidden layer (discriminators of pairs in ALI and VEEGAN).
+        joint_width: Units of that hidden layer.
+        hidden: Units of a hidden layer before the last, with batch norm if the others have it; 0 for none.
+        kind: Initialisation of all weights.
     """
 
     memory_format = torch.contiguous_format
@@ -260,12 +289,12 @@ class ConvEncoder(nn.Module):
         self.mixes_batch = batch_norm
 
     def features(self, x: Tensor) -> Tensor:
-        """What the convolutions make of images, ``[S, B, feature_dim]``."""
+        """Output of the convolutions for images, ``[S, B, feature_dim]``."""
         folded = merge_seeds(x).contiguous(memory_format=self.memory_format)
         return to_float32(split_seeds(self.layers(folded), self.seeds).flatten(2))
 
     def logits(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """``[S, B, outputs]`` for images, and for the numbers ``[S, B, extra]`` beside them."""
+        """Outputs ``[S, B, outputs]`` for images, and for a condition ``[S, B, extra]`` if there is one."""
         hidden = self.features(x)
         if condition is not None:
             hidden = torch.cat([hidden, condition], 2)
@@ -273,142 +302,3 @@ class ConvEncoder(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.logits(x, condition)
-
-
-@dataclass(frozen=True)
-class ConvFamily:
-    """A named choice of convolutional layers, from which every method builds the networks it needs.
-
-    generator_channels, discriminator_channels, encoder_channels: as in ``ConvGenerator`` and ``ConvEncoder``.
-    kernel, last_kernel: sides of the kernels.
-    generator_norm, discriminator_norm, first_norm: where batches are normalised; ``first_norm`` also after the
-        discriminator's first convolution. A method that penalises gradients sample by sample asks for none in its
-        critic.
-    slope, generator_slope: of the leaky ReLU; the generator's is ReLU where it is 0.
-    hidden: width of the hidden layers next to the latent and to the discriminator's output, 0 for none.
-    initialisation, bare_initialisation: of networks with batch norm, behind which the size of weights says nothing, and
-        of those without, through which N(0, 0.02^2) passes next to nothing of what comes in.
-    version: to be raised when a change alters the numbers of these networks.
-    """
-
-    generator_channels: tuple[int, ...]
-    discriminator_channels: tuple[int, ...]
-    encoder_channels: tuple[int, ...]
-    source: str
-    kernel: int = 5
-    last_kernel: int = 0
-    generator_norm: bool = True
-    discriminator_norm: bool = True
-    first_norm: bool = False
-    slope: float = 0.2
-    generator_slope: float = 0.0
-    hidden: int = 0
-    initialisation: Initialisation = "normal"
-    bare_initialisation: Initialisation = "he"
-    version: int = 1
-
-    def generator(
-        self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output, norm: bool = True
-    ) -> ConvGenerator:
-        """A network from ``[S, B, latent]`` to images of ``shape``; ``norm`` as in ``encoder``."""
-        norm = self.generator_norm and norm
-        return ConvGenerator(
-            role,
-            latent,
-            self.image(shape),
-            seeds=seeds,
-            channels=self.generator_channels,
-            kernel=self.kernel,
-            batch_norm=norm,
-            last_kernel=self.last_kernel,
-            slope=self.generator_slope,
-            hidden=self.hidden,
-            output=output,
-            kind=self.initialisation if norm else self.bare_initialisation,
-        )
-
-    def encoder(
-        self, role: str, shape: Sequence[int], outputs: int, seeds: Sequence[int], extra: int = 0, norm: bool = True
-    ) -> ConvEncoder:
-        """A network from images of ``shape``, and ``extra`` numbers beside them, to ``[S, B, outputs]``; ``norm=False``
-        asks for one without batch norm, whose samples do not depend on each other."""
-        norm = self.discriminator_norm and norm
-        return ConvEncoder(
-            role,
-            self.image(shape),
-            outputs,
-            seeds=seeds,
-            channels=self.encoder_channels if role in ("encoder", "reconstructor") else self.discriminator_channels,
-            kernel=self.kernel,
-            batch_norm=norm,
-            first_norm=self.first_norm,
-            slope=self.slope,
-            extra=extra,
-            hidden=self.hidden,
-            kind=self.initialisation if norm else self.bare_initialisation,
-        )
-
-    @staticmethod
-    def image(shape: Sequence[int]) -> Sequence[int]:
-        if len(shape) != 3:
-            raise ValueError(f"these networks read images, not data of shape {list(shape)}: set protocol.networks")
-        return shape
-
-
-#: After Metz et al. 2017 as PacGAN's released code (Lin et al. 2018) reads their appendix.
-_METZ = "MNIST-1K network of Metz et al. 2017 (arXiv:1611.02163) in PacGAN's released code"
-
-
-def _metz(channels: int, name: str) -> ConvFamily:
-    return ConvFamily(
-        generator_channels=(64, 32, 16, 8),
-        discriminator_channels=(channels, 2 * channels, 4 * channels),
-        encoder_channels=(8, 16, 32),
-        source=f"{_METZ}, discriminator {name}",
-        kernel=3,
-        last_kernel=3,
-        first_norm=True,
-        slope=0.3,
-    )
-
-
-def _dcgan(width: int, layers: int, what: str) -> ConvFamily:
-    up = tuple(width * 2**i for i in range(layers))
-    return ConvFamily(up[::-1], up, up, what)
-
-
-CONVOLUTIONS: dict[str, ConvFamily] = {
-    "metz-k4": _metz(2, "K/4"),
-    "metz-k2": _metz(4, "K/2"),
-    "dcgan-mnist": dataclasses.replace(
-        _dcgan(64, 3, "MNIST network of WGAN-GP's released code (Gulrajani et al. 2017)"),
-        generator_norm=False,
-        discriminator_norm=False,
-    ),
-    "dcgan-28": _dcgan(64, 3, "DCGAN (Radford et al. 2016) for 28 x 28 pixels, 64 to 256 channels"),
-    "dcgan-32": _dcgan(64, 4, "DCGAN (Radford et al. 2016) for 32 x 32 pixels, 64 to 512 channels"),
-    "dcgan-32-quarter": _dcgan(16, 4, "DCGAN for 32 x 32 pixels at a quarter of its width, for short trainings (ours)"),
-    "dcgan-64": _dcgan(64, 4, "DCGAN (Radford et al. 2016) for 64 x 64 pixels, 64 to 512 channels"),
-    "wgan-gp-cifar": _dcgan(128, 3, "CIFAR network of WGAN-GP's released code, 128 to 512 channels"),
-    "lucic": ConvFamily(
-        generator_channels=(128, 64),
-        discriminator_channels=(64, 128),
-        encoder_channels=(64, 128),
-        source="the network that Lucic et al. 2018 (arXiv:1711.10337) compare GANs with, after InfoGAN",
-        kernel=4,
-        generator_slope=0.2,
-        hidden=1024,
-        bare_initialisation="normal",
-    ),
-    "wgan-gp-cifar-half": _dcgan(64, 3, "CIFAR network of WGAN-GP's released code at half the width"),
-}
-
-
-def families() -> dict[str, MLPFamily | ConvFamily]:
-    """Every choice of networks, by name."""
-    return {**NETWORKS, **CONVOLUTIONS}
-
-
-def find_family(name: str) -> MLPFamily | ConvFamily:
-    """The networks of that name."""
-    return families()[name]

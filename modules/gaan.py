@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import (
     PenaltyNorm,
     bce_fake,
@@ -19,33 +19,47 @@ from modules.losses import (
     squared_distance,
 )
 from modules.networks import forward_batched
+from modules.options import Training
 from modules.ranks import all_reduce_mean
 
 
 class GAAN(AdversarialModule):
-    """GAAN (Tran et al. 2018, arXiv:1803.08887, Alg. 1): a GAN whose generator is also the decoder of an autoencoder,
-    with a regulariser that ties distances in data space to distances in latent space.
+    """GAAN (Tran et al. 2018, arXiv:1803.08887, Alg. 1): a GAN whose generator is also the decoder of an autoencoder.
 
-    Where the paper, its evident slips and the released code depart, each choice is a field; defaults are the text
-    without its slips.
+    A regulariser ties distances in data space to distances in latent space. Paper, evident slips and released code
+    differ in places. Each difference is a field; the defaults follow the paper without its slips.
 
-    lambda_r, lambda_w, lambda_p: weights of the regulariser (Eq. 5), of its latent distance (Eq. 6) and of the gradient
-        penalty (Eq. 4). ``lambda_r=0`` is the paper's GAAN_1, ``lambda_p=0`` leaves the penalty out; ``lambda_w`` may
-        be ``dimensions``, sqrt(d / D) of the latent's d and the compared space's D coordinates (images).
-    compared: what reconstructions and the regulariser compare: ``data`` (2-D), or ``features`` of the discriminator
-        (images).
-    penalty: ``squared`` (squared norm to 1, as Eq. 4 prints it), ``l2`` or ``rms`` (released 2-D code).
-    real_weight, reconstruction_weight: weights of the two "real" terms of the discriminator loss; 1 and 1 in Eq. 4,
-        which moves the discriminator's optimum from 1/2 to 2/3.
-    reconstruction_label: what the discriminator is told that G(E(x)) is: ``real`` in section 3.2.1, ``fake`` in the
-        released 2-D code, ``none`` leaves the term out (with real_weight as given).
-    generator_loss: ``log`` (-log D, Alg. 1) or ``mean-difference`` (absolute difference of the batch means of D, code).
-    reconstruction_loss: ``squared-error`` (Eq. 3) or ``cross-entropy`` (code; data in [0, 1]).
-    reconstruction_scale: the squared error is the ``sum`` over coordinates (Eq. 3) or their ``mean``, as in the
-        released code for images, where the regulariser, a square of means, would else be nothing beside it.
-    autoencoder_moves: ``both`` encoder and generator (Alg. 1), or the ``encoder`` alone, as in the code of Dist-GAN.
-    distance_from: the regulariser's data distance starts at ``data`` (Eq. 6) or at ``reconstruction`` (code).
-    discriminator_updates: per iteration.
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy.
+        lambda_r: Weight of the regulariser (Eq. 5). 0 gives the paper's GAAN_1.
+        lambda_w: Weight of the latent distance in the regulariser (Eq. 6). ``dimensions`` is sqrt(d / D), with d the
+            dimension of the latent and D that of the compared space (images).
+        lambda_p: Weight of the gradient penalty (Eq. 4). 0 leaves the penalty out.
+        penalty: What the penalty pulls to 1: the squared gradient norm (``squared``, as printed in Eq. 4), the norm
+            (``l2``), or the root mean square (``rms``, released 2-D code).
+        real_weight: Weight of the term of real data in the discriminator loss; 1 in Eq. 4.
+        reconstruction_weight: Weight of the term of reconstructions in the discriminator loss; 1 in Eq. 4. With both
+            weights 1 the optimal discriminator is 2/3 at equilibrium instead of 1/2.
+        reconstruction_label: Label of reconstructions in the discriminator loss: ``real`` (section 3.2.1), ``fake``
+            (released 2-D code), or ``none`` to leave the term out (``real_weight`` stays as given).
+        generator_loss: ``log`` (-log D, Alg. 1) or ``mean-difference`` (absolute difference of the batch means of D,
+            released code).
+        reconstruction_loss: ``squared-error`` (Eq. 3) or ``cross-entropy`` (released code; data in [0, 1]).
+        distance_from: Whether the regulariser's data distance starts at ``data`` (Eq. 6) or at ``reconstruction``
+            (released code).
+        discriminator_updates: Discriminator updates per iteration.
+        compared: Where reconstructions and the regulariser are compared: in ``data`` space (2-D) or in ``features`` of
+            the discriminator (images).
+        reconstruction_scale: Whether the squared error is the ``sum`` over coordinates (Eq. 3) or their ``mean``
+            (released code for images). The regulariser is a square of means and would be negligible beside a sum over
+            many coordinates.
+        autoencoder_moves: Whether the autoencoder loss updates ``both`` encoder and generator (Alg. 1) or the
+            ``encoder`` alone (released code of Dist-GAN).
+
+    Raises:
+        ValueError: Cross-entropy is asked for and data are not in [0, 1].
     """
 
     name = "gaan"
@@ -96,8 +110,11 @@ class GAAN(AdversarialModule):
         yield Update(self.generator_loss, params=(self.generator,))
 
     def autoencoder_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        """|x - G(E(x))|^2 + lambda_r (f - lambda_w g)^2 (Eqs. 3, 5 and 6), f and g differences of means over the batch
-        and all coordinates: f of data and samples, or of their features, g of codes and latents."""
+        """|x - G(E(x))|^2 + lambda_r (f - lambda_w g)^2 (Eqs. 3, 5 and 6).
+
+        f and g are differences of means over the batch and all coordinates: f between data and samples (or their
+        features), g between codes and latents.
+        """
         code = self.encoder(x)
         logits, sample_logits = forward_batched(self.generator.logits, code, z)
         rebuilt, sample = self.generator.finish(logits), self.generator.finish(sample_logits)
@@ -118,8 +135,10 @@ class GAAN(AdversarialModule):
         return loss + self.lambda_r * (f - weight * g).square()
 
     def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        """Logistic loss on data, reconstructions and samples, plus the penalty between data and samples (Eq. 4 with
-        the penalty's sign turned, as the printed one would reward violations)."""
+        """Logistic loss on data, reconstructions and samples, plus the penalty between data and samples (Eq. 4).
+
+        The sign of the penalty is reversed, because the printed one rewards violations.
+        """
         with torch.no_grad():
             rebuilt, fake = forward_batched(self.generator, self.encoder(x), z)
         logits, rebuilt_logits, fake_logits = forward_batched(self.discriminator.logits, x, rebuilt, fake)
@@ -133,7 +152,7 @@ class GAAN(AdversarialModule):
         return loss + self.lambda_p * gradient_penalty(self.discriminator.logits, x, fake, epsilon, self.penalty)
 
     def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        """-E log D(G(z)) (Alg. 1, line 10), or |E D(x) - E D(G(z))| (code)."""
+        """-E log D(G(z)) (Alg. 1, line 10), or |E D(x) - E D(G(z))| (released code)."""
         logits = self.discriminator.logits(self.generator(z))
         if self.generator_objective == "log":
             return bce_real(logits)

@@ -7,17 +7,22 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import GeneratorLoss, bce_fake, bce_real
 from modules.networks import forward_batched
+from modules.options import Training
 
 
 class GAN(AdversarialModule):
     """GAN (Goodfellow et al. 2014, arXiv:1406.2661, Alg. 1).
 
-    generator_loss: ``non-saturating`` (-log D(G(z)), section 3) or ``minimax`` (log(1 - D(G(z))), Eq. 1, which
-        saturates where the discriminator is sure).
-    generator_rate: the generator's learning rate as a multiple of the protocol's.
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy.
+        generator_loss: ``non-saturating`` (-log D(G(z)), section 3) or ``minimax`` (log(1 - D(G(z))), Eq. 1). The
+            gradient of the latter vanishes where the discriminator is confident.
+        generator_rate: The generator's learning rate as a multiple of the protocol's.
     """
 
     name = "gan"
@@ -52,5 +57,5 @@ class GAN(AdversarialModule):
         return self.adversarial_loss(self.discriminator.logits(self.generator(z)))
 
     def adversarial_loss(self, logits: Tensor) -> Tensor:
-        """The generator's loss for the logits of its samples."""
+        """The generator's loss ``[S]`` for the logits of its samples."""
         return bce_real(logits) if self.generator_objective == "non-saturating" else -bce_fake(logits)

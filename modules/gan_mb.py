@@ -9,21 +9,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from modules.base import Training
 from modules.gan import GAN
 from modules.losses import autocast_disabled
 from modules.networks import SeedLinear
+from modules.options import Training
 from modules.ranks import all_gather
 
 
 class MinibatchDiscriminator(nn.Module):
-    """A discriminator that sees how close a sample is to the others of its batch (Salimans et al. 2016, section 3.2).
+    """Discriminator with minibatch discrimination (Salimans et al. 2016, section 3.2).
 
-    network: a network with ``1 + kernels * kernel_dim`` outputs. The first is the part of the logit that reads the
-        features; the others are the paper's M = f(x) T. Biases of M cancel out.
+    It sees how close each sample is to the others of its batch.
+
+    Args:
+        network: Network with ``1 + kernels * kernel_dim`` outputs. The first is the features' share of the logit. The
+            others are the paper's M = f(x) T. The biases of M cancel.
+        kernels: The paper's B.
+        kernel_dim: The paper's C.
+        seeds: One integer per copy.
     """
 
-    #: Whether a sample's output depends on its batch: real and generated batches must not be joined.
+    #: Whether the output for a sample depends on its batch: real and generated batches must not be joined.
     mixes_batch = True
 
     def __init__(self, network: Any, kernels: int, kernel_dim: int, seeds: Sequence[int]) -> None:
@@ -33,8 +39,8 @@ class MinibatchDiscriminator(nn.Module):
         self.closeness = SeedLinear(kernels, 1, generators)
 
     def logits(self, x: Tensor) -> Tensor:
-        """``[S, B, 1]``: what the output layer makes of features and closeness, joined."""
-        # Gradients of M sum to 0 over a batch, which 16 bits are too coarse for.
+        """Logits ``[S, B, 1]``: the output layer applied to features and closeness."""
+        # Gradients of M sum to 0 over a batch. 16 bits are too coarse for that.
         with autocast_disabled(x):
             own, projected = self.network.logits(x).split([1, self.kernels * self.kernel_dim], 2)
             return own + self.closeness(closeness(projected.unflatten(2, (self.kernels, self.kernel_dim))))
@@ -44,20 +50,33 @@ class MinibatchDiscriminator(nn.Module):
 
 
 def closeness(projected: Tensor) -> Tensor:
-    """exp(-|M_ib - M_jb|_1) for ``M [S, B, kernels, kernel_dim]``, the mean over ``j``, a sample itself included:
-    ``[S, B, kernels]``.
+    """Mean of exp(-|M_ib - M_jb|_1) over the samples ``j`` of the batch, ``i`` itself included.
 
-    The paper has the sum, whose weights its code normalises. The mean starts at the scale of other activations, and a
-    shorter batch looks the same.
+    The paper has the sum, whose weights its code normalises. The mean has the scale of other activations at the start
+    and does not depend on the batch size.
+
+    Args:
+        projected: M, ``[S, B, kernels, kernel_dim]``.
+
+    Returns:
+        Closeness ``[S, B, kernels]``.
     """
     points, others = projected.transpose(1, 2), all_gather(projected).transpose(1, 2)
     return (-torch.cdist(points, others, p=1)).exp().mean(3).transpose(1, 2)
 
 
 class GANMB(GAN):
-    """GAN + MB: GAN with minibatch discrimination (Salimans et al. 2016, arXiv:1606.03498, section 3.2).
+    """GAN with minibatch discrimination, GAN + MB (Salimans et al. 2016, arXiv:1606.03498, section 3.2).
 
-    kernels, kernel_dim: the paper's B and C, as in its released code.
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy.
+        kernels: The paper's B, as in its released code.
+        kernel_dim: The paper's C, as in its released code.
+
+    Raises:
+        ValueError: ``kernels`` or ``kernel_dim`` is below 1.
     """
 
     name = "gan-mb"

@@ -1,4 +1,4 @@
-"""Generative adversarial network whose generator also matches moments."""
+"""Generative adversarial network with a maximum mean discrepancy in the generator's loss."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from typing import Literal
 
 from torch import Tensor
 
-from modules.base import Training
 from modules.gan import GAN
 from modules.losses import gaussian_bandwidths, squared_mmd
+from modules.options import Training
 from modules.ranks import all_gather
 
 
 class GANMMD(GAN):
-    """GAN + MMD: GAN, with the squared maximum mean discrepancy of GMMN (Li et al. 2015, arXiv:1502.02761) in the
-    generator's loss.
+    """GAN with maximum mean discrepancy, GAN + MMD (discrepancy of GMMN, Li et al. 2015, arXiv:1502.02761).
 
-    mmd_weight: of the discrepancy beside the adversarial loss.
-    estimator: ``biased`` as in GMMN, or ``unbiased``; they differ by little more than a constant.
-    bandwidth_scale: as in GMMN.
+    The squared discrepancy between data and samples is added to the generator's adversarial loss.
+
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy.
+        mmd_weight: Weight of the discrepancy.
+        estimator: ``biased`` as in GMMN, or ``unbiased``. They differ by little more than a constant.
+        bandwidth_scale: Factor on the squared bandwidths, as in GMMN.
     """
 
     name = "gan-mmd"

@@ -6,20 +6,28 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import gaussian_bandwidths, squared_mmd
+from modules.options import Training
 from modules.ranks import all_gather
 
-#: Where two batches are equal the square root has no derivative: the floor keeps it finite.
+#: The square root has no derivative at 0, where two batches are equal. This floor keeps the gradient finite.
 _LEAST = 1e-12
 
 
 class GMMN(AdversarialModule):
-    """GMMN (Li et al. 2015, arXiv:1502.02761, section 3.3): the generator lowers the square root of the squared maximum
-    mean discrepancy between a batch of data and one of samples. There is no discriminator.
+    """GMMN (Li et al. 2015, arXiv:1502.02761, section 3.3): a generator trained by maximum mean discrepancy.
 
-    bandwidth_scale: factor on the six squared bandwidths of the released code for MNIST, 2 to 80; 0 for D / 784 times
-        the squared width of the data's range, which is 2 where they lie in [-1, 1] and else counts as 1.
+    The generator lowers the square root of the squared maximum mean discrepancy between a batch of data and a batch of
+    samples. There is no discriminator.
+
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy.
+        bandwidth_scale: Factor on the six squared bandwidths of the released code for MNIST, 2 to 80. 0 stands for D /
+            784 times the squared width of the data's range; the width is 2 for data in [-1, 1] and otherwise taken as
+            1.
     """
 
     name = "gmmn"
@@ -37,5 +45,5 @@ class GMMN(AdversarialModule):
         yield Update(self.generator_loss, params=(self.generator,))
 
     def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        """sqrt(MMD^2(x, G(z))), the biased estimator (Eqs. 3 and 6)."""
+        """sqrt(MMD^2(x, G(z))) with the biased estimator (Eqs. 3 and 6)."""
         return squared_mmd(all_gather(x), all_gather(self.generator(z)), self.bandwidths).clamp_min(_LEAST).sqrt()

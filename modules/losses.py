@@ -1,4 +1,4 @@
-"""Losses on the seeds axis: every function returns one value per seed, ``[S]``, a mean over batch and outputs."""
+"""Losses on the seeds axis: every loss returns one value per seed, ``[S]``, a mean over the batch."""
 
 from __future__ import annotations
 
@@ -15,48 +15,64 @@ PenaltyNorm = Literal["squared", "l2", "rms"]
 
 
 def per_seed(values: Tensor) -> Tensor:
-    """Mean over everything but the seeds axis: ``[S, ...] -> [S]``."""
+    """Mean over all axes but the seeds axis: ``[S, ...] -> [S]``."""
     return values.flatten(1).mean(1)
 
 
 def bce_real(logits: Tensor) -> Tensor:
-    """-log D for logits of D: the logistic loss with label "real" (Goodfellow et al. 2014, Eq. 1)."""
+    """Logistic loss with label "real", -log D, from logits of D (Goodfellow et al. 2014, Eq. 1)."""
     return per_seed(functional.softplus(-logits))
 
 
 def bce_fake(logits: Tensor) -> Tensor:
-    """-log(1 - D) for logits of D: the logistic loss with label "fake" (Goodfellow et al. 2014, Eq. 1)."""
+    """Logistic loss with label "fake", -log(1 - D), from logits of D (Goodfellow et al. 2014, Eq. 1)."""
     return per_seed(functional.softplus(logits))
 
 
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Squared Euclidean distance of paired samples ``[S, B, ...]``, mean over the batch."""
+    """Squared Euclidean distance of paired samples ``[S, B, ...]``, averaged over the batch."""
     return (a - b).square().flatten(2).sum(2).mean(1)
 
 
 def bce_with_logits(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy of ``sigmoid(logits)`` against targets in [0, 1], mean over batch and coordinates."""
+    """Cross-entropy of ``sigmoid(logits)`` against targets in [0, 1], averaged over batch and coordinates."""
     return per_seed(functional.binary_cross_entropy_with_logits(logits, target, reduction="none"))
 
 
 def gaussian_bandwidths(dim: int, scaling: str, scale: float = 0.0) -> list[float]:
-    """Squared bandwidths 2, 5, 10, 20, 40 and 80 of GMMN's released code (Li et al. 2015), which are for MNIST's 784
-    numbers in [0, 1], times ``scale``. 0 stands for the growth of squared distances with the dimension, and with the
-    width of the data's range, which is 2 for ``symmetric`` scaling and else counts as 1: of data in original units
-    nothing is known here, so that for those ``scale`` is to be given, as their width squared times ``dim / 784``."""
+    """Squared bandwidths of the Gaussian kernels of GMMN, rescaled to other data (Li et al. 2015).
+
+    The released code has 2, 5, 10, 20, 40 and 80 for MNIST, which has 784 pixels in [0, 1].
+
+    Args:
+        dim: Dimension of the data.
+        scaling: The protocol's scaling of the data.
+        scale: Factor on the six values. With 0 the factor is ``width**2 * dim / 784``, because squared distances grow
+            with the dimension and with the squared width of the data's range. The width is 2 for ``symmetric`` scaling
+            and otherwise taken as 1. For data in original units the width is unknown, so give ``scale``.
+    """
     span = 2.0 if scaling == "symmetric" else 1.0
     return [(scale or span**2 * dim / 784) * width for width in (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)]
 
 
 def squared_mmd(a: Tensor, b: Tensor, bandwidths: Sequence[float], *, unbiased: bool = False) -> Tensor:
-    """Squared maximum mean discrepancy of samples ``a [S, n, ...]`` and ``b [S, m, ...]`` (Gretton et al. 2012), with
-    the sum of the Gaussian kernels exp(-|u - v|^2 / (2 w)) over squared bandwidths ``w``.
+    """Squared maximum mean discrepancy of two sets of samples (Gretton et al. 2012).
 
-    The biased estimator (Eq. 5) takes means over all pairs: never negative, and 0 for equal samples. The unbiased one
-    (Eq. 3) leaves out the pairs of a sample with itself: 0 on average for equal distributions. Taken in 32 bits also
-    where training is in mixed precision.
+    The kernel is the sum of exp(-|u - v|^2 / (2 w)) over squared bandwidths ``w``. It is computed in 32 bits in mixed
+    precision, too.
+
+    Args:
+        a: Samples ``[S, n, ...]``.
+        b: Samples ``[S, m, ...]``.
+        bandwidths: Squared bandwidths.
+        unbiased: False: the biased estimator (Eq. 5), a mean over all pairs, which is never negative and 0 for equal
+            samples. True: the unbiased one (Eq. 3), without pairs of a sample with itself, which is 0 on average for
+            equal distributions.
+
+    Returns:
+        Squared discrepancy ``[S]``.
     """
-    # Squared distances are differences of large numbers.
+    # Squared distances are differences of large numbers, which 16 bits are too coarse for.
     with autocast_disabled(a):
         a, b = a.float().flatten(2), b.float().flatten(2)
 
@@ -75,13 +91,18 @@ def squared_mmd(a: Tensor, b: Tensor, bandwidths: Sequence[float], *, unbiased: 
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(0, I)), summed over coordinates, mean over the batch
-    (Kingma and Welling 2014, appendix B)."""
+    """KL(N(mean, exp(log_variance)) || N(0, I)) (Kingma and Welling 2014, appendix B).
+
+    It is summed over coordinates and averaged over the batch, from ``[S, B, d]`` to ``[S]``.
+    """
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(2).sum(2).mean(1)
 
 
 def autocast_disabled(like: Tensor) -> AbstractContextManager[object]:
-    """No mixed precision inside: in 16 bits the squares of gradients overflow, or their root's derivative does."""
+    """Disable mixed precision inside the ``with`` block, on the device of ``like``.
+
+    In 16 bits the squares of gradients overflow, or the derivative of their root does.
+    """
     kind = like.device.type
     return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
@@ -91,10 +112,18 @@ def gradient_penalty(
 ) -> Tensor:
     """Gradient penalty at random points between real and fake samples (Gulrajani et al. 2017, Eq. 3).
 
-    ``epsilon`` is ``[S, B, 1, ...]`` in [0, 1], the share of the real sample. The gradient is that of the critic's
-    logit, taken in 32 bits also where training is in mixed precision. ``norm`` says what is drawn to 1: the Euclidean
-    norm (``l2``), its square (``squared``, as GAAN's Eq. 4 prints it), or the root mean square over coordinates
-    (``rms``, as GAAN's released code has it).
+    The gradient of the critic's logit is computed in 32 bits in mixed precision, too.
+
+    Args:
+        critic: Function from samples ``[S, B, ...]`` to logits.
+        real: Real samples ``[S, B, ...]``.
+        fake: Fake samples ``[S, B, ...]``.
+        epsilon: Share of the real sample at each point, ``[S, B, 1, ...]`` in [0, 1].
+        norm: What the penalty pulls to 1: the Euclidean norm of the gradient (``l2``), its square (``squared``, as
+            printed in GAAN's Eq. 4), or the root mean square over coordinates (``rms``, as in GAAN's released code).
+
+    Returns:
+        Penalty ``[S]``.
     """
     with autocast_disabled(real):
         between = (epsilon * real + (1 - epsilon) * fake).detach().requires_grad_()
@@ -104,6 +133,6 @@ def gradient_penalty(
         deviation = squares.sum(2) - 1
     else:
         mean_or_sum = squares.sum(2) if norm == "l2" else squares.mean(2)
-        # A dead critic has gradient 0, where the square root has no derivative: the floor keeps it finite.
+        # A dead critic has gradient 0, where the square root has no derivative. The floor keeps the gradient finite.
         deviation = mean_or_sum.clamp_min(1e-24).sqrt() - 1
     return per_seed(deviation.square())

@@ -7,18 +7,24 @@ from typing import Literal
 
 from torch import Tensor
 
-from modules.base import Training
 from modules.gan import GAN
 from modules.losses import per_seed
 from modules.networks import forward_batched
+from modules.options import Training
 
 
 class LSGAN(GAN):
-    """LSGAN (Mao et al. 2017, arXiv:1611.04076, Eq. 9, with targets 0 for samples, 1 for data and for the generator).
+    """LSGAN (Mao et al. 2017, arXiv:1611.04076, Eq. 9): a GAN with squared errors in place of the logistic loss.
 
-    score: what is drawn to the targets: the discriminator's ``linear`` output, or its ``sigmoid`` as in the code of
-        Lucic et al. (2018).
-    generator_rate: as in GAN.
+    The targets are 1 for data, 0 for samples, and 1 for samples in the generator's loss.
+
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy.
+        score: Output that is compared with the targets: the discriminator's ``linear`` output, or its ``sigmoid`` as in
+            the code of Lucic et al. (2018).
+        generator_rate: The generator's learning rate as a multiple of the protocol's.
     """
 
     name = "lsgan"

@@ -7,18 +7,24 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import bce_fake, bce_real, squared_distance
 from modules.networks import forward_batched
+from modules.options import Training
 
 
 class MDGAN(AdversarialModule):
-    """MDGAN (Che et al. 2017, arXiv:1612.02136, section 3.3 and Fig. 2): in the manifold step one discriminator tells
-    data from reconstructions, in the diffusion step another tells reconstructions from samples.
+    """MDGAN (Che et al. 2017, arXiv:1612.02136, section 3.3 and Fig. 2): a GAN trained in manifold and diffusion steps.
 
-    The paper moves "G" by the manifold loss; here, as it must be for an autoencoder, the encoder moves with it.
+    In the manifold step one discriminator separates data from reconstructions. In the diffusion step another separates
+    reconstructions from samples. According to the paper the manifold loss trains "G"; here it trains the encoder, too,
+    as an autoencoder requires.
 
-    adversarial_weight: lambda of the manifold step, beside the squared error of the reconstruction.
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy.
+        adversarial_weight: lambda, the weight of the adversarial term beside the squared error in the manifold step.
     """
 
     name = "mdgan"
@@ -47,7 +53,7 @@ class MDGAN(AdversarialModule):
         yield Update(self.generator_loss, params=(self.generator,))
 
     def rebuilt(self, x: Tensor) -> Tensor:
-        """G(E(x)) as a constant."""
+        """Reconstructions G(E(x)) without gradient."""
         with torch.no_grad():
             return self.generator(self.encoder(x))
 

@@ -1,24 +1,20 @@
-"""Networks that carry a leading seeds axis: S independent copies trained as one.
+"""Networks with a leading seeds axis: S independent copies trained as one.
 
-A network maps ``[S, B, in]`` to ``[S, B, out]``; copy ``s`` reads and writes slice ``s`` only, so gradients of a
-sum over seeds are the gradients of each seed alone. ``S = 1`` is the ordinary case.
+A network maps ``[S, B, in]`` to ``[S, B, out]``. Copy ``s`` reads and writes slice ``s`` only, so that the gradient of
+a sum over seeds holds the gradient of each seed. ``S = 1`` is the ordinary case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from modules.families import Activation, Initialisation, Output
 from modules.ranks import batch_norm
-
-Output = Literal["linear", "sigmoid", "tanh"]
-Activation = Literal["relu", "tanh", "maxout"]
-Initialisation = Literal["he", "orthogonal", "normal"]
 
 #: Linear pieces of a maxout unit (Goodfellow et al. 2013), as in ALI's released toy code.
 PIECES = 5
@@ -27,8 +23,15 @@ _ORTHOGONAL_GAIN, _NORMAL_STD = 1.4, 0.02
 
 
 def initial_weights(kind: Initialisation, inputs: int, outputs: int, generator: np.random.Generator) -> np.ndarray:
-    """Weights ``[in, out]``, float32: N(0, 2 / in) (He et al. 2015, Eq. 10), N(0, 0.02^2), or 1.4 times a random matrix
-    with orthonormal rows or columns (Saxe et al. 2014)."""
+    """Draw initial weights ``[in, out]``, float32.
+
+    Args:
+        kind: ``he``: N(0, 2 / in) (He et al. 2015, Eq. 10). ``normal``: N(0, 0.02^2). ``orthogonal``: 1.4 times a
+            random matrix with orthonormal rows or columns (Saxe et al. 2014).
+        inputs: Number of inputs.
+        outputs: Number of outputs.
+        generator: Source of random numbers.
+    """
     draws = generator.standard_normal((inputs, outputs), dtype=np.float32)
     if kind == "he":
         return draws * np.float32((2.0 / inputs) ** 0.5)
@@ -40,10 +43,16 @@ def initial_weights(kind: Initialisation, inputs: int, outputs: int, generator: 
 
 
 class SeedLinear(nn.Module):
-    """``S`` affine maps side by side.
+    """``S`` independent linear layers, from ``[S, B, in]`` to ``[S, B, out]``.
 
-    Weights are ``[S, in, out]``, biases ``[S, 1, out]``, zero. Each copy draws from its own generator, so a seed's
-    weights do not depend on the others.
+    Weights are ``[S, in, out]``, biases ``[S, 1, out]`` and initially zero. Each copy draws from its own generator, so
+    that a seed's weights do not depend on the other seeds.
+
+    Args:
+        inputs: Number of inputs.
+        outputs: Number of outputs.
+        generators: One source of initial weights per seed.
+        kind: Initialisation of the weights.
     """
 
     def __init__(
@@ -63,8 +72,10 @@ class SeedLinear(nn.Module):
 
 
 class SeedBatchNorm(nn.Module):
-    """Batch normalisation (Ioffe and Szegedy 2015, Alg. 1) of ``[S, B, width]`` over the batch, each seed by itself;
-    with running statistics in eval mode."""
+    """Batch normalisation of ``[S, B, width]`` over the batch (Ioffe and Szegedy 2015, Alg. 1), per seed.
+
+    It uses running statistics in evaluation mode.
+    """
 
     running_mean: Tensor
     running_var: Tensor
@@ -87,10 +98,22 @@ class SeedBatchNorm(nn.Module):
 
 
 class MLP(nn.Module):
-    """Fully connected network with hidden layers of one kind.
+    """Fully connected network with hidden layers of equal width.
 
-    ``forward`` applies the output function, ``logits`` leaves it out, ``features`` is the last hidden layer. The
-    numbers of a ``condition`` are joined to the data.
+    ``features`` returns the last hidden layer, ``logits`` the output before the output function, ``forward`` the
+    output. A ``condition`` is concatenated to the data.
+
+    Args:
+        role: Name of the network. Its initial weights depend on it.
+        inputs: Number of inputs, those of the condition included.
+        outputs: Number of outputs.
+        seeds: One integer per copy.
+        hidden: Number of hidden layers.
+        width: Units per hidden layer.
+        output: Output function.
+        activation: Nonlinearity of the hidden layers.
+        batch_norm: Whether hidden layers have batch norm.
+        initialisation: Initialisation of the weights.
     """
 
     def __init__(
@@ -139,33 +162,41 @@ class MLP(nn.Module):
         return self.finish(self.logits(x, condition))
 
     def finish(self, logits: Tensor) -> Tensor:
-        """The output function."""
+        """Apply the output function."""
         return finish(logits, self.output)
 
 
 def to_float32(x: Tensor) -> Tensor:
-    """What leaves a network in mixed precision is 32 bits wide again: losses are means of many small terms."""
+    """Convert 16-bit outputs of mixed precision to float32, because losses are means of many small terms."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def finish(logits: Tensor, output: Output) -> Tensor:
-    """A network's output function."""
+    """Apply a network's output function."""
     if output == "sigmoid":
         return logits.sigmoid()
     return logits.tanh() if output == "tanh" else logits
 
 
 def activate(x: Tensor, activation: Activation) -> Tensor:
-    """A hidden layer's nonlinearity; ``x`` may be overwritten."""
+    """Apply the nonlinearity of a hidden layer. ``x`` may be overwritten."""
     if activation == "relu":
         return x.relu_()
     return x.tanh() if activation == "tanh" else x.unflatten(2, (-1, PIECES)).amax(3)
 
 
 def forward_batched(network: Callable[..., Tensor], *batches: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """One pass over several batches ``[S, B_i, ...]``, or over tuples of what a network reads side by side: the outputs
-    of each, at the cost of fewer, larger products. A network whose batch norm would mix them takes them one after
-    another."""
+    """Pass several batches through a network in one call, which is faster than one call per batch.
+
+    A network with batch norm gets one batch per call, so that the batches do not share statistics.
+
+    Args:
+        network: A network or one of its methods.
+        batches: Batches ``[S, B_i, ...]``, or tuples of such tensors if the network takes several arguments.
+
+    Returns:
+        The output of each batch, ``[S, B_i, ...]``.
+    """
     parts = [batch if isinstance(batch, tuple) else (batch,) for batch in batches]
     if getattr(getattr(network, "__self__", network), "mixes_batch", False):
         return tuple(network(*part) for part in parts)
@@ -174,7 +205,12 @@ def forward_batched(network: Callable[..., Tensor], *batches: Tensor | tuple[Ten
 
 
 class InstanceNoise(nn.Module):
-    """A network whose data, but not their condition, pass through ``add_noise`` first."""
+    """A network that adds noise to its data but not to its condition.
+
+    Args:
+        network: The network.
+        add_noise: Function that returns its argument with noise added.
+    """
 
     def __init__(self, network: nn.Module, add_noise: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -190,105 +226,3 @@ class InstanceNoise(nn.Module):
 
     def forward(self, x: Tensor, *condition: Tensor) -> Tensor:
         return self.network(self.add_noise(x), *condition)
-
-
-@dataclass(frozen=True)
-class MLPFamily:
-    """A named choice of layers, from which every method builds the networks that it needs for vectors.
-
-    A discriminator's sigmoid (GAAN Table 1) lives in the losses, which take logits.
-
-    roles: what is different for the network of a role.
-    version: to be raised when a change alters the numbers of these networks.
-    """
-
-    hidden: int
-    width: int
-    source: str
-    activation: Activation = "relu"
-    batch_norm: bool = False
-    initialisation: Initialisation = "he"
-    roles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    version: int = 1
-
-    def generator(
-        self, role: str, latent: int, shape: Sequence[int], seeds: Sequence[int], output: Output, norm: bool = True
-    ) -> MLP:
-        """A network from ``[S, B, latent]`` to data of ``shape``; ``norm`` as in ``encoder``."""
-        return self._changed(role, norm).build(role, latent, self.dim(shape), seeds, output)
-
-    def encoder(
-        self, role: str, shape: Sequence[int], outputs: int, seeds: Sequence[int], extra: int = 0, norm: bool = True
-    ) -> MLP:
-        """A network from data of ``shape``, and ``extra`` numbers beside them, to ``[S, B, outputs]``; ``norm=False``
-        asks for one without batch norm, whose samples do not depend on each other."""
-        return self._changed(role, norm).build(role, self.dim(shape) + extra, outputs, seeds)
-
-    def _changed(self, role: str, norm: bool) -> MLPFamily:
-        if norm:
-            return self
-        unmixed = {**self.roles.get(role, {}), "batch_norm": False}
-        return replace(self, batch_norm=False, roles={**self.roles, role: unmixed})
-
-    @staticmethod
-    def dim(shape: Sequence[int]) -> int:
-        if len(shape) != 1:
-            raise ValueError(f"these networks read vectors, not images of shape {list(shape)}: set protocol.networks")
-        return shape[0]
-
-    def build(self, role: str, inputs: int, outputs: int, seeds: Sequence[int], output: Output = "linear") -> MLP:
-        layers = {
-            "hidden": self.hidden,
-            "width": self.width,
-            "activation": self.activation,
-            "batch_norm": self.batch_norm,
-            "initialisation": self.initialisation,
-        }
-        return MLP(role, inputs, outputs, seeds=seeds, output=output, **{**layers, **self.roles.get(role, {})})
-
-
-_VEEGAN = "VEEGAN's notebook as re-posted: two hidden layers, one in the discriminator"
-_ALI = "ALI's released toy code, as PacGAN (Lin et al. 2018, arXiv:1712.04086) uses it"
-
-NETWORKS: dict[str, MLPFamily] = {
-    "gaan-1": MLPFamily(hidden=3, width=128, source="Tran et al. 2018 (arXiv:1803.08887), Table 1"),
-    "gaan-1-shallow": MLPFamily(
-        hidden=3,
-        width=128,
-        source="Tran et al. 2018, Table 1, but one hidden layer in the discriminator (an ablation)",
-        roles={"discriminator": {"hidden": 1}},
-    ),
-    "gaan-1-quarter": MLPFamily(
-        hidden=3,
-        width=128,
-        source="Tran et al. 2018, Table 1, but a quarter of the width in the discriminator (an ablation)",
-        roles={"discriminator": {"width": 32}},
-    ),
-    "veegan": MLPFamily(hidden=2, width=128, source=_VEEGAN, roles={"discriminator": {"hidden": 1}}),
-    "veegan-512": MLPFamily(
-        hidden=2,
-        width=512,
-        source=f"{_VEEGAN}, wider for 1,200 dimensions (ours)",
-        roles={"discriminator": {"hidden": 1}},
-    ),
-    "two-layers": MLPFamily(hidden=2, width=128, source=f"{_VEEGAN}; here two (ours)"),
-    "two-layers-512": MLPFamily(hidden=2, width=512, source=f"{_VEEGAN}; here two, and wider (ours)"),
-    "unrolled": MLPFamily(
-        hidden=2,
-        width=128,
-        activation="tanh",
-        initialisation="orthogonal",
-        source="released notebook of Metz et al. 2017 (arXiv:1611.02163)",
-    ),
-    "ali": MLPFamily(
-        hidden=4,
-        width=400,
-        batch_norm=True,
-        initialisation="normal",
-        source=_ALI,
-        roles={
-            "encoder": {"hidden": 2},
-            "discriminator": {"hidden": 3, "width": 200, "activation": "maxout", "batch_norm": False},
-        },
-    ),
-}

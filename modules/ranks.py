@@ -1,12 +1,11 @@
-"""One batch on several devices, a process each: the share of it that this process works on, and what joins them.
+"""One batch on several devices, with one process each: shards of the batch and collective operations.
 
-Every process draws the whole batch and all of its noise and takes its part, so that numbers do not depend on how many
-processes there are. Its loss is that of its part, and gradients are averaged over the processes. This is the gradient
-of the whole batch's loss where that is a mean over samples; where samples of a batch meet in another way,
-``all_gather`` and ``all_reduce_mean`` collect what the loss is made of, and lead gradients back to the processes that
-they belong to.
+Every process draws the whole batch and all of its noise and takes its shard, so that results do not depend on the
+number of processes. Each process computes the loss of its shard, and gradients are averaged over the processes. This
+equals the gradient of the whole batch if the loss is a mean over samples. Other losses collect what they need with
+``all_gather`` and ``all_reduce_mean``, through which gradients flow back to the processes that own the values.
 
-In one process, and outside ``sharded_batch``, everything here gives back what it gets.
+In a single process, and outside ``sharded_batch``, these functions return their arguments unchanged.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from torch.nn import functional
 
 _NORM_EPS = 1e-5
 
-#: Processes that work on the batch of now, its parts, and its size.
+#: Number of processes, number of shards of the current batch, and its size.
 _world_size, _num_shards, _batch_size = 1, 1, 0
 
 
 class _Sum(Function):
-    """The sum of a tensor over all processes. Its gradient is the sum of their gradients, which has gradients too."""
+    """Sum of a tensor over all processes, with first and second derivatives."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -42,11 +41,14 @@ class _Sum(Function):
 
 @contextmanager
 def sharded_batch(batch: int) -> Iterator[None]:
-    """Inside, a batch of that size is shared by the processes of PyTorch's default group, if there is one.
+    """Share a batch of this size among the processes of PyTorch's default group inside the ``with`` block.
 
-    A batch that cannot be divided evenly (an epoch's last) is whole in each of them: all do the same.
+    If the batch cannot be divided evenly (the last one of an epoch), each process computes all of it.
+
+    Args:
+        batch: Number of samples in the whole batch.
     """
-    global _world, _parts, _batch
+    global _world_size, _num_shards, _batch_size
     there = distributed.is_available() and distributed.is_initialized()
     _world_size = distributed.get_world_size() if there else 1
     _num_shards, _batch_size = (_world_size if batch % _world_size == 0 else 1), batch
@@ -57,19 +59,19 @@ def sharded_batch(batch: int) -> Iterator[None]:
 
 
 def num_shards() -> int:
-    """How many parts the batch of now has."""
+    """Number of shards of the current batch."""
     return _num_shards
 
 
 def local_shard(x: Tensor) -> Tensor:
-    """This process's part of ``x [S, B, ...]``, or of each of several batches side by side, ``[S, n * B, ...]``."""
+    """This process's shard of ``x [S, B, ...]``, or of each of n batches side by side, ``[S, n * B, ...]``."""
     if _num_shards == 1:
         return x
     return x.unflatten(1, (-1, _num_shards, _batch_size // _num_shards))[:, :, distributed.get_rank()].flatten(1, 2)
 
 
 def all_gather(x: Tensor) -> Tensor:
-    """The batch ``[S, B, ...]`` of which every process has a part ``[S, B / num_shards, ...]``, in its order."""
+    """The whole batch ``[S, B, ...]`` from the shards ``[S, B / num_shards, ...]`` of all processes, in order."""
     if _num_shards == 1:
         return x
     mine = distributed.get_rank()
@@ -77,13 +79,13 @@ def all_gather(x: Tensor) -> Tensor:
 
 
 def all_reduce_mean(x: Tensor) -> Tensor:
-    """Mean of ``x`` over the processes: the batch's, if ``x`` is a mean over this part of it."""
+    """Mean of ``x`` over the processes. If ``x`` is a mean over a shard, the result is the mean over the batch."""
     return x if _world_size == 1 else _Sum.apply(x) / _world_size
 
 
 @torch.no_grad()
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Give every process the mean of their gradients, in place. Parameters that a loss does not reach have none."""
+    """Replace gradients by their mean over the processes. Parameters that a loss does not reach have no gradient."""
     if _world_size == 1:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -104,11 +106,22 @@ def batch_norm(
     momentum: float,
     eps: float = _NORM_EPS,
 ) -> Tensor:
-    """PyTorch's batch norm of ``x [B, C, ...]`` by the statistics of the whole batch."""
+    """PyTorch's batch norm of ``x [B, C, ...]`` with the statistics of the whole batch.
+
+    Args:
+        x: Input, this process's shard.
+        means: Running means ``[C]``, updated in place in training.
+        variances: Running variances ``[C]``, updated in place in training.
+        scale: Factor ``[C]``.
+        shift: Offset ``[C]``.
+        training: Whether to use the statistics of the batch.
+        momentum: Share of the new statistics in the running ones.
+        eps: Added to variances.
+    """
     if _num_shards == 1 or not training:
         return functional.batch_norm(x, means, variances, scale, shift, training, momentum, eps)
     axes, columns = [0, *range(2, x.ndim)], (-1, *[1] * (x.ndim - 2))
-    # In mixed precision statistics stay in 32 bits.
+    # Statistics are computed in 32 bits in mixed precision, too.
     wide = x.float()
     mean = all_reduce_mean(wide.mean(axes))
     centred = wide - mean.view(columns)

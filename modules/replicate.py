@@ -1,9 +1,9 @@
-"""Ordinary PyTorch modules on the seeds axis: S copies of one network, each with weights of its own.
+"""Ordinary PyTorch modules on the seeds axis: S copies of one network, each with its own weights.
 
-Every parameter and buffer of the network gets a leading axis of seeds in place, so that checkpoints, optimizers and
-devices treat it as any other. Where the network allows it, all copies are computed at once (``torch.func.vmap``); where
-it does not, one after another: with buffers, which batch norm changes, with random numbers, and with whatever ``vmap``
-refuses.
+Every parameter and buffer of the network gets a leading seeds axis in place, so that checkpoints, optimizers and
+devices treat it like any other. All copies are computed at once with ``torch.func.vmap`` where the network allows it.
+Otherwise they are computed one after another: networks with buffers (batch norm writes to them), with random numbers
+(dropout), or with operations that ``vmap`` does not support.
 """
 
 from __future__ import annotations
@@ -33,23 +33,24 @@ from modules.ranks import batch_norm, num_shards
 class Replicated(nn.Module):
     """S independent copies of a network.
 
-    ``forward`` calls the network with the same arguments: tensors ``[S, B, ...]``, of which copy ``s`` gets slice
-    ``s``, and anything else as it is. It returns what the network returns (a tensor, or tuples, lists and dictionaries
-    of them), each tensor ``[S, B, ...]``.
+    ``forward`` takes the arguments of the network. Copy ``s`` gets slice ``s`` of every tensor ``[S, B, ...]``; other
+    arguments are passed on unchanged. The result has the structure that the network returns (a tensor, or tuples, lists
+    and dictionaries of tensors), with a leading seeds axis in each tensor, ``[S, B, ...]``.
 
     Args:
-        make: Makes one copy. It is called once per seed, with PyTorch's, NumPy's and Python's global random numbers
-            seeded by ``role`` and that seed, and put back afterwards.
-        role: Name of the network; equal roles of equal networks start equal in every method.
+        make: Function that builds one copy. It is called once per seed. During the call the global random generators of
+            PyTorch, NumPy and Python are seeded with ``role`` and that seed; their states are restored afterwards.
+        role: Name of the network. Equal networks of equal role start with equal weights in every method.
         seeds: One integer per copy.
-        moment: Says where training is, as numbers that differ from call to call and repeat in a resumed run: random
-            numbers of the network (dropout) depend on its role, the copy's seed and these.
-        weights: File that every copy starts from: the state dict of one network, by safetensors or ``torch.save``.
+        moment: Function that returns numbers which differ from call to call and repeat in a resumed run. Random numbers
+            of the network (dropout) depend on its role, the copy's seed and these numbers.
+        weights: File with initial weights for every copy: the state dict of one network, written by safetensors or
+            ``torch.save``.
 
     Raises:
-        TypeError: ``make`` does not make networks.
+        TypeError: ``make`` does not build networks.
         ValueError: The copies differ in shape or share parameters, or the weights do not fit.
-        FileNotFoundError: There is no such file of weights.
+        FileNotFoundError: The file of weights does not exist.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Replicated(nn.Module):
             )
         self.role, self.seeds, self._moment = role, tuple(seeds), moment
         copies = [_make_one(make, role, seed) for seed in seeds]
-        #: Hash of the file that the copies start from, empty without one: for the record.
+        #: Hash of the file of initial weights, for the record; empty without a file.
         self.weights_hash = ""
         if weights is not None:
             state = read_weights(weights)
@@ -77,9 +78,9 @@ class Replicated(nn.Module):
             for copy in copies:
                 _load(copy, state, role, weights)
         self.network = _stack(copies, role)
-        #: Whether a sample's output depends on its batch.
+        #: Whether the output for a sample depends on the other samples of its batch.
         self.mixes_batch = any(isinstance(part, _BatchNorm) for part in self.network.modules())
-        #: Whether the copies are computed at once, by ``training``; each mode is tried once.
+        #: Whether ``vmap`` works, by training mode. Each mode is tried once.
         self._at_once: dict[bool, bool] = {}
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
@@ -97,8 +98,9 @@ class Replicated(nn.Module):
         return f"role={self.role}, seeds={len(self.seeds)}"
 
     def _first(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """The first call in this mode, which finds out how the copies can be computed."""
-        # Buffers are changed in place, and batch norm is joined over devices: neither can be tried and taken back.
+        """Run the first call in this mode and find out whether ``vmap`` works."""
+        # A failed attempt must have no effect. Buffers would keep their changes, and batch norm communicates between
+        # devices.
         tries = not self.mixes_batch and not any(True for _ in self.network.buffers())
         if tries:
             try:
@@ -120,7 +122,7 @@ class Replicated(nn.Module):
 
     def _one_by_one(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
         parameters = {name: value.unbind() for name, value in self.network.named_parameters()}
-        # Indexed, as batch norm writes into what it gets.
+        # Slices by index are views; batch norm writes to them in place.
         buffers = {name: [value[s] for s in range(len(self.seeds))] for name, value in self.network.named_buffers()}
         moment = self._moment() if self.training else (0,)
         outputs = []
@@ -132,13 +134,13 @@ class Replicated(nn.Module):
             with _own_random_numbers(self._generators(arguments), number, self.role), _whole_batch():
                 outputs.append(functional_call(self.network, state, tuple(arguments), words))
             for name, values in buffers.items():
-                # What a network sets anew instead of writing into it.
+                # The network assigned a new tensor instead of writing to the buffer.
                 if state[name] is not values[slot]:
                     values[slot].copy_(state[name].detach())
         return _join(outputs, self.role)
 
     def _generators(self, arguments: Sequence[Any]) -> list[torch.Generator]:
-        """PyTorch's global generators that a copy can draw from; none where nothing is computed."""
+        """PyTorch's global generators that a copy can draw from; none on the meta device."""
         devices = {value.device for value in (*self.network.parameters(), *arguments) if isinstance(value, Tensor)}
         kinds = {device.type for device in devices}
         if "meta" in kinds:
@@ -152,12 +154,12 @@ def _axis(value: Any) -> int | None:
 
 
 def _number(purpose: bytes, role: str, seed: int, *moment: int) -> int:
-    """A seed for PyTorch that depends on all of this and nothing else."""
+    """A seed for PyTorch that depends on the arguments alone."""
     return int(np.random.default_rng((*purpose, *role.encode(), seed, *moment)).integers(2**63))
 
 
 def _make_one(make: Callable[[], nn.Module], role: str, seed: int) -> nn.Module:
-    """The copy of one seed."""
+    """Build the copy of one seed."""
     number = _number(b"initialisation", role, seed)
     before = np.random.get_state(), random.getstate()
     generator = torch.default_generator
@@ -179,7 +181,7 @@ def _make_one(make: Callable[[], nn.Module], role: str, seed: int) -> nn.Module:
 
 
 def _stack(copies: Sequence[nn.Module], role: str) -> nn.Module:
-    """The first copy, with the parameters and buffers of all of them, ``[S, ...]`` each, in place of its own."""
+    """Turn the first copy into the network of all copies, with parameters and buffers ``[S, ...]``."""
     held = [dict([*copy.named_parameters(), *copy.named_buffers()]) for copy in copies]
     for other, named in zip(copies[1:], held[1:], strict=True):
         if {n: v.shape for n, v in named.items()} != {n: v.shape for n, v in held[0].items()}:
@@ -200,7 +202,7 @@ def _stack(copies: Sequence[nn.Module], role: str) -> nn.Module:
         for place in (part._parameters, part._buffers):
             for name, value in list(place.items()):
                 if value is not None:
-                    # Not into the dictionary: recurrent layers keep lists of their parameters besides.
+                    # Recurrent layers hold further references to their parameters; ``setattr`` updates these, too.
                     setattr(part, name, stacked[id(value)])
         if isinstance(part, nn.RNNBase):
             part.register_forward_pre_hook(_refresh)
@@ -208,13 +210,13 @@ def _stack(copies: Sequence[nn.Module], role: str) -> nn.Module:
 
 
 def _refresh(layer: nn.Module, inputs: Any) -> None:
-    """Let a recurrent layer see the parameters that it is called with."""
+    """Point a recurrent layer's list of weights to its current parameters."""
     assert isinstance(layer, nn.RNNBase)
     layer._flat_weights = [getattr(layer, name) for name in layer._flat_weights_names]
 
 
 def _join(outputs: Sequence[Any], role: str) -> Any:
-    """What the copies returned, as one, with a leading axis of seeds in every tensor."""
+    """Stack the outputs of the copies, with a leading seeds axis in every tensor."""
     first = outputs[0]
     if isinstance(first, Tensor):
         return to_float32(torch.stack(list(outputs)))
@@ -227,7 +229,7 @@ def _join(outputs: Sequence[Any], role: str) -> Any:
 
 
 def _each(change: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """``value`` with every tensor inside changed."""
+    """Apply ``change`` to every tensor inside ``value``."""
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, (tuple, list)):
@@ -241,7 +243,7 @@ def _each(change: Callable[[Tensor], Tensor], value: Any) -> Any:
 
 @contextmanager
 def _strict_vmap() -> Iterator[None]:
-    """Inside, operations for which ``vmap`` only warns that it computes them one by one raise."""
+    """Raise an error where ``vmap`` would only warn that it computes an operation copy by copy."""
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="There is a performance drop")
         yield
@@ -249,10 +251,10 @@ def _strict_vmap() -> Iterator[None]:
 
 @contextmanager
 def _own_random_numbers(generators: Sequence[torch.Generator], number: int, role: str) -> Iterator[None]:
-    """Inside, PyTorch's global generators start from ``number``; then they are as before.
+    """Seed PyTorch's global generators with ``number`` inside the ``with`` block and restore them afterwards.
 
     Raises:
-        ValueError: Random numbers were drawn where several processes share a batch: each would draw its own for a part.
+        ValueError: Random numbers were drawn while several processes share a batch. Each process would draw its own.
     """
     before = [generator.get_state() for generator in generators]
     try:
@@ -272,7 +274,7 @@ def _own_random_numbers(generators: Sequence[torch.Generator], number: int, role
 
 
 class _WholeBatch(TorchFunctionMode):
-    """PyTorch's batch norm takes the statistics of the whole batch, of which this process has a part."""
+    """Replaces PyTorch's batch norm by one over the whole batch, of which this process holds a shard."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         called = _batch_norm if func is functional.batch_norm else func
@@ -293,7 +295,7 @@ def _batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    # One tensor each: the running statistics are written to.
+    # Separate tensors, because the running statistics are written to.
     means, shift = (x.new_zeros(x.shape[1]) if given is None else given for given in (running_mean, bias))
     variances, scale = (x.new_ones(x.shape[1]) if given is None else given for given in (running_var, weight))
     return batch_norm(x, means, variances, scale, shift, training, momentum, eps)
@@ -303,14 +305,14 @@ def _batch_norm(
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The state dict of one network.
+    """Read the state dict of one network.
 
     Args:
-        path: A file of safetensors (``.safetensors``), or what ``torch.save(network.state_dict(), path)`` wrote.
+        path: A safetensors file (``.safetensors``), or a file written by ``torch.save(network.state_dict(), path)``.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It holds something else.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file holds no state dict.
     """
     path = Path(path)
     if not path.is_file():

@@ -10,27 +10,37 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from modules.base import Training, Update
+from modules.base import Update
 from modules.gan import GAN
 from modules.losses import GeneratorLoss, bce_fake, bce_real
 from modules.networks import forward_batched
+from modules.options import Training
 from modules.ranks import all_reduce_mean
 
-#: Where a second moment is 0 the square root has no derivative: one dead unit would turn a whole gradient into NaN.
+#: The square root has no derivative at 0. Without this floor one dead unit would turn the whole gradient into NaN.
 _LEAST_MOMENT = 1e-30
 _ADAM_EPS = 1e-8
 
 
 class UnrolledGAN(GAN):
-    """Unrolled GAN (Metz et al. 2017, arXiv:1611.02163, section 2.2): the generator is moved against the discriminator
-    that ``k`` more of the discriminator's steps would give, and the gradient goes through these steps. Then the
-    discriminator itself takes one step.
+    """Unrolled GAN (Metz et al. 2017, arXiv:1611.02163, section 2.2): a GAN that looks ``k`` discriminator steps ahead.
 
-    k: inner steps, all on the iteration's batch and latents, as in the authors' notebook.
-    inner_optimizer: ``adam`` goes on from the moments of the discriminator's own Adam (notebook); ``sgd`` is plain
-        gradient descent with the same rate.
-    generator_loss: ``non-saturating`` (paper) or ``minimax`` (notebook).
-    discriminator_rate, generator_rate: their learning rates as multiples of the protocol's (0.1 and 1 in the notebook).
+    The generator's loss uses the discriminator after ``k`` further steps, and its gradient goes through these steps.
+    Then the discriminator itself takes one step.
+
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy.
+        k: Number of unrolled steps, at least 1. All use the iteration's batch and latents, as in the authors' notebook.
+        inner_optimizer: ``adam`` continues from the moments of the discriminator's Adam (notebook). ``sgd`` is gradient
+            descent with the same learning rate.
+        generator_loss: ``non-saturating`` (paper) or ``minimax`` (notebook).
+        discriminator_rate: The discriminator's learning rate as a multiple of the protocol's; 0.1 in the notebook.
+        generator_rate: The generator's learning rate as a multiple of the protocol's; 1 in the notebook.
+
+    Raises:
+        ValueError: ``k`` is below 1.
     """
 
     name = "unrolled"
@@ -60,7 +70,7 @@ class UnrolledGAN(GAN):
         yield Update(self.discriminator_loss, params=(self.discriminator,), lr_scale=self.discriminator_rate)
 
     def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        """-E log D_k(G(z)) or E log(1 - D_k(G(z))), D_k the discriminator after k steps (Eqs. 7 to 9)."""
+        """-E log D_k(G(z)) or E log(1 - D_k(G(z))), with D_k the discriminator after k steps (Eqs. 7 to 9)."""
         sample = self.generator(z)
         weights = dict(self.discriminator.named_parameters())
         names, values = list(weights), [weight.detach().requires_grad_() for weight in weights.values()]
@@ -77,17 +87,28 @@ class UnrolledGAN(GAN):
         return self.adversarial_loss(*self.judged(dict(zip(names, values, strict=True)), sample))
 
     def judged(self, weights: Mapping[str, Tensor], *batches: Tensor) -> tuple[Tensor, ...]:
-        """Logits of the discriminator with other weights for each of the batches; it stays as it is, the running
-        statistics of its batch norm included."""
+        """Logits of the discriminator with other weights, for each batch.
+
+        The discriminator itself does not change, nor do the running statistics of its batch norm.
+        """
         running = {name: buffer.clone() for name, buffer in self.discriminator.named_buffers()}
         moved = partial(functional_call, self.discriminator, {**weights, **running})
-        # What a partial function hides from ``forward_batched``.
+        # ``forward_batched`` cannot see ``mixes_batch`` through a partial function.
         return tuple(map(moved, batches)) if self.discriminator.mixes_batch else forward_batched(moved, *batches)
 
     def adam_step(
         self, values: Sequence[Tensor], gradients: Sequence[Tensor], state: tuple[int, list[Tensor], list[Tensor]]
     ) -> tuple[list[Tensor], tuple[int, list[Tensor], list[Tensor]]]:
-        """One step of Adam (Kingma and Ba 2015, Alg. 1) as a differentiable function."""
+        """One differentiable step of Adam (Kingma and Ba 2015, Alg. 1).
+
+        Args:
+            values: Parameters.
+            gradients: Their gradients.
+            state: Number of steps so far, first moments and second moments.
+
+        Returns:
+            The new parameters and the new state.
+        """
         t = self.training_setup
         count, first, second = state
         count += 1

@@ -8,19 +8,28 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import bce_fake, bce_real, gaussian_kl, squared_distance
 from modules.networks import forward_batched
+from modules.options import Training
 
 
 class VAEGAN(AdversarialModule):
-    """VAE-GAN (Larsen et al. 2016, arXiv:1512.09300, Alg. 1): a VAE whose decoder is a GAN's generator and whose
-    likelihood is measured in the discriminator's features. Its prior must be normal. Encoder, discriminator and
-    generator take their steps one after another.
+    """VAE-GAN (Larsen et al. 2016, arXiv:1512.09300, Alg. 1): a VAE whose decoder is the generator of a GAN.
 
-    gamma: weight of the likelihood in the generator's loss (section 2.3); 1e-6 in the 1-D code released with GAAN.
-    likelihood: Gaussian of unit variance on the discriminator's last hidden layer (``features``, Eq. 7) or on the
-        ``data``.
+    The likelihood is measured in the discriminator's features. Encoder, discriminator and generator are updated one
+    after another. The prior must be normal.
+
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy.
+        gamma: Weight of the likelihood in the generator's loss (section 2.3); 1e-6 in the 1-D code released with GAAN.
+        likelihood: Gaussian of unit variance on the discriminator's last hidden layer (``features``, Eq. 7) or on the
+            ``data``.
+
+    Raises:
+        ValueError: The prior is not normal.
     """
 
     name = "vae-gan"
@@ -50,7 +59,7 @@ class VAEGAN(AdversarialModule):
         yield Update(self.generator_loss, params=(self.generator,))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """A sample, the mean and the log variance of q(z | x)."""
+        """A sample, the mean and the log variance of q(z | x), ``[S, B, latent_dim]`` each."""
         mean, log_variance = self.encoder(x).chunk(2, 2)
         noise = self.random("encoder", x, "normal", mean.shape[2])
         return mean + noise * (0.5 * log_variance).exp(), mean, log_variance
@@ -62,7 +71,7 @@ class VAEGAN(AdversarialModule):
         return 0.5 * squared_distance(x, rebuilt)
 
     def encoder_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        """KL to the prior plus negative log likelihood (Alg. 1, the encoder's gradient)."""
+        """KL divergence to the prior plus negative log likelihood (Alg. 1, gradient of the encoder)."""
         code, mean, log_variance = self.encode(x)
         return gaussian_kl(mean, log_variance) + self.negative_log_likelihood(x, self.generator(code))
 

@@ -8,24 +8,36 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import bce_fake, bce_real, per_seed, squared_distance
 from modules.networks import forward_batched
+from modules.options import Training
 
 
 class VEEGAN(AdversarialModule):
-    """VEEGAN (Srivastava et al. 2017, arXiv:1705.07761, Alg. 1): a reconstructor F maps data to noise, the
-    discriminator tells pairs (z, G(z)) from (F(x), x), and all players move from one common point.
+    """VEEGAN (Srivastava et al. 2017, arXiv:1705.07761, Alg. 1): a GAN with a reconstructor network F from data to
+    noise.
 
-    The generator lowers the raw logit of its pairs, without a logarithm; the reconstructor follows the likelihood of
-    the noise alone (Alg. 1, line 9). The prior must be normal, as codes are drawn from normal distributions: from noise
-    in a box those outside it would always be told.
+    The discriminator separates pairs (z, G(z)) from pairs (F(x), x). All gradients of an iteration are computed before
+    any network changes. The generator lowers the logit of its pairs, without a logarithm. The reconstructor follows
+    only the likelihood of the noise (Alg. 1, line 9).
 
-    reconstruction_weight: of the likelihood, 1 in the notebook.
-    likelihood: its squares are summed over the noise's coordinates (``sum``, the Gaussian's) or averaged (``mean``).
-    extra_noise: normal inputs of the generator that nobody reconstructs, 1 in the notebook.
-    codes: the reconstructor's distribution N(F(x), I) is what the discriminator sees of data, as in the notebook
-        (``sampled``), or its ``mean``, which no noise hides from a discriminator.
+    The prior must be normal because the codes are drawn from normal distributions. With a bounded prior the
+    discriminator could recognise every code outside the bounds.
+
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy.
+        reconstruction_weight: Weight of the likelihood; 1 in the notebook.
+        likelihood: Whether squared errors are summed over the noise's coordinates (``sum``, the Gaussian likelihood) or
+            averaged (``mean``).
+        extra_noise: Additional normal inputs of the generator that are not reconstructed; 1 in the notebook.
+        codes: Code that the discriminator sees with data: a sample of N(F(x), I) as in the notebook (``sampled``), or
+            F(x) itself (``mean``), which the discriminator recognises more easily because no noise is added.
+
+    Raises:
+        ValueError: The prior is not normal.
     """
 
     name = "veegan"
@@ -56,6 +68,7 @@ class VEEGAN(AdversarialModule):
 
     @property
     def noise_dim(self) -> int:
+        """Coordinates of the latent and of the additional noise."""
         return self.training_setup.latent_dim + self.extra_noise
 
     def updates(self) -> Iterator[Update]:
@@ -63,12 +76,14 @@ class VEEGAN(AdversarialModule):
         yield Update(self.generator_loss, params=(self.generator, self.reconstructor))
 
     def made(self, z: Tensor) -> Tensor:
-        """G(z) and its extra noise."""
+        """G(z), with additional noise as further inputs."""
         return self.generator(torch.cat([z, self.random("extra", z, "normal", self.extra_noise)], 2))
 
     def discriminator_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        """-log D(z, G(z)) - log(1 - D(f, x)), f from N(F(x), I): the generated pair is labelled 1 (Eq. 6 and Alg. 1,
-        line 7)."""
+        """-log D(z, G(z)) - log(1 - D(f, x)), with f from N(F(x), I) (Eq. 6 and Alg. 1, line 7).
+
+        The generated pair has label 1.
+        """
         with torch.no_grad():
             code = self.reconstructor(x)
             if self.codes == "sampled":
@@ -78,8 +93,10 @@ class VEEGAN(AdversarialModule):
         return bce_real(generated) + bce_fake(inferred)
 
     def generator_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        """Mean logit of (z, G(z)) plus half the squared error of F(G(z)) as a reconstruction of z, which is its
-        Gaussian negative log likelihood up to a constant (Eq. 5 and Alg. 1, lines 8 and 9)."""
+        """Mean logit of (z, G(z)) plus half the squared error of F(G(z)) from z (Eq. 5 and Alg. 1, lines 8 and 9).
+
+        The second term is a Gaussian negative log likelihood up to a constant.
+        """
         sample = self.made(z)
         logit = per_seed(self.discriminator.logits(sample, z))
         error = 0.5 * squared_distance(z, self.reconstructor(sample))

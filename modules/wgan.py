@@ -7,17 +7,24 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import per_seed
 from modules.networks import forward_batched
+from modules.options import Training
 
 
 class WGAN(AdversarialModule):
-    """WGAN (Arjovsky et al. 2017, arXiv:1701.07875, Alg. 1). The paper trains it with RMSProp at 5e-5:
-    ``protocol.optimizer=rmsprop``.
+    """WGAN (Arjovsky et al. 2017, arXiv:1701.07875, Alg. 1): a critic with clipped weights estimates the Wasserstein
+    distance.
 
-    clip: largest weight of the critic in absolute value.
-    critic_updates: per generator update.
+    The paper trains it with RMSProp at a learning rate of 5e-5: ``protocol.optimizer=rmsprop``.
+
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy.
+        clip: Largest absolute value of the critic's weights, c in the paper.
+        critic_updates: Critic updates per generator update.
     """
 
     name = "wgan"
@@ -44,7 +51,10 @@ class WGAN(AdversarialModule):
 
     @torch.no_grad()
     def _clip(self) -> None:
-        """Before the critic is used, which is after every step that moved it (Alg. 1, line 7)."""
+        """Clip the critic's weights (Alg. 1, line 7).
+
+        It runs before each use of the critic, which is after every step that changed it.
+        """
         for weight in self.critic.parameters():
             weight.clamp_(-self.clip, self.clip)
 

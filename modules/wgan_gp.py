@@ -6,17 +6,23 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import PenaltyNorm, gradient_penalty, per_seed
 from modules.networks import forward_batched
+from modules.options import Training
 
 
 class WGANGP(AdversarialModule):
-    """WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028, Alg. 1).
+    """WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028, Alg. 1): WGAN with a gradient penalty in place of clipped
+    weights.
 
-    lambda_p: weight of the penalty; 10 in the paper for images, 0.1 in its released toy code.
-    penalty: norm that the penalty draws to 1.
-    critic_updates: per generator update.
+    Args:
+        training: Settings shared with other methods.
+        data_shape: Shape of one sample.
+        seeds: One integer per copy.
+        lambda_p: Weight of the penalty; 10 in the paper for images, 0.1 in its released toy code.
+        penalty: What the penalty pulls to 1, as in ``modules.losses.gradient_penalty``.
+        critic_updates: Critic updates per generator update.
     """
 
     name = "wgan-gp"
@@ -44,7 +50,7 @@ class WGANGP(AdversarialModule):
         yield Update(self.generator_loss, params=(self.generator,))
 
     def critic_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        """E f(G(z)) - E f(x) + lambda_p penalty (Eq. 3; Alg. 1, lines 2-9)."""
+        """E f(G(z)) - E f(x) + lambda_p penalty (Eq. 3; Alg. 1, lines 2 to 9)."""
         sample = self.fake(z)
         real, fake = forward_batched(self.critic, x, sample)
         epsilon = (self.random("penalty", x, "uniform", *[1] * (x.ndim - 2)) + 1) / 2

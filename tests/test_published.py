@@ -9,14 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark.analysis.claims import ClaimSelection, aggregate_claims, profiles
+from benchmark.analysis.claims import aggregate_claims
 from benchmark.analysis.frame import aggregate
 from benchmark.analysis.known_samples import KNOWN
 from benchmark.analysis.networks import read_networks
 from benchmark.analysis.search import candidates, misfits
 from benchmark.papers.discovery import all_tables, select_claims
 from benchmark.render.formats import render
-from benchmark.spec.claims import ClaimTable
+from benchmark.spec.claims import ClaimSelection, ClaimTable, profiles
 from benchmark.spec.commands import file_name
 from benchmark.spec.selection import Selection, offered
 from benchmark.spec.table import NetworkTable, Table

@@ -1,1 +1,1 @@
-"""Numbers from records: result tables, statistics, curves, verdicts on claims."""
+"""Compute numbers from records: result tables, statistics, curves and verdicts on claims."""

@@ -1,9 +1,9 @@
-"""Claims judged: from records and demonstrations to verdicts, and their result table."""
+"""Judge claims from records and demonstrations, and collect the verdicts in a result table."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -13,11 +13,8 @@ from benchmark.analysis.coverage import covered_from
 from benchmark.analysis.experiments import findings, four_digits, is_experiment_stale
 from benchmark.analysis.frame import ResultTable, is_stale
 from benchmark.analysis.statistics import ALPHA, Difference, paired
-from benchmark.spec.claims import Claim, ClaimTable, Comparison, Models, Statistic
-from benchmark.spec.commands import seeds_text
-from benchmark.spec.demonstration import USUAL_PROFILE, Demonstration, Experiment, Verdict, choose, verdict_of
-from benchmark.spec.run import Run
-from benchmark.spec.selection import Selection, select
+from benchmark.spec.claims import Claim, ClaimSelection, Comparison, Models, Statistic
+from benchmark.spec.demonstration import Experiment, Verdict, verdict_of
 from benchmark.store.record import Record
 from benchmark.store.store import Store, read_records
 from evaluators.margins import MARGINS
@@ -27,89 +24,26 @@ NOT_RUN = "not run"
 
 
 @dataclass(frozen=True)
-class ClaimSelection:
-    """What a user chose of a table of claims.
-
-    find_demonstration: gives the demonstration of an id that a claim names.
-    seeds: those of the models, None for each table's own.
-    """
-
-    table: ClaimTable
-    profile: str
-    claims: tuple[Claim, ...]
-    find_demonstration: Callable[[str], Demonstration]
-    seeds: tuple[int, ...] | None = None
-
-    def selection(self, models: Models) -> Selection:
-        """The models of one side, as their own table chooses them."""
-        seeds = self.seeds if self.seeds is not None else range(models.seeds) if models.seeds else None
-        profile, row, dataset = self.profile, models.row, models.dataset
-        return select(models.table, profile=profile, methods=[row], datasets=[dataset], seeds=seeds)
-
-    def models(self, models: Models) -> list[Run]:
-        chosen = self.selection(models)
-        return chosen.runs(chosen.rows[0], models.dataset)
-
-    def runs(self, claim: Claim) -> list[Run]:
-        """Every model that a claim looks at, once."""
-        sides = [side for part in claim.evidence if isinstance(part, Comparison) for side in part.sides]
-        return list(dict.fromkeys(run for side in sides for run in self.models(side)))
-
-    @property
-    def trained(self) -> dict[str, list[Run]]:
-        """Every model once, under the table, the data set and the row that it belongs to."""
-        found: dict[str, list[Run]] = {}
-        seen: set[Run] = set()
-        for claim in self.claims:
-            for part in claim.evidence:
-                for side in part.sides if isinstance(part, Comparison) else ():
-                    new = [run for run in self.models(side) if run not in seen]
-                    seen.update(new)
-                    if new:
-                        found.setdefault(f"{side.table.id} {side.dataset} {side.row}", []).extend(new)
-        return found
-
-    @property
-    def all_experiments(self) -> list[Experiment]:
-        """Each once."""
-        return list({e.id: e for claim in self.claims for e in self.experiments(claim)}.values())
-
-    def experiments(self, claim: Claim) -> list[Experiment]:
-        return [self.experiment(part) for part in claim.evidence if isinstance(part, str)]
-
-    def experiment(self, name: str) -> Experiment:
-        """The demonstration of that name, at the usual profile where it has none of this name."""
-        found = self.find_demonstration(name)
-        return choose(found, self.profile if self.profile in found.profiles else USUAL_PROFILE, None)
-
-    @property
-    def name(self) -> str:
-        """Of files made from it."""
-        return f"{self.table.id}-{self.profile}"
-
-    @property
-    def header(self) -> str:
-        seeds = "each table's own" if self.seeds is None else f"{seeds_text(self.seeds)} ({len(self.seeds)})"
-        return f"profile {self.profile} of every table; seeds {seeds}"
-
-    @property
-    def whole(self) -> ClaimSelection:
-        """All claims; where seeds are chosen, the inquiry itself."""
-        return self if self.seeds is not None else replace(self, claims=self.table.claims)
-
-
-def profiles(table: ClaimTable) -> list[str]:
-    """Those that every table has which a claim looks at."""
-    sides = [s for claim in table.claims for part in claim.evidence if isinstance(part, Comparison) for s in part.sides]
-    return [name for name in sides[0].table.profiles if all(name in side.table.profiles for side in sides)]
-
-
-@dataclass(frozen=True)
 class EvidenceLine:
-    """One line of ``--format csv``: what one comparison or demonstration says of a claim.
+    """What one comparison or demonstration says about a claim: one line of ``--format csv``.
 
-    left, right: means over the pairs; low, high: 95 % interval of the mean difference, left - right. Numbers are NaN
-    where there is none.
+    Numbers that do not exist are NaN.
+
+    Attributes:
+        claim: Id of the claim.
+        experiment: The comparison in words, or the id of the demonstration.
+        statistic: Title of the statistic.
+        direction: Direction that the claim states, ``higher`` or ``lower``.
+        margin: Margin that the claim states; 0 for none.
+        n: Number of pairs, of models or of seeds.
+        n_diverged: Models that diverged.
+        n_failed: Models that failed.
+        left: Mean of the left side over the pairs.
+        right: Mean of the right side over the pairs.
+        low: Lower end of the 95 % interval of the mean difference, left - right.
+        high: Upper end of that interval.
+        verdict: The verdict of this part.
+        said: The numbers as text.
     """
 
     claim: str
@@ -129,7 +63,16 @@ class EvidenceLine:
 
 
 def judge_claim(inquiry: ClaimSelection, claim: Claim, store: Store) -> tuple[str, list[EvidenceLine]]:
-    """The verdict on a claim, and what each part of its evidence says."""
+    """Judge a claim from stored records.
+
+    Args:
+        inquiry: Gives the models and demonstrations of the claim.
+        claim: The claim.
+        store: The results folder.
+
+    Returns:
+        The verdict (``holds``, ``does not hold``, ``undecided`` or ``not run``), and one line per part of the evidence.
+    """
     parts = [
         _of_demonstration(claim, inquiry.experiment(part), store)
         if isinstance(part, str)
@@ -140,8 +83,12 @@ def judge_claim(inquiry: ClaimSelection, claim: Claim, store: Store) -> tuple[st
 
 
 def combine_verdicts(verdicts: Sequence[str]) -> str:
-    """A claim holds if all of its evidence says so, and does not if any says that it does not; while a part has not
-    been run nothing is said."""
+    """Combine the verdicts of all parts of the evidence.
+
+    Returns:
+        ``not run`` if any part has not been run; else ``does not hold`` if any part says so; else ``undecided`` if any
+        part is; else ``holds``.
+    """
     for word in (NOT_RUN, "does not hold", "undecided"):
         if word in verdicts:
             return word
@@ -149,7 +96,7 @@ def combine_verdicts(verdicts: Sequence[str]) -> str:
 
 
 def statistic_value(statistic: Statistic, record: Record) -> float | None:
-    """The statistic of one model, None where it has no such number."""
+    """Return the statistic of one model; None if it has no such number."""
     if record.status == "diverged":
         never = statistic.take in ("wait", "covered")
         return float(record.run["protocol"]["epochs"] + 1) if never else statistic.lost
@@ -173,12 +120,22 @@ def statistic_value(statistic: Statistic, record: Record) -> float | None:
 
 
 def verdict_on(difference: Difference | None, direction: str, margin: float) -> Verdict:
-    """It holds if the 95 % interval of the mean difference lies wholly beyond the claim's margin, does not if it lies
-    wholly short of it, and is undecided otherwise or below three pairs.
+    """Judge a difference by its 95 % interval.
 
-    A claim without a margin of its own says nothing of how much. It is undecided where the difference is shown to be
-    inside the measure's margin of equivalence, and where pairs all differ by the same amount of a measure that has no
-    such margin: where neither side misses a mode, nothing is remedied, and where neither finds all, nobody is faster.
+    The claim holds if the interval of the mean difference lies entirely beyond the claim's margin. It does not hold if
+    the interval lies entirely on the other side of the margin. Otherwise, and below three pairs, it is undecided.
+
+    Two more cases are undecided:
+
+    - The claim has no margin of its own, so it states no size, and the difference is shown to lie within the measure's
+      margin of equivalence.
+    - All pairs differ by the same amount in a measure without a margin of equivalence. For example, if neither side
+      misses a mode, nothing is remedied; if neither side finds all modes, neither is faster.
+
+    Args:
+        difference: Left minus right; None below three pairs.
+        direction: Direction that the claim states, ``higher`` or ``lower``.
+        margin: Margin that the claim states; 0 for none.
     """
     if difference is None or difference.std == 0:
         return "undecided"
@@ -189,7 +146,7 @@ def verdict_on(difference: Difference | None, direction: str, margin: float) -> 
     return verdict_of(least > margin, most < margin)
 
 
-def margin_of(statistic: Statistic, models: Models, inquiry: ClaimSelection, value: float) -> float:
+def claim_margin(statistic: Statistic, models: Models, inquiry: ClaimSelection, value: float) -> float:
     """Margin of equivalence of a statistic: its measure's, one epoch for a number of epochs, NaN for others."""
     if statistic.take in ("wait", "covered"):
         return 1.0
@@ -224,7 +181,7 @@ def _of_comparison(inquiry: ClaimSelection, claim: Claim, part: Comparison, stor
     against = values[1] if isinstance(part.right, Models) else [part.right] * len(values[0])
     pairs = [(a, b) for a, b in zip(values[0], against, strict=True) if a is not None and b is not None]
     left, right = (float(np.mean(side)) for side in zip(*pairs, strict=True)) if pairs else (math.nan, math.nan)
-    margin = margin_of(part.statistic, part.left, inquiry, right)
+    margin = claim_margin(part.statistic, part.left, inquiry, right)
     difference = paired([a for a, _ in pairs], [b for _, b in pairs], margin)
     word = verdict_on(difference, part.direction, part.margin)
     low, high = (math.nan, math.nan) if difference is None or difference.std == 0 else difference.interval
@@ -252,7 +209,7 @@ def _of_demonstration(claim: Claim, experiment: Experiment, store: Store) -> Evi
 
 
 def aggregate_claims(inquiry: ClaimSelection, store: Store) -> ResultTable:
-    """The sheet of claims from what is stored: claims that nothing was run for are said to be so."""
+    """Build the result table of claims from stored records. Claims without records are marked as not run."""
     judged = [(claim, *judge_claim(inquiry, claim, store)) for claim in inquiry.claims]
     frame = pd.DataFrame([asdict(part) | {"claim_verdict": word} for _, word, parts in judged for part in parts])
     lines = {claim.sentence: _line(claim, word, parts) for claim, word, parts in judged}

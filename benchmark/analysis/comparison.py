@@ -1,4 +1,4 @@
-"""Rows of a table compared with one another: paired by seed, corrected over all pairs and measures."""
+"""Compare rows of a table with one another, paired by seed and corrected over all pairs and measures."""
 
 from __future__ import annotations
 
@@ -22,11 +22,32 @@ from evaluators.margins import MARGINS
 
 @dataclass(frozen=True)
 class Contrast:
-    """One line of ``--format csv``: one measure of two rows. Numbers are NaN where there is none.
+    """Comparison of two rows on one measure: one line of ``--format csv``.
 
-    Means, difference (left - right) and its 95 % interval (Student's t of the pairs) count each of the ``n_lost``
-    models of either side with the measure's worst value; where it has none nothing is said. The other fields are those
-    of ``benchmark.analysis.frame.Entry``; the verdict is about the left row.
+    The verdict is about the left row. Lost models count with the measure's worst value in the means and the difference;
+    if the measure has none, these are NaN, as are all numbers that do not exist.
+
+    Attributes:
+        table: Id of the table.
+        left: Id of the left row.
+        right: Id of the right row.
+        column: Id of the column.
+        profile: Profile of the runs.
+        reading: Reading of the runs.
+        n: Number of pairs.
+        n_lost: Models of either row that diverged, failed or have no value.
+        left_mean: Mean of the left row over the pairs.
+        right_mean: Mean of the right row over the pairs.
+        difference: ``left_mean - right_mean``.
+        ci_low: Lower end of the 95 % interval of the difference (Student's t of the pairs).
+        ci_high: Upper end of that interval.
+        margin: See ``benchmark.analysis.frame.Entry``, also for the fields below.
+        p: p value of no difference.
+        p_holm: ``p``, adjusted by Holm.
+        p_bh: ``p``, adjusted by Benjamini and Hochberg.
+        seeds_to_decide: Seeds that an undecided comparison needs.
+        verdict: The verdict.
+        lean: Direction of a significant difference inside the margin.
     """
 
     table: str
@@ -52,18 +73,19 @@ class Contrast:
 
 
 def compare_rows(selection: Selection, store: Store, names: Sequence[str], last: bool = False) -> ResultTable:
-    """Every pair of the named rows of a selection, on every column.
+    """Compare every pair of the named rows of a selection on every column.
 
-    Seeds share their streams of data and evaluation across methods, so that their differences pair up.
+    The methods share streams of data and evaluation for each seed, so differences are paired by seed.
 
     Args:
-        selection: Of a table, with the rows in it.
-        names: Ids of rows, two or more.
-        last: As of ``benchmark.analysis.frame.aggregate``.
+        selection: Selection of a table that contains the rows.
+        store: The results folder.
+        names: Ids of two or more rows.
+        last: See ``benchmark.analysis.frame.aggregate``.
 
     Raises:
-        UserError: A row is unknown or named twice, there are fewer than two, two share no data set, or nothing is
-            stored for one.
+        UserError: A row is unknown or named twice, there are fewer than two rows, two rows share no data set, or a row
+            has no record.
     """
     by_id = {row.id: row for row in selection.rows}
     for name in names:
@@ -120,7 +142,7 @@ def _with(contrast: Contrast, said: Verdict) -> Contrast:
 def _pair(
     selection: Selection, store: Store, left: Row, right: Row, column: Column, last: bool
 ) -> tuple[Contrast, Difference | None]:
-    """Two rows on a column, over the seeds that both have."""
+    """Compare two rows on a column, over the seeds that both have."""
     sides: list[dict[int, float | None]] = []
     for row in (left, right):
         values = values_of(selection, row, column, records_of(selection, row, store), store, last)
@@ -144,7 +166,7 @@ def _pair(
     ours, others = np.array(a, dtype=float).tolist(), np.array(b, dtype=float).tolist()
     means = float(np.mean(ours)), float(np.mean(others))
     difference = paired(ours, others, margin_of(selection, left, column, means[1]))
-    # Of pairs that all differ by the same there is no interval, as of equal values.
+    # If all pairs differ by the same amount, there is no interval, as for equal values.
     spread = summarise([x - y for x, y in zip(ours, others, strict=True)])
     return (
         replace(

@@ -1,4 +1,4 @@
-"""Learning curves of stored models, as a tidy frame."""
+"""Collect the learning curves of stored models in a tidy frame."""
 
 from __future__ import annotations
 
@@ -15,7 +15,17 @@ from benchmark.store.store import Store
 
 
 class Point(NamedTuple):
-    """A value of a curve: of a loss, averaged over the epoch, or of a measure at its end. Epochs count from 1."""
+    """One value of a curve: a loss averaged over an epoch, or a measure at its end.
+
+    Attributes:
+        table: Id of the table.
+        row: Id of the row.
+        dataset: Name of the data set.
+        seed: Seed of the run.
+        curve: Name of the curve.
+        epoch: Number of the epoch, from 1.
+        value: The value.
+    """
 
     table: str
     row: str
@@ -27,8 +37,14 @@ class Point(NamedTuple):
 
 
 def read_curves(selection: Selection | NetworkTable, store: Store) -> pd.DataFrame:
-    """Every curve of the stored models of a selection, a line per epoch; epochs without a value are left out. Raises
-    ``UserError`` where nothing is stored, or nothing is trained."""
+    """Read every curve of the stored models of a selection.
+
+    Returns:
+        A frame with one line per value and the columns of ``Point``. Epochs without a value are left out.
+
+    Raises:
+        UserError: Nothing is stored, or the table trains nothing.
+    """
     if isinstance(selection, NetworkTable):
         raise UserError(f"table {selection.id} trains nothing and has no curves")
     frame = pd.DataFrame(_points(selection, store), columns=Point._fields)

@@ -1,4 +1,4 @@
-"""What the experiment of a demonstration gave, from its record."""
+"""Read the results of demonstrations from their records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from benchmark.store.store import Store
 
 
 def read_experiment(experiment: Experiment, store: Store) -> Record:
-    """The record of an experiment. Raises ``UserError`` where there is none."""
+    """Read the record of an experiment.
+
+    Raises:
+        UserError: There is no record.
+        Damaged: The record lacks a number.
+    """
     record = store.read(experiment)
     if record is None:
         name = experiment.demonstration.id
@@ -27,18 +32,18 @@ def read_experiment(experiment: Experiment, store: Store) -> Record:
 
 
 def is_experiment_stale(experiment: Experiment, record: Record) -> bool:
-    """Whether a record was made with another version of the demonstration than today's."""
+    """Return whether a record was made with another version of the demonstration than today's."""
     return record.versions != {"demonstration": experiment.demonstration.version}
 
 
 def findings(record: Record) -> Findings:
-    """What was measured, from a record; NaN where it stores no number."""
+    """Return the measured numbers and series of a record; NaN where it stores None."""
     numbers = {name: math.nan if value is None else value for name, value in record.measures.items()}
     return Findings(numbers, {name: np.array(values, dtype=float) for name, values in record.curves.items()})
 
 
 def experiment_report(experiment: Experiment, record: Record) -> list[str]:
-    """Claim, numbers and verdict, a line each."""
+    """Return the claim, the numbers and the verdict as lines of text."""
     demonstration, numbers = experiment.demonstration, findings(record).numbers
     return [
         demonstration.title,
@@ -49,7 +54,7 @@ def experiment_report(experiment: Experiment, record: Record) -> list[str]:
 
 
 def four_digits(value: float) -> str:
-    """A number for people: four digits."""
+    """Format a number with four digits."""
     if math.isnan(value):
         return "none"
     return f"{value:,.0f}" if value == round(value) and abs(value) < 1e6 else f"{value:.4g}"

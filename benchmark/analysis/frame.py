@@ -1,4 +1,4 @@
-"""The result table: from records to a tidy frame, one line per entry, and what stands below it."""
+"""Build result tables: records become a tidy frame with one line per entry, and a footer."""
 
 from __future__ import annotations
 
@@ -27,26 +27,46 @@ from benchmark.spec.protocol import Protocol
 from benchmark.spec.run import Run, dataset_for_protocol
 from benchmark.spec.selection import Selection
 from benchmark.spec.table import Column, Reported, Row
+from benchmark.spec.versions import versions_of
 from benchmark.store.record import Record
 from benchmark.store.store import Store
-from benchmark.training.evaluation import measure_own
-from benchmark.training.versions import versions_of
 from datamodules.images import ImageSet
 from evaluators.margins import MARGINS
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of ``--format csv``: one measure of one row. Numbers are NaN where there is none.
+    """One measure of one row: one line of ``--format csv``.
 
-    Mean, standard deviation and interval are of the ``n`` models that finished and have a value. p values and verdict
-    count each of the others (``n_diverged``, ``n_failed``, ``n_no_value``) with the measure's worst value; where it has
-    none there is no verdict.
+    Mean, standard deviation and interval cover the ``n`` models that finished and have a value. The p values and the
+    verdict also count the other models, each with the measure's worst value; if the measure has none, there is no
+    verdict. Numbers that do not exist are NaN.
 
-    fluctuation: standard deviation of the measure over the last tenth of a model's evaluations, mean over the models.
-    margin: difference that does not matter, in the unit of the measure. p: of no difference; p_holm and p_bh:
-    adjusted over all entries. seeds_to_decide: of an undecided one; NaN where 1,000 would not do. verdict, lean: as in
-    ``benchmark.analysis.statistics.Verdict``, with a ``~`` below the paper's training budget.
+    Attributes:
+        table: Id of the table.
+        row: Id of the row.
+        column: Id of the column.
+        profile: Profile of the runs.
+        reading: Reading of the runs.
+        budget: Training budget as a fraction of the paper's.
+        n: Models that finished and have a value.
+        n_diverged: Models that diverged.
+        n_failed: Models that failed.
+        n_no_value: Models that finished without a value.
+        mean: Mean over the ``n`` models.
+        std: Their standard deviation.
+        ci_low: Lower end of the 95 % interval of the mean.
+        ci_high: Upper end of that interval.
+        fluctuation: Standard deviation over the last tenth of a model's evaluations, averaged over models.
+        paper_mean: Reported mean.
+        paper_std: Reported standard deviation or error.
+        margin: Largest difference that does not matter, in the unit of the measure.
+        p: p value of no difference.
+        p_holm: ``p``, adjusted by Holm over all entries of the table.
+        p_bh: ``p``, adjusted by Benjamini and Hochberg over all entries of the table.
+        seeds_to_decide: Seeds that an undecided entry needs; NaN if 1,000 are not enough.
+        verdict: See ``benchmark.analysis.statistics.Verdict``. A ``~`` marks a training budget below the paper's.
+        lean: See ``benchmark.analysis.statistics.Verdict``.
     """
 
     table: str
@@ -77,9 +97,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Measured:
-    """An entry before its verdict, which depends on all others.
+    """An entry before its verdict, which depends on all other entries.
 
-    counted: values of all models, the worst one for each that was lost; None where the measure has none.
+    Attributes:
+        entry: The entry without a verdict.
+        counted: Values of all models, with the worst value for lost ones; None if models are lost and the measure has
+            no worst value.
+        difference: Difference from the reported value; None if there is nothing to compare.
     """
 
     entry: Entry
@@ -89,9 +113,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Values:
-    """A measure of the models of a row: values in the order of the seeds, None for a model that was lost.
+    """Values of one measure for the models of a row.
 
-    fluctuations: of the models that have any.
+    Attributes:
+        of_models: One value per model in the order of the seeds; None for a lost model.
+        diverged: Models that diverged.
+        failed: Models that failed.
+        fluctuations: Fluctuation of each model that has one.
+        seeds: Seeds of the models.
     """
 
     of_models: tuple[float | None, ...]
@@ -106,11 +135,11 @@ class Values:
 
     @property
     def without(self) -> int:
-        """Models that finished and have no value."""
+        """Number of models that finished without a value."""
         return self.of_models.count(None) - self.diverged - self.failed
 
     def counted(self, worst: float | None) -> tuple[float, ...] | None:
-        """One value per model, ``worst`` for those that were lost; None where there is no worst."""
+        """Return one value per model, with ``worst`` for lost models; None if models are lost and ``worst`` is None."""
         if worst is None and None in self.of_models:
             return None
         return tuple(value if value is not None else worst for value in self.of_models)  # type: ignore[misc]
@@ -118,11 +147,19 @@ class Values:
 
 @dataclass(frozen=True)
 class ResultTable:
-    """What every rendering shows.
+    """A table of results as data; the renderers turn it into text.
 
-    name: of files made from it. header: profile, reading, budget, seeds. rows: titles by id; known: ids of the rows of
-    known samples. footer: agreement of orders, choices, errata, and what is wrong with the records. worded: what people
-    are shown where that is no grid of entries.
+    Attributes:
+        name: Base name of files that are made from it.
+        title: Title of the table.
+        citation: Source of the table.
+        header: Profile, reading, budget and seeds.
+        columns: Columns of the grid.
+        rows: Titles of the rows, by id.
+        known: Ids of the rows of known samples.
+        frame: One line per entry, with the fields of ``Entry``, ``Contrast`` or ``EvidenceLine``.
+        footer: Lines below the table: agreement of orders, margins, assumptions, errata and problems of records.
+        worded: Cells as text if the table is not a grid of entries; None if it is.
     """
 
     name: str
@@ -138,10 +175,16 @@ class ResultTable:
 
 
 def aggregate(selection: Selection, store: Store, last: bool = False) -> ResultTable:
-    """The sheet of a selection from stored records. Raises ``UserError`` where nothing is stored.
+    """Build the result table of a selection from stored records.
 
-    last: whether a model's value is the mean over the last tenth of its evaluations, not that of its last epoch alone.
-    A measure that is not evaluated along the training keeps the last epoch.
+    Args:
+        selection: The rows, columns and runs.
+        store: The results folder.
+        last: Use the mean over the last tenth of a model's evaluations instead of the value after the last epoch.
+            Measures that are not evaluated during training keep the latter.
+
+    Raises:
+        UserError: Nothing is stored.
     """
     table = selection.table
     found = {row.id: records_of(selection, row, store) for row in selection.rows}
@@ -183,7 +226,7 @@ def aggregate(selection: Selection, store: Store, last: bool = False) -> ResultT
 
 
 def _title(selection: Selection) -> str:
-    """The table's, or where its methods are trained on other data, that."""
+    """Return the title: the table's own, or another one if its methods are trained on other data."""
     table = selection.table
     if set(selection.datasets) <= set(table.datasets):
         return table.title
@@ -191,18 +234,18 @@ def _title(selection: Selection) -> str:
 
 
 def _any_protocol(selection: Selection, dataset: str) -> Protocol:
-    """For what all rows have in common: how their samples are judged."""
+    """Return the protocol of any row, for the evaluation settings that all rows share."""
     return next(selection.protocol(row, dataset) for row in selection.rows if dataset in selection.datasets_of(row))
 
 
 def records_of(selection: Selection, row: Row, store: Store) -> dict[Run, Record]:
-    """What is stored of a row."""
+    """Return the stored records of a row, by run."""
     found = ((run, store.read(run)) for run in selection.runs(row))
     return {run: record for run, record in found if record is not None}
 
 
 def _said_of_all(measured: Sequence[Measured], last: bool) -> Iterator[str]:
-    """What the header says of all entries."""
+    """List the parts of the header that hold for all entries."""
     if last:
         yield "mean over the last tenth of the evaluations"
     if count := sum(m.difference is not None for m in measured):
@@ -212,7 +255,16 @@ def _said_of_all(measured: Sequence[Measured], last: bool) -> Iterator[str]:
 def values_of(
     selection: Selection, row: Row, column: Column, records: Mapping[Run, Record], store: Store, last: bool = False
 ) -> Values:
-    """A column's measure of the stored models of a row, at their last epoch or over the last tenth of evaluations."""
+    """Return the values of a column for the stored models of a row.
+
+    Args:
+        selection: The selection with the row and the column.
+        row: The row.
+        column: The column.
+        records: Records of the row, by run.
+        store: The results folder, for measures that are computed from stored samples.
+        last: Use means over the last tenth of the evaluations instead of the values after the last epoch.
+    """
     dataset = selection.dataset_of(column)
     here = {run: records[run] for run in selection.runs(row, dataset) if run in records}
     diverged, failed = (sum(r.status == status for r in here.values()) for status in ("diverged", "failed"))
@@ -226,6 +278,8 @@ def values_of(
         elif last and tail is not None:
             value = tail.mean
         elif column.measure in selection.measures:
+            from benchmark.training.evaluation import measure_own
+
             found = measure_own(column.measure, selection.table.dataset(dataset), store.samples(run, record))
             value = found if math.isfinite(found) else None
         else:
@@ -245,7 +299,7 @@ def _row_entries(
 
 
 def _judged(measured: Sequence[Measured]) -> list[Entry]:
-    """The entries with their verdicts, corrected over all of them."""
+    """Return the entries with their verdicts, corrected over all of them."""
     entries = []
     for m, said in zip(measured, verdicts([m.difference for m in measured]), strict=True):
         mark = "~" if m.entry.budget < 1 and said.word != "-" else ""
@@ -265,13 +319,16 @@ def _judged(measured: Sequence[Measured]) -> list[Entry]:
 
 
 def reported_of(row: Row, column: Column) -> Reported | None:
-    """The printed value is that of the usual counts."""
+    """Return the reported value of an entry, under the id of the column without its variant of counting."""
     return row.reported.get(column.id.removesuffix(f"_{column.counts}"))
 
 
 def margin_of(selection: Selection, row: Row, column: Column, value: float) -> float:
-    """How large a difference from ``value`` does not matter, in the unit of the measure; NaN for a measure that has no
-    margin, such as one of the user's own."""
+    """Return the largest difference from ``value`` that does not matter, in the unit of the measure.
+
+    Returns:
+        The margin; NaN if the measure has none, such as a user's own.
+    """
     if column.measure not in MARGINS:
         return math.nan
     dataset = selection.dataset_of(column)
@@ -280,7 +337,7 @@ def margin_of(selection: Selection, row: Row, column: Column, value: float) -> f
 
 
 def worst_of(selection: Selection, row: Row, column: Column) -> float | None:
-    """The measure's worst value, as which a lost model counts; None where it has none."""
+    """Return the measure's worst value, which replaces the value of a lost model; None if there is none."""
     worst = MARGINS[column.measure].worst if column.measure in MARGINS else None
     dataset = selection.dataset_of(column)
     samples = selection.protocol(row, dataset).samples
@@ -288,7 +345,7 @@ def worst_of(selection: Selection, row: Row, column: Column) -> float | None:
 
 
 def _measured(selection: Selection, name: str, column: Column, values: Values, row: Row | None) -> Measured:
-    """An entry of a row, or of known samples where ``row`` is None."""
+    """Build an entry of a row, or of known samples if ``row`` is None."""
     ours = summarise(values.found)
     reported = reported_of(row, column) if row else None
     entry = Entry(
@@ -345,7 +402,7 @@ def _footer(selection: Selection, measured: Sequence[Measured], found: Mapping[s
 
 
 def _order_lines(selection: Selection, measured: Sequence[Measured]) -> Iterator[str]:
-    """Kendall's tau of each column that the paper has, too."""
+    """Report Kendall's tau for each column that the paper has, too."""
     taus, few = [], False
     for column in selection.columns:
         if not (column.reported_title and column.comparable):
@@ -368,7 +425,7 @@ def _order_lines(selection: Selection, measured: Sequence[Measured]) -> Iterator
 
 
 def _margin_lines(selection: Selection, measured: Sequence[Measured]) -> Iterator[str]:
-    """The margins of the columns that have a verdict, and what was assumed of spreads that are not reported."""
+    """Report the margins of the judged columns, and the assumption on spreads that are not reported."""
     judged = {m.entry.column for m in measured if m.difference is not None}
     if not judged:
         return
@@ -383,11 +440,11 @@ def _margin_lines(selection: Selection, measured: Sequence[Measured]) -> Iterato
 
 
 def _of_other_images(run: Run, record: Record) -> bool:
-    """Whether the images that a model was made from are not those that are here."""
+    """Return whether a model was trained on other images than the installed ones."""
     dataset, then = registry.dataset(run.dataset), record.environment.get("images")
     return isinstance(dataset, ImageSet) and then is not None and then != dataset.fingerprint
 
 
 def is_stale(run: Run, record: Record) -> bool:
-    """Whether a run's record was made with other versions than today's."""
+    """Return whether a record was made with other versions than today's."""
     return record.versions != versions_of(run)

@@ -1,4 +1,4 @@
-"""The rows of known samples: what a perfect, a collapsed and a careless model get."""
+"""Measure samples of known quality: those of a perfect model, of a collapsed one and of uniform noise."""
 
 from __future__ import annotations
 
@@ -9,45 +9,58 @@ import numpy as np
 
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.registry import DataSet
+from benchmark.spec.versions import version_of
 from benchmark.store.store import Store
-from benchmark.training.evaluation import MEASURES, measure, measure_nearest, measure_own
-from benchmark.training.versions import version_of
 from datamodules.images import ImageSet
 from datamodules.mixture import GaussianMixture
+from evaluators.names import MEASURE_VERSIONS
 
 #: Rows of known samples.
 KNOWN = ("real", "collapsed", "spread")
 
 
 def collapsed_modes(dataset: DataSet) -> int:
-    """Modes of the sampler behind the row "collapsed"."""
+    """Return the number of modes of the samples in the row "collapsed"."""
     return dataset.modes // 2
 
 
 def known_samples(
     dataset: DataSet, protocol: Protocol, seeds: Sequence[int], store: Store, own: Sequence[str] = ()
 ) -> dict[str, dict[str, list[float]]]:
-    """The measures on samples of known quality, a set per seed: what a perfect, a collapsed, a careless model get.
+    """Measure samples of known quality, one set per seed. Measures of images are cached in the store.
 
-    Those of images take a while and are kept in the store.
-    own: measures of the user beside them.
+    Args:
+        dataset: The data set.
+        protocol: Gives the number of samples and the settings of the evaluation.
+        seeds: Seeds of the samples.
+        store: The results folder.
+        own: Measures of the user, computed in addition.
+
+    Returns:
+        Finite values by name of the row and of the measure.
     """
     if own:
+        from benchmark.training.evaluation import measure_own
+
         found = known_samples(dataset, protocol, seeds, store)
         for name, samples in sample_known(dataset, protocol, seeds):
             values = {key: [measure_own(key, dataset, part) for part in samples] for key in own}
             found[name] = found[name] | {k: [v for v in part if math.isfinite(v)] for k, part in values.items()}
         return found
-    if isinstance(dataset, GaussianMixture):
+    if not version_of(dataset):
         return _measure_known(dataset, protocol, seeds)
-    versions = {"dataset": version_of(dataset), "measures": MEASURES[dataset.measures].version}
+    versions = {"dataset": version_of(dataset), "measures": MEASURE_VERSIONS[dataset.measures]}
     key: list[object] = [dataset.name, dataset.fingerprint, protocol.samples, list(seeds), versions]
+    if isinstance(dataset, GaussianMixture):
+        key += [protocol.mode_radius, protocol.mode_min_points]
     if dataset.measures == "images":
         key += [protocol.features, protocol.real_samples, protocol.inverted]
     return store.cached("known", key, lambda: _measure_known(dataset, protocol, seeds))
 
 
 def _measure_known(dataset: DataSet, protocol: Protocol, seeds: Sequence[int]) -> dict[str, dict[str, list[float]]]:
+    from benchmark.training.evaluation import measure, measure_nearest
+
     found = {}
     for name, samples in sample_known(dataset, protocol, seeds):
         values = measure(dataset, protocol, samples)
@@ -58,7 +71,11 @@ def _measure_known(dataset: DataSet, protocol: Protocol, seeds: Sequence[int]) -
 
 
 def sample_known(dataset: DataSet, protocol: Protocol, seeds: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
-    """Samples of known quality, ``[S, n, ...]``, by name."""
+    """Draw samples of known quality.
+
+    Yields:
+        The name of the row and samples ``[S, n, ...]`` for S seeds.
+    """
     # Of images no more than there are different ones: copies would not be as far from the data as others.
     real = min(protocol.samples, dataset.training_size) if dataset.measures == "images" else protocol.samples
     samplers = (
@@ -72,5 +89,5 @@ def sample_known(dataset: DataSet, protocol: Protocol, seeds: Sequence[int]) -> 
 
 
 def _as_drawn(samples: np.ndarray) -> np.ndarray:
-    """Samples with the precision that a model's have."""
+    """Convert samples to the precision of a model's samples."""
     return samples if samples.dtype == np.uint8 else samples.astype(np.float32)

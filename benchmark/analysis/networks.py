@@ -1,4 +1,4 @@
-"""The table of network sizes, read off the networks that a method builds."""
+"""Build the table of network sizes from the networks of a method."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from modules.networks import MLP
 
 
 def read_networks(table: NetworkTable) -> ResultTable:
-    """The sheet of a table of networks, read off those that a method really builds."""
+    """Build the result table of network sizes from the networks that a method builds."""
     selection = select(table.of)
     row = table.of.row(table.method)
     module = make_module(selection.run(row, 0), (0,))
@@ -40,7 +40,7 @@ def read_networks(table: NetworkTable) -> ResultTable:
                     fluctuation=nan,
                     paper_mean=paper,
                     paper_std=nan,
-                    # A size is the printed one or is not.
+                    # Sizes are exact: only the same number is equivalent.
                     margin=0.0,
                     verdict="equivalent" if ours == paper else "higher" if ours > paper else "lower",
                     n=1,
@@ -63,7 +63,11 @@ def read_networks(table: NetworkTable) -> ResultTable:
 
 
 def network_size(network: MLP) -> dict[str, int]:
-    """Inputs, outputs, hidden layers and their width, from the weights themselves."""
+    """Return inputs, outputs, hidden layers and hidden width, from the shapes of the weights.
+
+    Raises:
+        ValueError: The hidden layers differ in width.
+    """
     shapes = [tuple(parameter.shape) for name, parameter in network.named_parameters() if name.endswith("weight")]
     widths = {shape[2] for shape in shapes[:-1]}
     if len(widths) != 1:

@@ -1,4 +1,4 @@
-"""How many seeds a table wants for its margins, from the spread of what is stored."""
+"""Compute the number of seeds that a table needs for its margins, from the spread of stored results."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ from benchmark.store.store import Store
 
 
 class Wanted(NamedTuple):
-    """Seeds with which a row that does as well as it is reported to would be called equivalent on a column, with 80 %
-    power; None where 1,000 would not do. ``n`` is the number of models that the spread was taken from."""
+    """Seeds that an entry needs.
+
+    Attributes:
+        row: Id of the row.
+        column: Id of the column.
+        n: Number of models from which the spread is estimated.
+        seeds: Seeds with which a row that equals the reported value is called equivalent with 80 % power; None if 1,000
+            are not enough.
+    """
 
     row: str
     column: str
@@ -23,7 +30,7 @@ class Wanted(NamedTuple):
 
 
 def seeds_wanted(selection: Selection, store: Store) -> Iterator[Wanted]:
-    """One line per entry that will have a verdict and of which three models or more are stored, all seeds counted."""
+    """Compute the seeds for every entry that has a verdict and at least three stored models; lost models count."""
     for row in selection.rows:
         records = records_of(selection, row, store)
         for column in selection.columns:
@@ -39,7 +46,7 @@ def seeds_wanted(selection: Selection, store: Store) -> Iterator[Wanted]:
 
 
 def seeds_lines(selection: Selection, store: Store) -> list[str]:
-    """The same for people, a line per column; empty where too little is stored."""
+    """Return the same as text, one line per column; empty if too little is stored."""
     found = list(seeds_wanted(selection, store))
     titles = {row.id: row.title for row in selection.rows}
     lines = []

@@ -1,4 +1,4 @@
-"""Which reading fits the printed rows best: a bounded search on seeds that no table uses."""
+"""Find the reading that fits the reported rows best, by a bounded search on seeds that no table uses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ SEARCH_COLUMNS = ("table", "reading", "misfit", "entries", "seeds", "profile")
 
 
 def candidates(table: Table, search: Search, datasets: Sequence[str] = ()) -> list[Selection]:
-    """One selection per reading, of the rows that the search trains."""
+    """Return one selection per reading.
+
+    Args:
+        table: The table.
+        search: Gives the profile and the rows; without rows, all rows with reported values are used.
+        datasets: Data sets to train on; the table's if empty.
+    """
     rows = search.rows or [row.id for row in table.rows if row.reported]
     return [
         select(table, profile=search.profile, reading=name, methods=rows, datasets=datasets) for name in table.readings
@@ -26,10 +32,14 @@ def candidates(table: Table, search: Search, datasets: Sequence[str] = ()) -> li
 
 
 def misfits(table: Table, search: Search, chosen: Sequence[Selection], store: Store) -> pd.DataFrame:
-    """One line per reading, the best first.
+    """Return the misfit of each reading, the best first.
 
-    misfit: mean over the printed entries of ``search.measures`` of |ours - printed|, as a share of the data set's modes
-        for counts of modes, in [0, 1] for shares; 1 where no model came to its end.
+    The misfit is the mean of |ours - reported| over the reported entries of ``search.measures``. Counts of modes are
+    divided by the number of modes, so that all differences lie in [0, 1]. An entry without a finished model counts as
+    1.
+
+    Returns:
+        A frame with the columns ``SEARCH_COLUMNS``.
     """
     lines = []
     for selection in chosen:

@@ -1,20 +1,20 @@
-"""Statistics of tables: means over seeds with intervals, and what a comparison with a reported value or a row says.
+"""Statistics of tables: means over seeds with intervals, and verdicts on comparisons.
 
-A comparison is a difference of two means, its standard error and its degrees of freedom. Two tests look at it. One is
-for a difference: two-sided, at 5 %. One is for equivalence within a margin that is fixed beforehand: two one-sided
-tests (TOST) at 5 % each (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15, 657). "No difference found" alone is never
-called agreement.
+A comparison consists of a difference of two means, its standard error and its degrees of freedom. It undergoes two
+tests. The first is a two-sided test for a difference at 5 %. The second is a test for equivalence within a margin that
+is fixed beforehand: two one-sided tests (TOST) at 5 % each (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15, 657).
+Failing to find a difference alone is never called agreement.
 
 Four conventions hold everywhere:
 
-- Means have unequal variances (Welch 1947, Biometrika 34, 28). Where a paper reports no spread, its runs are taken to
-  scatter like ours, so that the standard error is that of a prediction of the mean of as many more runs.
-- A reported number stands for every number that rounds to it. A difference is measured from the nearest of them,
-  equivalence from the farthest, and a reported spread is taken at its upper end.
-- Equal values do not show that there is no spread. Their standard deviation is taken as if one more run lay one margin
-  away: ``margin / sqrt(n + 1)``, in the spirit of the added observations of Agresti and Coull (1998, Am. Stat. 52,
+- Means have unequal variances (Welch 1947, Biometrika 34, 28). If a paper reports no spread, its runs are assumed to
+  have the spread of ours. The standard error is then that of a prediction of the mean of as many new runs.
+- A reported number stands for every number that rounds to it. The test for a difference uses the nearest of them, the
+  test for equivalence the farthest, and a reported spread is taken at its upper end.
+- Equal values do not show that there is no spread. Their standard deviation is taken as if one more run differed by the
+  margin: ``margin / sqrt(n + 1)``, in the spirit of the added observations of Agresti and Coull (1998, Am. Stat. 52,
   119).
-- Tests of differences are corrected over all entries of a table by Holm (1979, Scand. J. Stat. 6, 65).
+- Tests for a difference are corrected over all entries of a table by Holm (1979, Scand. J. Stat. 6, 65).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
 if TYPE_CHECKING:
     from benchmark.spec.table import Reported
@@ -50,11 +50,17 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean, sample standard deviation (NaN below 2 values) and a 95 % interval of the mean (Student's t).
+    """Mean of runs with its spread and interval.
 
-    The interval is NaN below 3 values, and where all are equal: a standard deviation of 0 is no estimate of the spread.
-    What equal values do say is little: with 95 % confidence at most ``1 - 0.05^(1/n)`` of all runs differ from them
-    (Clopper and Pearson 1934), which is 63 % after 3 runs and 31 % after 8.
+    Attributes:
+        n: Number of values.
+        mean: Their mean.
+        std: Sample standard deviation; NaN below 2 values.
+        ci_low: Lower end of the 95 % interval of the mean (Student's t). NaN below 3 values, and for equal values: a
+            standard deviation of 0 does not estimate the spread. Equal values say little: with 95 % confidence, at most
+            ``1 - 0.05^(1/n)`` of all runs differ from them (Clopper and Pearson 1934), which is 63 % after 3 runs and
+            31 % after 8.
+        ci_high: Upper end of that interval.
     """
 
     n: int
@@ -65,21 +71,21 @@ class Summary:
 
     @property
     def all_equal(self) -> bool:
-        """Whether there are values enough for an interval, and no spread to make it of."""
+        """Whether there are enough values for an interval but all are equal."""
         return self.n >= ENOUGH and self.std == 0
 
 
 def summarise(values: Sequence[float]) -> Summary:
-    """Count, mean, standard deviation (n - 1) and 95 % Student-t interval of the mean; NaN where there is none.
+    """Return count, mean, standard deviation (n - 1) and 95 % Student-t interval of the mean; NaN if undefined.
 
-    The interval covers the mean of normal values in 95 % of all cases at every n. Skewed values are covered less often:
-    exponential ones in 87 % at n = 3 and 90 % at n = 10 (``tests/benchmark/test_statistics.py``).
+    The interval covers the mean of normal values in 95 % of all cases for every n. The coverage is lower for skewed
+    values: for exponential ones, 87 % at n = 3 and 90 % at n = 10 (``tests/benchmark/test_statistics.py``).
 
     Args:
         values: Finite numbers, one per run.
 
     Raises:
-        ValueError: A value is not finite. A mean over it would say nothing.
+        ValueError: A value is not finite.
     """
     n = len(values)
     if not all(map(math.isfinite, values)):
@@ -88,27 +94,30 @@ def summarise(values: Sequence[float]) -> Summary:
     std = _std(np.asarray(values, dtype=float)) if n > 1 else math.nan
     if n < ENOUGH or std == 0:
         return Summary(n, mean, std, math.nan, math.nan)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * std / math.sqrt(n)
+    half = float(special.stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * std / math.sqrt(n)
     return Summary(n, mean, std, mean - half, mean + half)
 
 
 def _std(values: Floats, scale: float = 0.0) -> float:
-    """Sample standard deviation, exactly 0 for values that differ by rounding errors of themselves or of ``scale``."""
+    """Return the sample standard deviation; exactly 0 for values that differ only by rounding errors.
+
+    ``scale`` is the size of the numbers that the values were computed from, if it is larger than theirs.
+    """
     found = float(np.std(values, ddof=1))
     return 0.0 if found <= _ROUNDING_ERROR * max(scale, float(np.abs(values).max())) else found
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Our mean minus another, and all that the two tests need.
+    """Our mean minus another mean, with the inputs of both tests.
 
-    Args:
-        difference: Ours minus theirs, in the unit of the measure.
+    Attributes:
+        difference: Our mean minus the other, in the unit of the measure.
         std: Standard deviation of our runs.
-        n: Our runs.
-        other_std: Standard deviation of theirs; NaN where it is taken to be ours.
-        other_n: Their runs; infinite for a number without an error, and for differences of pairs.
-        margin: Differences below it do not matter; NaN where the measure has no margin.
+        n: Number of our runs.
+        other_std: Standard deviation of the other runs; NaN assumes ours.
+        other_n: Number of the other runs; infinite for an exact number and for differences of pairs.
+        margin: Largest difference that does not matter; NaN if the measure has no margin.
         rounding: Half a unit of the last reported decimal.
     """
 
@@ -132,8 +141,8 @@ class Difference:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the difference."""
-        half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, self.freedom)) * self.error
+        """95 % interval of the difference."""
+        half = float(special.stdtrit(self.freedom, 0.5 + CONFIDENCE / 2)) * self.error
         return self.difference - half, self.difference + half
 
     @property
@@ -150,10 +159,16 @@ class Difference:
 def standard_error(
     std: npt.ArrayLike, n: npt.ArrayLike, other_std: npt.ArrayLike, other_n: npt.ArrayLike
 ) -> tuple[Floats, Floats]:
-    """Standard error of a difference of two means, and its degrees of freedom.
+    """Return the standard error of a difference of two means and its degrees of freedom (Welch and Satterthwaite).
 
-    By Welch and Satterthwaite. Where ``other_std`` is NaN the other runs scatter like ours: the error is that with
-    which our runs predict the mean of ``other_n`` more, with ``n - 1`` degrees of freedom.
+    If ``other_std`` is NaN, the other runs are assumed to have the spread of ours. The error is then that of predicting
+    the mean of ``other_n`` more runs from ours, with ``n - 1`` degrees of freedom.
+
+    Args:
+        std: Standard deviation of our runs.
+        n: Number of our runs.
+        other_std: Standard deviation of the other runs, or NaN.
+        other_n: Number of the other runs; may be infinite.
     """
     std, n, other_std, other_n = (np.asarray(x, dtype=float) for x in (std, n, other_std, other_n))
     unknown = np.isnan(other_std)
@@ -167,8 +182,17 @@ def standard_error(
 def difference_p(
     difference: npt.ArrayLike, error: npt.ArrayLike, freedom: npt.ArrayLike, rounding: npt.ArrayLike = 0.0
 ) -> Floats:
-    """Two-sided p value of no difference, from the nearest value that the rounding allows; 1 within the rounding, and
-    where there is no spread to measure a difference by."""
+    """Return the two-sided p value of no difference (Student's t).
+
+    Args:
+        difference: Difference of two means.
+        error: Its standard error.
+        freedom: Degrees of freedom of the error.
+        rounding: Half a unit of the last reported decimal. The nearest difference that the rounding allows is tested.
+
+    Returns:
+        The p value; 1 within the rounding and without any spread.
+    """
     beyond = np.maximum(np.abs(difference) - np.asarray(rounding, dtype=float), 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         p = 2 * special.stdtr(freedom, -beyond / np.asarray(error, dtype=float))
@@ -182,8 +206,18 @@ def equivalence_p(
     margin: npt.ArrayLike,
     rounding: npt.ArrayLike = 0.0,
 ) -> Floats:
-    """p value of the two one-sided tests (TOST) against ``margin``, from the farthest value that the rounding allows; 1
-    where there is no margin, or no spread."""
+    """Return the p value of the two one-sided tests (TOST) for a difference of at least the margin.
+
+    Args:
+        difference: Difference of two means.
+        error: Its standard error.
+        freedom: Degrees of freedom of the error.
+        margin: Margin of equivalence, or NaN.
+        rounding: Half a unit of the last reported decimal. The farthest difference that the rounding allows is tested.
+
+    Returns:
+        The p value; 1 without a margin and without any spread.
+    """
     inside = np.asarray(margin, dtype=float) - np.abs(difference) - np.asarray(rounding, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         p = special.stdtr(freedom, -inside / np.asarray(error, dtype=float))
@@ -191,19 +225,22 @@ def equivalence_p(
 
 
 def against_reported(ours: Summary, reported: Reported, runs: int, margin: float) -> Difference | None:
-    """Our runs against a reported value; None below 3 seeds.
+    """Compare our runs with a reported value.
 
-    A standard deviation beside a single run is one of something else, as images, and is not used. A reported standard
-    error becomes a standard deviation.
+    The reported spread of a single run is not used, as it describes something else, such as images. A reported standard
+    error is converted to a standard deviation.
 
     Args:
-        ours: Of our runs, those that were lost counted with the measure's worst value.
-        reported: Mean, and standard deviation or error as printed.
-        runs: Runs behind the reported value, at least 1.
-        margin: In the unit of the measure.
+        ours: Summary of our runs; lost runs count with the measure's worst value.
+        reported: Reported mean, and standard deviation or error.
+        runs: Number of runs behind the reported value, at least 1.
+        margin: Margin in the unit of the measure.
+
+    Returns:
+        The difference; None below 3 seeds.
 
     Raises:
-        ValueError: There are no runs behind the reported value, or it is not finite.
+        ValueError: ``runs`` is below 1, or the reported value is not finite.
     """
     if ours.n < ENOUGH:
         return None
@@ -229,14 +266,18 @@ def against_reported(ours: Summary, reported: Reported, runs: int, margin: float
 
 
 def paired(ours: Sequence[float], others: Sequence[float], margin: float = math.nan) -> Difference | None:
-    """Two rows paired by seed, or one row and a number repeated (paired t test); None below 3 pairs.
+    """Compare two rows paired by seed, or one row with a repeated number (paired t test).
 
-    Pairs that all differ by the same amount have the spread of equal values: as if one more pair lay one margin away.
-    Without a margin they say nothing, p = 1.
+    If all pairs differ by the same amount, the spread is taken as if one more pair differed by the margin. Without a
+    margin p is then 1.
 
     Args:
-        ours, others: Finite numbers, one per seed, in the same order.
-        margin: In the unit of the measure; NaN where it has none.
+        ours: Finite numbers, one per seed.
+        others: Finite numbers for the same seeds in the same order.
+        margin: Margin in the unit of the measure; NaN if it has none.
+
+    Returns:
+        The difference; None below 3 pairs.
 
     Raises:
         ValueError: The lengths differ, or a value is not finite.
@@ -252,13 +293,16 @@ def paired(ours: Sequence[float], others: Sequence[float], margin: float = math.
 
 
 def assumed_std(std: float, n: int, margin: float) -> float:
-    """The standard deviation, that of ``n + 1`` values of which one is a margin away where all ``n`` are equal; 0 where
-    they are equal and there is no margin."""
+    """Return the standard deviation that the tests use.
+
+    If all ``n`` values are equal, this is the standard deviation of ``n + 1`` values of which one differs by the
+    margin, or 0 without a margin.
+    """
     return std if std > 0 or math.isnan(margin) else margin / math.sqrt(n + 1)
 
 
 def holm(p: Sequence[float]) -> Floats:
-    """p values adjusted so that any false difference among all of them is as rare as one says (Holm 1979)."""
+    """Adjust p values for the family-wise error rate (Holm 1979)."""
     values = np.asarray(p, dtype=float)
     order = np.argsort(values, kind="stable")
     stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
@@ -268,24 +312,30 @@ def holm(p: Sequence[float]) -> Floats:
 
 
 def benjamini_hochberg(p: Sequence[float]) -> Floats:
-    """p values adjusted so that the expected share of false ones among the differences found is as small as one says
-    (Benjamini and Hochberg 1995, J. R. Stat. Soc. B 57, 289)."""
-    return np.asarray(stats.false_discovery_control(p) if len(p) else (), dtype=float)
+    """Adjust p values for the false discovery rate (Benjamini and Hochberg 1995, J. R. Stat. Soc. B 57, 289)."""
+    values = np.asarray(p, dtype=float)
+    order = np.argsort(values, kind="stable")[::-1]
+    stepped = np.minimum.accumulate(values[order] * len(values) / np.arange(len(values), 0, -1))
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(stepped, 1)
+    return adjusted
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of a difference.
+    """Verdict on a difference.
 
-    Args:
+    Attributes:
         word: ``equivalent`` (inside the margin), ``higher`` or ``lower`` (different, and not shown to be inside the
-            margin), ``undecided``, or ``-`` where there is nothing to compare.
-        lean: Direction of a significant difference inside the margin, ``-`` where there is none.
-        margin: In the unit of the measure.
-        p: Of no difference; ``p_holm`` and ``p_bh`` are adjusted over the table.
-        p_equivalence: Of a difference of a margin or more; not adjusted, as each entry is to be called equivalent
-            wrongly in at most 5 %.
-        seeds_to_decide: Of an undecided one, with 80 % power; NaN where 1,000 of ours would not decide it.
+            margin), ``undecided``, or ``-`` if there is nothing to compare.
+        lean: Direction of a significant difference inside the margin; ``-`` if there is none.
+        margin: Margin in the unit of the measure.
+        p: p value of no difference.
+        p_holm: ``p``, adjusted by Holm over the table.
+        p_bh: ``p``, adjusted by Benjamini and Hochberg over the table.
+        p_equivalence: p value of a difference of at least the margin. It is not adjusted, as the error rate of 5 % for
+            a wrong ``equivalent`` holds for each entry.
+        seeds_to_decide: Seeds that an undecided difference needs for 80 % power; NaN if 1,000 of ours are not enough.
     """
 
     word: Word = "-"
@@ -299,7 +349,7 @@ class Verdict:
 
 
 def verdict_text(word: str, lean: str, seeds_to_decide: float) -> str:
-    """A verdict for people: the word, where an equivalent one leans, and how many seeds an undecided one wants."""
+    """Return the verdict as text, with the lean of an equivalent one and the seeds that an undecided one needs."""
     if word.removeprefix("~") == "undecided":
         if math.isnan(seeds_to_decide):
             return f"{word}, even with {MOST_SEEDS:,} seeds"
@@ -308,7 +358,7 @@ def verdict_text(word: str, lean: str, seeds_to_decide: float) -> str:
 
 
 def verdicts(differences: Sequence[Difference | None]) -> list[Verdict]:
-    """The verdicts on all entries of a table, whose tests of differences are corrected together; ``-`` for None."""
+    """Return the verdicts on all entries of a table; ``-`` for None. Tests for a difference are corrected together."""
     tested = [d for d in differences if d is not None]
     p = [d.p for d in tested]
     rows = iter(zip(tested, p, holm(p), benjamini_hochberg(p), strict=True))
@@ -334,10 +384,15 @@ def _verdict(d: Difference, p: float, p_holm: float, p_bh: float, level: float) 
 
 
 def power_to_decide(d: Difference, n: int, level: float = ALPHA) -> float:
-    """Chance that ``n`` new seeds decide: show a difference at ``level``, or equivalence at 5 %.
+    """Return the probability that new seeds decide a comparison.
 
-    Our true mean and spread are taken to be those that were found, which is a guess where seeds are few. The other
-    side stays as it is. Averaged over what the new seeds' standard deviation may be.
+    Our true mean and spread are assumed to equal the observed ones, which is a guess if there are few seeds. The other
+    side does not change. The result is averaged over the distribution of the new seeds' standard deviation.
+
+    Args:
+        d: The observed difference.
+        n: Number of new seeds.
+        level: Level of the test for a difference; equivalence is always tested at 5 %.
     """
     variance = special.chdtri(n - 1, 1 - _QUANTILES) / (n - 1)
     error, freedom = standard_error(d.std * np.sqrt(variance), n, d.other_std, d.other_n)
@@ -353,14 +408,18 @@ def power_to_decide(d: Difference, n: int, level: float = ALPHA) -> float:
 
 
 def seeds_to_decide(d: Difference, level: float = ALPHA) -> int | None:
-    """Smallest number of our seeds, more than there are, that decides with 80 % power; None above 1,000.
+    """Return the smallest number of our seeds, above the current one, that decides with 80 % power.
 
-    More seeds of ours make the report no more certain: where its own error is wider than the margin, none may do.
+    More seeds of ours do not make the reported value more certain: if its own error exceeds the margin, no number may
+    be enough.
 
     Args:
-        d: The difference, whose spread and size the new seeds are taken to have.
-        level: At which a difference is tested; 5 % over the number of entries is what Holm asks of the first of
-            them, 0 leaves equivalence alone.
+        d: The difference, whose size and spread the new seeds are assumed to have.
+        level: Level of the test for a difference. 5 % divided by the number of entries is Holm's level for the first of
+            them; 0 tests for equivalence only.
+
+    Returns:
+        The number; None above 1,000.
     """
     if d.std == 0:
         return None
@@ -376,8 +435,19 @@ def seeds_to_decide(d: Difference, level: float = ALPHA) -> int | None:
 
 
 def seeds_for_margin(std: float, margin: float, reported: Reported | None = None, runs: int = 1) -> int | None:
-    """Seeds with which a truth equal to the report would be called equivalent with 80 % power: what ``plan`` says
-    before a training, from a stored spread. None above 1,000. At least 3."""
+    """Return the seeds with which a method equal to the report is called equivalent with 80 % power.
+
+    ``plan`` shows this number before a training, from a stored spread.
+
+    Args:
+        std: Stored standard deviation over seeds.
+        margin: Margin in the unit of the measure.
+        reported: The reported value; None compares with an exact number.
+        runs: Number of runs behind the reported value.
+
+    Returns:
+        The number, at least 3; None above 1,000.
+    """
     if reported is None:
         alone = Difference(0.0, assumed_std(std, ENOUGH, margin), ENOUGH - 1, margin=margin)
         return seeds_to_decide(alone, level=0)
@@ -388,7 +458,7 @@ def seeds_for_margin(std: float, margin: float, reported: Reported | None = None
 
 
 class Order(NamedTuple):
-    """Kendall's tau-b of two orders, with a 95 % percentile-bootstrap interval over seeds; NaN where there is none."""
+    """Kendall's tau-b of two orders, with a 95 % percentile-bootstrap interval over seeds; NaN if undefined."""
 
     tau: float
     low: float
@@ -396,14 +466,14 @@ class Order(NamedTuple):
 
 
 def order_agreement(ours: Sequence[Sequence[float]], reported: Sequence[float]) -> Order:
-    """How well our order of methods fits the reported one.
+    """Measure how well our order of methods agrees with the reported one.
 
-    The seeds of every method are drawn anew, with replacement, 2,000 times. With few seeds such an interval is too
-    narrow rather than too wide.
+    The seeds of every method are resampled with replacement 2,000 times. With few seeds this interval tends to be too
+    narrow.
 
     Args:
         ours: Values of each method, one per seed, at least one each.
-        reported: A value of each method, in the same order.
+        reported: One value per method, in the same order.
     """
     if len(ours) < 3:
         return Order(math.nan, math.nan, math.nan)
@@ -418,7 +488,7 @@ def order_agreement(ours: Sequence[Sequence[float]], reported: Sequence[float]) 
 
 
 def _tau(a: Floats, b: Floats) -> Floats:
-    """Kendall's tau-b (Kendall 1945, Biometrika 33, 239) over the last axis of ``a [..., m]`` and ``b [m]``."""
+    """Return Kendall's tau-b (Kendall 1945, Biometrika 33, 239) over the last axis of ``a [..., m]`` and ``b [m]``."""
     i, j = np.triu_indices(len(b), 1)
     # Means of equal values differ in their last bits.
     near = np.abs(a[..., i] - a[..., j]) <= _ROUNDING_ERROR * np.maximum(np.abs(a[..., i]), np.abs(a[..., j]))
@@ -428,7 +498,13 @@ def _tau(a: Floats, b: Floats) -> Floats:
 
 
 class Tail(NamedTuple):
-    """The end of a learning curve: evaluations, their mean, and their standard deviation (NaN for one)."""
+    """The end of a learning curve.
+
+    Attributes:
+        n: Number of evaluations.
+        mean: Their mean.
+        std: Their standard deviation; NaN for one evaluation.
+    """
 
     n: int
     mean: float
@@ -436,8 +512,13 @@ class Tail(NamedTuple):
 
 
 def last_tenth(curve: Sequence[float | None]) -> Tail | None:
-    """Mean over the last tenth of a curve's evaluations, at least one, and how much it fluctuates there; None where
-    nothing was evaluated. Epochs without an evaluation are None or NaN and do not count."""
+    """Return the mean and the fluctuation over the last tenth of a curve's evaluations, at least one.
+
+    Epochs without an evaluation are None or NaN and do not count.
+
+    Returns:
+        The end of the curve; None if it has no evaluation.
+    """
     values = [value for value in curve if value is not None and not math.isnan(value)]
     if not values:
         return None

@@ -1,4 +1,4 @@
-"""What every method must keep, ours and others', before its numbers mean anything: one function per promise."""
+"""Test the promises of a method: properties without which its numbers mean nothing. One function tests one promise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmark.errors import Stopped, UserError, first_line, own_place
 from benchmark.papers.discovery import all_tables
 from benchmark.spec import registry
 from benchmark.spec.block import Block
-from benchmark.spec.overrides import Settings, method_fields
+from benchmark.spec.overrides import Settings
 from benchmark.spec.protocol import Protocol, Setting
 from benchmark.spec.run import Run
 from benchmark.spec.selection import select
@@ -34,7 +34,7 @@ from benchmark.training.trainer import fit
 from datamodules.mixture import GaussianMixture
 from modules.base import AdversarialModule, Update
 
-#: What is trained on: so little that all promises take seconds.
+#: Training data, so small that all checks take seconds.
 POINTS = GaussianMixture(
     name="conformance",
     centres=((-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)),
@@ -46,17 +46,20 @@ POINTS = GaussianMixture(
 )
 DATASET = f"{__name__}:POINTS"
 SIZE = 16
-#: Of an epoch.
+#: Iterations per epoch.
 ITERATIONS = 5
 State = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A method as it is checked.
+    """A method with the settings of its test.
 
-    method: a name, or ``package.module:Class``. overrides, protocol: fields that differ from the defaults.
-    dataset: what it is trained on, a name or ``package.module:NAME``.
+    Attributes:
+        method: A name, or ``package.module:Class``.
+        overrides: Fields of the method that differ from the defaults.
+        protocol: Fields of the protocol that differ from the defaults.
+        dataset: Data set to train on, a name or ``package.module:NAME``.
     """
 
     method: str
@@ -66,13 +69,23 @@ class Case:
 
     @staticmethod
     def of(name: str, assignments: Sequence[str] = (), dataset: str = DATASET) -> Case:
-        """The case of a method under what ``--set`` says: with the prior, and on images with the networks, that the
-        first table of such data gives it, or else any method, and one epoch of pre-training. ``UserError`` for one that
-        cannot be built at all."""
+        """Create the case of a method.
+
+        The prior, and for images the networks, come from the first table with such data that contains the method, or
+        else from the first table with such data. Pre-training lasts one epoch.
+
+        Args:
+            name: A method, as on the command line.
+            assignments: ``--set`` assignments.
+            dataset: A data set, as on the command line.
+
+        Raises:
+            UserError: A name is unknown, an assignment is wrong, or no table has networks for such data.
+        """
         name, dataset = registry.full_name("methods", name), registry.full_name("datasets", dataset)
-        method = registry.method(name)
+        method = registry.describe_method(name)
         settings = Settings.parse(assignments, [method])
-        overrides = {"pretraining_epochs": 1} if "pretraining_epochs" in method_fields(method) else {}
+        overrides = {"pretraining_epochs": 1} if "pretraining_epochs" in method.defaults else {}
         protocol = {**_usual_protocol(name, registry.dataset(dataset).data_shape), **settings.protocol}
         return Case(
             name,
@@ -83,22 +96,24 @@ class Case:
 
     @property
     def data_shape(self) -> tuple[int, ...]:
-        """Of one datum."""
+        """Shape of one sample of the data."""
         return registry.dataset(self.dataset).data_shape
 
     def training(self, **fields: Any) -> Protocol:
-        """The protocol, with other fields if given."""
+        """Return the protocol, with other fields if given."""
         usual = {"profile": "check", "epochs": 3, "width": 2, "samples": 50, "batch_size": SIZE, "beta1": 0.8}
         usual |= {"fresh_iterations": ITERATIONS, "features": "none"}
         return Protocol(**{**usual, **dict(self.protocol), **fields})
 
     def untouched(self, seeds: Sequence[int], **fields: Any) -> AdversarialModule:
-        """The module as its class makes it."""
+        """Return the module as its class creates it."""
         method = registry.method(self.method)
         return method(self.training(**fields), self.data_shape, tuple(seeds), **dict(self.overrides))
 
     def build(self, seeds: Sequence[int] = (0, 3), **fields: Any) -> AdversarialModule:
-        """The module at the start of its game, after two iterations of its pre-training, with optimizers."""
+        """Return the module with its optimizers at the start of adversarial training, after two iterations of
+        pre-training.
+        """
         module = self.untouched(seeds, **fields)
         iterate_alone(module, module.configure_optimizers())
         if module.pretraining_epochs:
@@ -109,20 +124,28 @@ class Case:
         return module
 
     def data(self, module: AdversarialModule, iterations: int, size: int = SIZE) -> list[Tensor]:
-        """Made-up data in [0, 1], ``[draws, S, size, ...]`` per iteration; those of a seed depend on it alone."""
+        """Return random data in [0, 1] for each iteration: ``[draws, S, size, ...]``. The data of a seed depend on it
+        alone.
+        """
         shape = (iterations, module.draws_per_iteration, size, *self.data_shape)
         parts = [torch.rand(shape, generator=torch.Generator().manual_seed(seed)) for seed in module.seeds]
         return list(torch.stack(parts, 2))
 
     def block(self, *seeds: int) -> Block:
-        """A block of the registry's way, to be trained as a table's."""
+        """Return a block of these seeds, which trains like a table's."""
         runs = tuple(Run(self.dataset, self.method, self.training(), s, self.overrides) for s in seeds)
         return Block(runs, runs)
 
 
 @cache
 def _usual_protocol(name: str, shape: tuple[int, ...]) -> dict[str, Setting]:
-    """What the first table with such data, points or images of this shape, gives a method, or else any method."""
+    """Return the protocol fields of the first table with such data (points, or images of this shape).
+
+    A table that contains the method is preferred.
+
+    Raises:
+        UserError: No table has networks for such data.
+    """
     points = len(shape) == 1
     fields = ("prior",) if points else ("prior", "networks", "latent_dim", "scaling", "norm_at_evaluation")
     found: dict[bool, dict[str, Setting]] = {}
@@ -142,14 +165,14 @@ def _usual_protocol(name: str, shape: tuple[int, ...]) -> dict[str, Setting]:
 
 
 def descend(module: AdversarialModule, rate: float = 0.1) -> None:
-    """Plain gradient descent, whose steps are the gradients."""
+    """Use plain gradient descent, so that the steps show the gradients."""
     module.training_setup = dataclasses.replace(module.training_setup, lr=rate)
     steps = module.pretraining_steps + module.steps
     iterate_alone(module, [torch.optim.SGD(p, lr=rate, foreach=False) for _, p in steps])
 
 
 class _MadeUp(TorchFunctionMode):
-    """What is copied to the host, for SciPy say, is made up: nothing was computed that could be copied."""
+    """Return random numbers for copies to the host, such as SciPy's inputs, as fake tensors hold no values."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         leaves = func in (Tensor.numpy, Tensor.__float__, Tensor.item)
@@ -162,39 +185,39 @@ class _MadeUp(TorchFunctionMode):
 
 @contextlib.contextmanager
 def elsewhere(module: AdversarialModule) -> Iterator[None]:
-    """Put a module on a device that is told apart from the CPU; inside, nothing is computed.
+    """Move a module to a device other than the CPU. Inside the ``with`` block nothing is computed.
 
-    ``meta`` stands for ``cuda``, whose fake tensors go backward only where there is a driver.
+    ``meta`` replaces ``cuda``, whose fake tensors support backward passes only with a driver.
     """
     module.to("meta")
     module._steps = module._pretraining_steps = None
     descend(module)
-    # What a method keeps and what it takes anew are made up apart, so that there may be 0 to divide by.
+    # Random copies of related tensors do not agree with one another, so a division by 0 can occur.
     with FakeTensorMode(allow_non_fake_inputs=True), _MadeUp(), np.errstate(divide="ignore", invalid="ignore"):
         yield
 
 
 def run_batches(module: AdversarialModule, data: Sequence[Tensor]) -> np.ndarray:
-    """Iterate on ``data``: losses ``[iterations, updates, S]``."""
+    """Run an iteration on each of ``data``, and return the losses ``[iterations, updates, S]``."""
     for draws in data:
         module.iterate(draws)
     return torch.stack(list(module.take_losses().values()), 1).numpy()
 
 
 def state(module: nn.Module) -> State:
-    """Parameters as they are now, seeds first."""
+    """Return a copy of the parameters, with a leading axis of seeds."""
     return {name: value.detach().clone() for name, value in module.named_parameters()}
 
 
 def same(a: State, b: State, slots: Any = slice(None)) -> bool:
-    """Whether two states are equal to the last bit, in some of their slots."""
+    """Return whether two states are bit-identical in some of their slots."""
     return a.keys() == b.keys() and all(
         np.array_equal(a[name][slots].numpy(), b[name][slots].numpy(), equal_nan=True) for name in a
     )
 
 
 def generators(*seeds: int) -> list[np.random.Generator]:
-    """One generator per seed."""
+    """Create one random generator per seed."""
     return [np.random.default_rng(seed) for seed in seeds]
 
 
@@ -207,12 +230,12 @@ def _ask(kept: Any, why: str) -> None:
 
 
 def one_of_everything_per_seed(case: Case) -> None:
-    """It can be built; networks, samples and losses are one per seed, and losses reach what their updates move."""
+    """It can be built; networks, samples and losses are per seed; losses have a gradient in the networks they train."""
     inspect_method(partial(build, registry.method(case.method), case.training(), case.data_shape, case.overrides))
 
 
 def starts_apart(case: Case) -> None:
-    """The weights a seed starts with depend on the seed alone."""
+    """The initial weights of a seed depend on the seed alone."""
     pair, alone, three = (state(case.untouched(seeds)) for seeds in ((0, 3), (3,), (3, 7, 3)))
     for name, value in alone.items():
         where = f"{name}: draw weights per seed, as build_generator() and build_discriminator() do"
@@ -225,25 +248,27 @@ def starts_apart(case: Case) -> None:
 
 
 def gradients_stay_apart(case: Case) -> None:
-    """Losses have one value per seed, whose gradient reaches that seed's parameters alone."""
+    """Losses have one value per seed, with a gradient in that seed's parameters alone."""
     module = case.build((0, 3, 5))
     x = case.data(module, 1)[0][0]
     names, parameters = zip(*module.named_parameters(), strict=True)
     for update, moved in module.steps:
         loss = update.loss(x, module._latents(x))
-        _ask(loss.shape == (3,), f"{update.name} gives {list(loss.shape)} for 3 seeds, not [3]: use losses.per_seed")
+        _ask(
+            loss.shape == (3,), f"{update.loss_name} gives {list(loss.shape)} for 3 seeds, not [3]: use losses.per_seed"
+        )
         for name, gradient in zip(names, torch.autograd.grad(loss[1], parameters, allow_unused=True), strict=True):
             apart = gradient is None or not gradient[[0, 2]].any()
-            _ask(apart, f"{update.name} of one seed has a gradient in {name} of another")
+            _ask(apart, f"{update.loss_name} of one seed has a gradient in {name} of another")
         own = torch.autograd.grad(update.loss(x, module._latents(x))[1], moved, allow_unused=True)
         for parameter, gradient in zip(moved, own, strict=True):
             unused = gradient is None or (parameter.ndim > 2 and parameter.shape[1] > 1 and not gradient[1].any())
             name = next(name for name, p in module.named_parameters() if p is parameter)
-            _ask(not unused, f"{update.name} moves {name} and has no gradient there")
+            _ask(not unused, f"{update.loss_name} trains {name} and has no gradient there")
 
 
 def neighbours_do_not_matter(case: Case) -> None:
-    """A seed trains to the same bits whatever its neighbours are."""
+    """A seed trains to the same bits whatever other seeds are in its block."""
     for width in (3, 4):
         one, other = case.build((0, 3, 5, 6)[:width]), case.build((8, 3, 0, 0)[:width])
         x = case.data(one, 3)
@@ -259,7 +284,7 @@ def neighbours_do_not_matter(case: Case) -> None:
 
 
 def nan_stays_alone(case: Case) -> None:
-    """A seed whose losses are NaN leaves the others alone, to the last bit."""
+    """A seed whose losses are NaN does not change the other seeds, to the last bit."""
     sound, sick = case.build((0, 3, 5)), case.build((0, 3, 5))
     clean = case.data(sound, 4)
     dirty = [x.clone() for x in clean]
@@ -275,7 +300,7 @@ def nan_stays_alone(case: Case) -> None:
 
 
 def moves_what_it_says(case: Case) -> None:
-    """Each update moves the networks that it names and no others, and every network is moved by some update."""
+    """Each update changes the networks that it names and no others, and every network is changed by some update."""
     module = case.build()
     names = {id(p): name.partition(".")[0] for name, p in module.named_parameters()}
     step = module._step
@@ -293,10 +318,10 @@ def moves_what_it_says(case: Case) -> None:
     named = [{names[id(p)] for network in update.params for p in network.parameters()} for update in updates]
     turns = [(update, here) for update, here in zip(updates, named, strict=True) for _ in range(update.n_steps)]
     for (update, here), moved in zip(turns, seen, strict=True):
-        _ask(here == moved, f"{update.name} names {_words(here)} and moves {_words(moved)}")
+        _ask(here == moved, f"{update.loss_name} names {_words(here)} and trains {_words(moved)}")
     before = {names[id(p)] for _, parameters in module.pretraining_steps for p in parameters}
     idle = set(names.values()) - before.union(*named)
-    _ask(not idle, f"no update moves {_words(idle)}")
+    _ask(not idle, f"no update trains {_words(idle)}")
 
 
 def _words(names: set[str]) -> str:
@@ -304,7 +329,7 @@ def _words(names: set[str]) -> str:
 
 
 def counts_updates(case: Case) -> None:
-    """Iterations are counted one by one, with one loss of every update for the record."""
+    """Iterations are counted one by one, and each of them records one loss of every update."""
     module = case.build((0, 3, 5))
     _ask(module.take_losses() == {}, "there are losses before the first iteration")
     data = case.data(module, 4)
@@ -323,7 +348,7 @@ def counts_updates(case: Case) -> None:
 
 
 def samples_have_their_shape(case: Case) -> None:
-    """Samples are one row of n finite points per seed, in the scale of the data, without a gradient."""
+    """There are n finite samples per seed, with the shape and the scale of the data, and without a gradient."""
     module = case.build((0, 3, 5))
     _calibrate(module, case)
     for n in (1, 33):
@@ -352,7 +377,7 @@ def samples_repeat(case: Case) -> None:
 
 
 def sampling_changes_nothing(case: Case) -> None:
-    """Sampling between iterations changes neither the module nor anybody's random numbers."""
+    """Sampling between iterations changes neither the module nor global random numbers."""
     watched, alone = case.build(), case.build()
     x = case.data(watched, 3)
     with torch.random.fork_rng():
@@ -381,10 +406,10 @@ def _calibrate(module: AdversarialModule, case: Case) -> None:
 
 
 def runs_where_its_data_are(case: Case) -> None:
-    """Everything is computed on the device of the data: nothing is left on the CPU."""
+    """Everything is computed on the device of the data; nothing is left on the CPU."""
     for draws in ("iteration", "update"):
         module = case.build(draws=draws)
-        # What a method prepares once is prepared.
+        # Run one iteration on the CPU first, for what a method prepares once.
         module.iterate(case.data(module, 1)[0])
         module.take_losses()
         try:
@@ -402,7 +427,7 @@ def runs_where_its_data_are(case: Case) -> None:
 
 
 def resumes_exactly(case: Case) -> None:
-    """Training that is stopped and resumed from its checkpoint gives the same as undisturbed, to the last bit."""
+    """Training that is stopped and resumed from its checkpoint gives the same bits as undisturbed training."""
     with _folder() as folder:
         straight = _undisturbed(case)
         path = folder / "stopped.ckpt"
@@ -418,7 +443,7 @@ def resumes_exactly(case: Case) -> None:
 
 
 def diverges_cleanly(case: Case) -> None:
-    """A seed that diverges is reported with its iteration, and the seed beside it ends as ever."""
+    """A seed that diverges is reported with its iteration, and the other seed ends as usual."""
     straight = _undisturbed(case)
     with _folder() as folder:
         found = fit(case.block(0, 1), folder / "none.ckpt", lambda progress: None, "cpu", [_Poison()])
@@ -433,7 +458,7 @@ def diverges_cleanly(case: Case) -> None:
 
 
 class StopEarly(Callback):
-    """What Ctrl-C does, after the first epoch of the game."""
+    """Stop as after Ctrl-C, after the first epoch of adversarial training."""
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:
         (evaluation,) = (c for c in trainer.callbacks if isinstance(c, Evaluation))  # type: ignore[attr-defined]
@@ -441,7 +466,7 @@ class StopEarly(Callback):
 
 
 class _Poison(Callback):
-    """The first seed's data are NaN in one iteration of the second epoch of the game."""
+    """Set the first seed's data to NaN in one iteration of the second epoch of adversarial training."""
 
     after = 2
 
@@ -481,10 +506,13 @@ CHECKS: tuple[Check, ...] = (
 
 
 def check_method(case: Case) -> Iterator[tuple[Check, str]]:
-    """Every check, and in one line why it fails: the empty string where it does not.
+    """Run the checks on a method.
 
-    A method that breaks the first one is not tried further, as all others would say the same of it. A reason that was
-    given before is not repeated.
+    If the first check fails, the others are not run, as they would fail for the same reason. A reason that was given
+    before is replaced by ``as above``.
+
+    Yields:
+        Each check with the reason of its failure in one line; empty if it passes.
     """
     given = set()
     for check in CHECKS:
@@ -505,6 +533,6 @@ def check_method(case: Case) -> Iterator[tuple[Check, str]]:
 
 
 def _place(error: BaseException) -> str:
-    """Where it was raised, as far as that is in this repository."""
+    """Return the place in this repository where an error was raised; empty if there is none."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
     return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""

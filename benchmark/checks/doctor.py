@@ -1,4 +1,4 @@
-"""What is wrong with a results folder, the data, the devices or the libraries here, and what to do about it."""
+"""Diagnose a results folder, the data, the devices and the libraries of this machine."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from benchmark.spec.commands import seeds_text
 from benchmark.spec.demonstration import Experiment
 from benchmark.spec.registry import shows_people
 from benchmark.spec.run import Run
+from benchmark.spec.versions import versions_of
 from benchmark.store.environment import processor
 from benchmark.store.locks import NoLocks, claimed, holder, is_claimed
 from benchmark.store.record import Record
@@ -34,26 +35,30 @@ from benchmark.store.store import Store
 from benchmark.training import checkpoints
 from benchmark.training.engines.resources import free_memory, usable_cores
 from benchmark.training.trainer import check_checkpoint
-from benchmark.training.versions import versions_of
 from datamodules.images import READERS, MissingData, data_folder, is_decoded, read_images
 
-#: Below so much a table with its checkpoints may not fit.
+#: Free space that a table with its checkpoints needs.
 _ENOUGH_BYTES = 2**30
-#: As many files are named where many have the same trouble.
+#: Number of files that are named if many have the same problem.
 _NAMED = 3
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One line of the report. ``wrong`` is what a command refuses or numbers cannot be had for, ``note`` what may stay
-    as it is."""
+    """One line of the diagnosis.
+
+    Attributes:
+        level: ``wrong`` if a command would refuse it or numbers cannot be computed; ``note`` if it may stay as it is;
+            else ``ok``.
+        said: The text, with the way out.
+    """
 
     level: Literal["ok", "note", "wrong"]
     said: str
 
 
 def diagnose(store: Store) -> Iterator[Diagnosis]:
-    """All that can be checked without training."""
+    """Yield everything that can be checked without training."""
     yield from check_libraries()
     yield from check_gpus()
     yield from check_data()
@@ -65,7 +70,7 @@ def diagnose(store: Store) -> Iterator[Diagnosis]:
 
 
 def check_libraries() -> Iterator[Diagnosis]:
-    """Installed versions against the ranges that the project declares; extras count where they are installed."""
+    """Compare installed versions with the ranges that the project declares. Extras count only if they are installed."""
     wanted = requirements()
     good = 0
     for requirement, extra in wanted:
@@ -84,7 +89,10 @@ def check_libraries() -> Iterator[Diagnosis]:
 
 
 def requirements() -> list[tuple[Requirement, bool]]:
-    """What the project needs, and whether only an extra needs it: by its checkout, or as it was installed."""
+    """Return the project's requirements, each with whether only an extra needs it.
+
+    They come from the checkout, or from the metadata of the installed package.
+    """
     checkout = Path(__file__).resolve().parents[2] / "pyproject.toml"
     if checkout.exists():
         project = tomllib.loads(checkout.read_text(encoding="utf-8"))["project"]
@@ -96,7 +104,7 @@ def requirements() -> list[tuple[Requirement, bool]]:
 
 
 def check_gpus() -> Iterator[Diagnosis]:
-    """Processor, cores and memory that this process may use, and GPUs as PyTorch sees them."""
+    """Report the processor, the cores and memory that this process may use, and the GPUs that PyTorch finds."""
     cores = f"{usable_cores()} of {os.cpu_count()} cores usable, {free_memory() / 2**30:.1f} GiB of memory free"
     yield Diagnosis("ok", f"{processor()}, {cores}")
     if not torch.cuda.is_available():
@@ -119,7 +127,7 @@ def check_gpus() -> Iterator[Diagnosis]:
 
 
 def check_data() -> Iterator[Diagnosis]:
-    """Image sets that were decoded here; those that were not are decoded, or missed, when they are asked for."""
+    """Check the decoded image sets. Other sets are decoded when a command needs them."""
     folder = data_folder()
     for name in READERS:
         if not is_decoded(name):
@@ -135,7 +143,7 @@ def check_data() -> Iterator[Diagnosis]:
 
 
 def check_space(folders: Iterable[Path]) -> Iterator[Diagnosis]:
-    """Free space of the disks that these folders are on."""
+    """Check the free space on the disks of these folders."""
     for folder in folders:
         there = next((parent for parent in (folder, *folder.resolve().parents) if parent.is_dir()), None)
         if there is None:
@@ -149,7 +157,7 @@ def check_space(folders: Iterable[Path]) -> Iterator[Diagnosis]:
 
 
 def check_results(store: Store) -> Iterator[Diagnosis]:
-    """Records, samples and checkpoints of a results folder: damaged, edited, newer, or without an owner."""
+    """Check records, samples and checkpoints of a results folder: damaged, edited, newer or orphaned ones."""
     try:
         next(store.folder.iterdir(), None)
     except FileNotFoundError:
@@ -196,13 +204,15 @@ def check_results(store: Store) -> Iterator[Diagnosis]:
 
 
 def _is_part(path: Path) -> bool:
-    """Whether it is what ``replacing`` writes to before a file is whole: ``.NAME.RANDOM``."""
+    """Return whether a file is a temporary one of ``replacing``: ``.NAME.RANDOM``."""
     return re.fullmatch(r"\..+\.\w{8}", path.name) is not None and path.is_file()
 
 
 def _sound(run: Run, store: Store) -> Record:
-    """A run's record, if the files beside it are the record's. Weights may be elsewhere, and images of people, as no
-    repository has them."""
+    """Read a run's record and check its files.
+
+    Weights and images of people may be missing, as no repository contains them.
+    """
     record = store.read(run)
     assert record is not None
     beside = store.path(run).with_suffix
@@ -280,7 +290,7 @@ def _unfinished(store: Store, records: dict[Run, Record], left: dict[str, list[P
 
 
 def _held(path: Path) -> bool:
-    """Whether somebody holds the claim; nobody can be seen to where there are no locks."""
+    """Return whether a process holds the claim; False without file locks."""
     try:
         return is_claimed(path)
     except (NoLocks, OSError):

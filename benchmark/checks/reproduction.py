@@ -1,5 +1,4 @@
-"""Does today's code still give what is stored? The first epochs of many models, or all of one, are trained again and
-compared number by number."""
+"""Retrain stored models and compare every number: the first epochs of many models, or all epochs of one."""
 
 from __future__ import annotations
 
@@ -14,6 +13,7 @@ import torch
 from benchmark.errors import UserError
 from benchmark.spec.block import Block, drop_finished, make_blocks
 from benchmark.spec.run import Run, dataset_of_run
+from benchmark.spec.versions import differing, versions_of
 from benchmark.store.environment import environment, processor
 from benchmark.store.record import Record
 from benchmark.store.store import Store
@@ -21,16 +21,18 @@ from benchmark.training.callback import Evaluation, Watch
 from benchmark.training.engines.runner import run_block
 from benchmark.training.evaluation import measure
 from benchmark.training.trainer import advance, make_data, make_module
-from benchmark.training.versions import differing, versions_of
-from evaluators.inversion import INVERSION_MEASURES
+from evaluators.names import INVERSION_MEASURES
 
 
 @dataclass(frozen=True)
 class RunComparison:
-    """What became of one stored model.
+    """Result of comparing one stored model.
 
-    difference: the first number that is another one, as a sentence; empty where all are equal.
-    stale: whether the record was made with other versions than today's.
+    Attributes:
+        run: The run.
+        difference: The first number that differs, as a sentence; empty if all are equal.
+        stale: Whether the record was made with other versions than today's.
+        elsewhere: Whether the record was made on another kind of processor.
     """
 
     run: Run
@@ -46,11 +48,21 @@ def verify_runs(
     accelerator: str = "auto",
     report: Callable[[str], None] = lambda line: None,
 ) -> list[RunComparison]:
-    """Train the first ``epochs`` epochs of every finished model of ``runs`` again, pre-training included, with as many
-    threads as it was trained with, and measure its stored samples again.
+    """Retrain the first epochs of every finished model, pre-training included, and measure its stored samples again.
 
-    All losses and measures of the training must be the stored ones to the last bit, which they can only be on the same
-    kind of processor, and the measures of the stored samples to 12 digits.
+    Each model trains with its original number of threads. Losses and measures of the training must equal the stored
+    ones bit for bit, which requires the same kind of processor. The measures of the stored samples must agree in 12
+    digits.
+
+    Args:
+        runs: Runs to verify; those without a finished record are skipped.
+        store: The results folder.
+        epochs: Epochs to retrain.
+        accelerator: Lightning's name of the kind of device.
+        report: Receives one line per block.
+
+    Returns:
+        One comparison per model.
     """
     records = {run: record for run in runs if (record := store.read(run)) and record.status == "done"}
     missing = [run.id for run in runs if run not in records]
@@ -91,10 +103,11 @@ def _verify_block(
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What became of training one stored model again, to its end.
+    """Result of retraining one stored model to its end.
 
-    differences: every number that is another one, as sentences; none where the records are equal.
-    elsewhere: what is different here from where the record was made, and can be why.
+    Attributes:
+        differences: Every number that differs, as sentences; empty if the records are equal.
+        elsewhere: Differences between this machine and the one that made the record, which may be the cause.
     """
 
     differences: tuple[str, ...]
@@ -102,14 +115,16 @@ class Reproduction:
 
 
 def scratch(run: Run, store: Store) -> Store:
-    """Where a model is trained again, until it is compared: with a checkpoint, as that may take hours."""
+    """Return the temporary store for retraining a model. It keeps a checkpoint, as training may take hours."""
     return Store(store.unfinished / f"reproduce-{run.id}")
 
 
 def reproduce_run(run: Run, store: Store, watch: Watch, accelerator: str = "auto") -> Reproduction:
-    """Train a stored model again and compare status, curves, measures, samples and frames bit for bit.
+    """Retrain a stored model and compare status, curves, measures, samples and frames bit for bit.
 
-    Raises ``UserError`` for a run that is not stored or has failed.
+    Raises:
+        UserError: The run is not stored, has failed, or is being reproduced by another process.
+        Stopped: Ctrl-C was pressed.
     """
     record = store.read(run)
     if record is None or record.status == "failed":
@@ -166,7 +181,7 @@ def _first_difference(record: Record, again: Mapping[str, Sequence[float | None]
 
 
 def _generator_difference(record: Record, evaluation: Evaluation, slot: int) -> str:
-    """The first measure of the generator itself that is another one, where it was trained to its end."""
+    """Return the first measure of the generator that differs, as a sentence; empty before the end of training."""
     for name in INVERSION_MEASURES:
         now, then = evaluation.measures.get(name), record.measures.get(name)
         if now is not None and float(now[slot]) != then:
@@ -175,13 +190,13 @@ def _generator_difference(record: Record, evaluation: Evaluation, slot: int) -> 
 
 
 def _samples_difference(run: Run, record: Record, store: Store) -> str:
-    """The first measure of the stored samples that is another one; nothing is said where not all samples are kept."""
+    """Return the first measure of the stored samples that differs, as a sentence; empty if samples are incomplete."""
     samples = store.samples(run, record)
     if len(samples) < run.protocol.samples:
         return ""
     for name, value in measure(dataset_of_run(run), run.protocol, samples[None]).items():
         now, then = float(value[0]), record.measures.get(name)
-        # Means over a block and over one model of it are taken in another order.
+        # The order of a sum differs between a block and a single model, so the last digits may differ.
         if not (math.isclose(now, then, rel_tol=1e-12) if then is not None else math.isnan(now)):
             return f"{name} of the stored samples: {now!r} instead of {then!r}"
     return ""

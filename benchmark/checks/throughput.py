@@ -1,6 +1,6 @@
-"""How fast seeds train side by side, against one seed in a plain Lightning loop and against the machine's peak.
+"""Measure how fast blocks of several seeds train, against a plain Lightning loop and the machine's peak rate.
 
-Everything runs on the CPU, whatever else the machine has: times and peak must be those of one device.
+Everything runs on the CPU, even if there is a GPU: times and peak must refer to the same device.
 """
 
 from __future__ import annotations
@@ -29,22 +29,28 @@ from benchmark.training.surroundings import IsolatedTrainer
 from benchmark.training.trainer import make_data, make_module, make_trainer, quiet
 from modules.base import AdversarialModule, Update
 from modules.networks import SeedLinear
-from modules.noise import Distribution, Noise
+from modules.noise import Noise
+from modules.options import Distribution
 
 COLUMNS = ("method", "seeds", "ms_per_iteration_and_seed", "ratio_to_plain_loop", "share_of_peak")
 
-#: Matrix products ``[batch, n, n] x [batch, n, n]`` whose best rate is the peak: large ones, and eight of the size of
-#: the tables' hidden layers.
+#: Pairs ``(batch, n)`` of the matrix products ``[batch, n, n] x [batch, n, n]`` whose best rate is the peak: large
+#: ones, and a batch of eight in the size of the tables' hidden layers.
 PEAK_SHAPES = ((1, 512), (1, 1024), (1, 2048), (8, 128))
-#: Seconds for each of them; long enough to meet a quiet moment of a shared machine.
+#: Seconds for each of them, long enough to include an idle moment of a shared machine.
 PEAK_SECONDS = 0.2
-#: Batches of data that the plain loop goes through again and again.
+#: Batches of data that the plain loop cycles through.
 PLAIN_BATCHES = 64
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds per iteration: of the plain loop, and of a block by its number of seeds (all seeds together)."""
+    """Milliseconds per iteration.
+
+    Attributes:
+        plain: Of the plain loop.
+        blocks: Of blocks, by number of seeds; for all seeds together.
+    """
 
     plain: float
     blocks: dict[int, float]
@@ -57,21 +63,28 @@ def measure_throughput(
     repeats: int = 3,
     report: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
-    """One line per row of the table and number of seeds in ``counts``.
+    """Measure the throughput of each row of a table for each number of seeds.
 
-    ms_per_iteration_and_seed: steady state of the training that ``run`` does, without evaluation and checkpoints.
-    ratio_to_plain_loop: the plain loop's milliseconds over these; above 1 the seeds axis is faster.
-    share_of_peak: rate of the matrix products alone over the peak; the rest is overhead and everything else.
+    Args:
+        selection: The rows.
+        counts: Numbers of seeds.
+        iterations: Iterations to time in each repeat.
+        repeats: Repeats; the median is used.
+        report: Receives one line per repeat.
 
-    ``attrs`` holds ``peak_gflops`` (measured, float32), ``threads``, ``processor`` and ``plain_ms`` (the plain loop's
-    milliseconds per iteration, by row). ``iterations`` are timed in each of ``repeats`` runs, the median counts.
+    Returns:
+        A frame with the columns ``COLUMNS``. ``ms_per_iteration_and_seed`` is the steady state of the training of
+        ``run``, without evaluation and checkpoints. ``ratio_to_plain_loop`` is the plain loop's time divided by it;
+        above 1 the seeds axis is faster. ``share_of_peak`` is the rate of the matrix products divided by the peak;
+        everything else counts as overhead. ``attrs`` holds ``peak_gflops`` (measured, float32), ``threads``,
+        ``processor`` and ``plain_ms`` (the plain loop's milliseconds per iteration, by row).
     """
     runs = {row.id: selection.run(row, seed=0) for row in selection.rows}
     flops = {name: matrix_flops(make_module(run, (0,))) for name, run in runs.items()}
     before = peak_gflops()
     report(f"peak of matrix products: {before:.0f} GFLOP/s on {torch.get_num_threads()} threads")
     timings = {row.id: _time_row(row, runs[row.id], counts, iterations, repeats, report) for row in selection.rows}
-    # Whatever slows the machine down hides the peak, nothing makes it appear higher.
+    # Other load can only lower a measured peak, so the higher one is right.
     peak = max(before, peak_gflops())
     lines = []
     for name, timing in timings.items():
@@ -95,8 +108,11 @@ def measure_throughput(
 def _time_row(
     row: Row, run: Run, counts: Sequence[int], iterations: int, repeats: int, report: Callable[[str], None]
 ) -> Timing:
-    """Medians over repeats. Plain loop and blocks take turns, there and back, so that a machine whose speed drifts
-    favours none of them."""
+    """Time one row and return medians over repeats.
+
+    Plain loop and blocks alternate in order, forth and back, so that a drift of the machine's speed favours none of
+    them.
+    """
     plain: list[float] = []
     blocks: dict[int, list[float]] = {seeds: [] for seeds in counts}
     for repeat in range(repeats):
@@ -112,7 +128,7 @@ def _time_row(
 
 
 def time_block(run: Run, seeds: int, iterations: int) -> float:
-    """Milliseconds per iteration of a block of so many seeds, trained as ``run`` trains it."""
+    """Return the milliseconds per iteration of a block with ``seeds`` seeds, trained as by ``run``."""
     module = make_module(run, tuple(range(seeds)))
     data = make_data(run, module.seeds, module)
     skip_pretraining(module)
@@ -123,7 +139,7 @@ def time_block(run: Run, seeds: int, iterations: int) -> float:
 
 
 def time_plain_loop(run: Run, iterations: int) -> float:
-    """Milliseconds per iteration of one seed in the Lightning loop that a newcomer would write."""
+    """Return the milliseconds per iteration of one seed in a plain Lightning loop."""
     module = PlainLoop(make_module(run, (0,)))
     data = make_data(run, (0,), module.method)
     batches = (batch[0, 0] for group in data.train_dataloader() for batch in group)
@@ -140,13 +156,15 @@ def time_plain_loop(run: Run, iterations: int) -> float:
 
 
 class PlainLoop(LightningModule):
-    """A method as one would write it without a seeds axis: ordinary layers, fresh noise for every update, one batch of
-    Lightning's loop after another, Lightning's own manual optimization, Adam as it comes.
+    """A method without a seeds axis, as a newcomer would write it.
 
-    The losses are the method's, on a seeds axis of length 1: a step of GAN takes a tenth longer than with losses for
-    ``[B, ...]``, and the ratio to this loop flatters by as much.
+    It uses ordinary layers, new noise for every update, single batches in Lightning's loop, Lightning's manual
+    optimization and Adam with default settings. The losses are the method's own, on a seeds axis of length 1. This
+    makes a step of GAN a tenth slower than losses for ``[B, ...]``, so the ratio to this loop is too favourable by as
+    much.
 
-    method: of one seed; it is changed and should not be used elsewhere.
+    Args:
+        method: A method with one seed. It is modified and must not be used elsewhere.
     """
 
     def __init__(self, method: AdversarialModule) -> None:
@@ -155,9 +173,9 @@ class PlainLoop(LightningModule):
         use_ordinary_layers(method)
         method.noise = FreshNoise(method.seeds)
         self.method = method
-        # The method asks for the optimizers of whoever trains it.
+        # The method reads its own ``optimizers``, which Lightning sets only on this module.
         method.optimizers = self.optimizers  # type: ignore[method-assign]
-        # method.steps would hold the parameters of the old layers if someone asked for it before.
+        # Not method.steps: it may have cached the parameters of the old layers.
         self.pretraining = list(method.pretraining())
         self.updates = list(method.updates())
         self._calls = [i for i, update in enumerate(self.updates) for _ in range(update.n_steps)]
@@ -176,7 +194,7 @@ class PlainLoop(LightningModule):
         return self.method.iteration
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> None:
-        """A whole iteration, or its next update where every update reads a batch of its own."""
+        """Run a whole iteration, or its next update if every update uses a batch of its own."""
         x = batch[0].unsqueeze(0)
         if self.iteration < 0:
             for index, update in enumerate(self.pretraining):
@@ -187,7 +205,7 @@ class PlainLoop(LightningModule):
             self._move(x)
 
     def loss(self, update: Update, x: Tensor) -> Tensor:
-        """Loss ``[1]`` of an update on data ``[1, B, ...]`` and new latents."""
+        """Return the loss ``[1]`` of an update on data ``[1, B, ...]`` and new latents."""
         t = self.method.training_setup
         return update.loss(x, self.method.random("z", x, t.prior, t.latent_dim))
 
@@ -196,7 +214,7 @@ class PlainLoop(LightningModule):
         return found if isinstance(found, list) else [found]
 
     def _step(self, optimizer: Any, update: Update, x: Tensor) -> None:
-        """Gradients of an update's loss, and the step unless all players move at once."""
+        """Compute the gradients of an update's loss, and step unless the updates are simultaneous."""
         self.toggle_optimizer(optimizer)
         loss = self.loss(update, x)
         optimizer.zero_grad()
@@ -219,7 +237,7 @@ class PlainLoop(LightningModule):
 
 
 class FreshNoise(Noise):
-    """New numbers from PyTorch's global generator at every call, in place of streams that can be asked for again."""
+    """New numbers from PyTorch's global generator at every call, instead of reproducible streams."""
 
     def __call__(self, name: str, iteration: int, distribution: Distribution, shape: Sequence[int]) -> Tensor:
         size = (len(self.seeds), *shape)
@@ -227,10 +245,10 @@ class FreshNoise(Noise):
 
 
 class Linear(nn.Linear):
-    """``nn.Linear`` for ``[1, B, in]``.
+    """``nn.Linear`` for inputs ``[1, B, in]``.
 
-    Its own forward pass returns a view for three dimensions, and the in-place ReLU of the networks is slow on views:
-    with it a step of GAN takes 8 % longer, which would speak for the seeds axis without being its merit.
+    For three dimensions, the forward pass of ``nn.Linear`` returns a view, on which the networks' in-place ReLU is
+    slow. A step of GAN would take 8 % longer, which would favour the seeds axis unfairly.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -238,9 +256,9 @@ class Linear(nn.Linear):
 
 
 def use_ordinary_layers(module: nn.Module) -> None:
-    """Put an ``nn.Linear`` of equal weights in place of every ``SeedLinear`` of one seed.
+    """Replace every ``SeedLinear`` of one seed by an ``nn.Linear`` with the same weights.
 
-    A layer that hangs in several places stays one layer.
+    A layer that is shared between several places stays shared.
     """
     ordinary: dict[nn.Module, Linear] = {}
     for path, layer in list(module.named_modules(remove_duplicate=False)):
@@ -263,9 +281,9 @@ def _ordinary(layer: SeedLinear) -> Linear:
 
 
 class MatrixProducts(TorchDispatchMode):
-    """Counts the operations of all matrix products inside it, backward passes and gradients of gradients included.
+    """Count the floating-point operations of all matrix products, including backward passes and second-order gradients.
 
-    By the formulas of PyTorch's ``FlopCounterMode``, which itself keeps account of modules with hooks that raise on the
+    It uses the formulas of PyTorch's ``FlopCounterMode``. That class itself tracks modules with hooks that raise on the
     ``autograd.grad`` inside a gradient penalty.
     """
 
@@ -283,9 +301,9 @@ class MatrixProducts(TorchDispatchMode):
 
 
 def matrix_flops(module: AdversarialModule) -> int:
-    """Floating-point operations of the matrix products of one iteration on full batches, all seeds of ``module``.
+    """Return the floating-point operations of the matrix products of one iteration on full batches, for all seeds.
 
-    A multiplication and its addition are two. Optimizers have none.
+    A multiplication and its addition count as two. Optimizers have no matrix products.
     """
     t = module.training_setup
     x = torch.rand(len(module.seeds), t.batch_size, *module.data_shape)
@@ -304,12 +322,12 @@ def matrix_flops(module: AdversarialModule) -> int:
 
 
 def peak_gflops() -> float:
-    """Best float32 rate of matrix products of ``PEAK_SHAPES`` with the current number of threads, in GFLOP/s."""
+    """Return the best float32 rate of matrix products of ``PEAK_SHAPES`` at the current thread count, in GFLOP/s."""
     return max(_rate(*shape) for shape in PEAK_SHAPES)
 
 
 def _rate(batch: int, size: int) -> float:
-    """GFLOP/s of the fastest call within ``PEAK_SECONDS``, or of the second call if that takes longer."""
+    """Return the GFLOP/s of the fastest call within ``PEAK_SECONDS``, or of the second call if that takes longer."""
     shape = (size, size) if batch == 1 else (batch, size, size)
     a, b, out = torch.rand(shape), torch.rand(shape), torch.empty(shape)
     multiply = torch.mm if batch == 1 else torch.bmm

@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmark COMMAND``. A file for each command, and what they share."""
+"""The command line ``python -m benchmark COMMAND``: one file per command, and shared parts."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The command line: ``python -m benchmark COMMAND``. Dispatch, exit statuses and error lines.
+"""The command line ``python -m benchmark COMMAND``: dispatch, exit statuses and error messages.
 
-Until a command runs, only the standard library and jsonargparse are loaded, so that ``--help`` and slips are answered
-at once: PyTorch alone takes over a second.
+Until a command runs, only the standard library and jsonargparse are imported. So ``--help`` and errors appear at once;
+PyTorch alone takes over a second.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True)
 class Command:
-    """A command. It has a module of its name, with a dataclass of options and ``run(options)``, the exit status.
+    """A command. Its module of the same name has a dataclass of options and ``run(options)``, which returns the exit
+    status.
 
     Attributes:
         group: Heading in ``--help``.
-        summary: What it does, in a line.
+        summary: Description in one line.
         options: Name of the dataclass.
     """
 
@@ -44,8 +45,8 @@ class Command:
     options: str
 
     def load(self, name: str) -> tuple[type[Options], Callable[[Options], int], ModuleType]:
-        """Return the dataclass of options, what runs the command, and its module."""
-        module = importlib.import_module(f"benchmark.cli.{name}")
+        """Return the dataclass of options, the function that runs the command, and its module."""
+        module = importlib.import_module(f"benchmark.cli.commands.{name}")
         return getattr(module, self.options), module.run, module
 
 
@@ -98,10 +99,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: Words after ``python -m benchmark``; the process's own if None.
+        argv: Words after ``python -m benchmark``; None takes those of the process.
 
     Returns:
-        The exit status: 0, 1 for methods that failed, 2 for what the user must change.
+        The exit status: 0; 1 if a method failed or numbers differ; 2 for an error that the user must fix; 130 after
+        Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -160,7 +162,7 @@ def _dispatch(words: Sequence[str]) -> int:
 
 
 def _version() -> str:
-    """Of the installed package, or of the checkout that this is."""
+    """Return the version of the checkout, or of the installed package."""
     import tomllib
     from importlib import metadata
     from pathlib import Path
@@ -205,8 +207,10 @@ def _readable(words: Sequence[str]) -> None:
 
 @contextmanager
 def _dying_of_interrupts() -> Iterator[None]:
-    """Let Ctrl-C end the process at once while PyTorch loads: nothing has begun, and its imports make other errors of
-    an interrupt."""
+    """Let Ctrl-C end the process at once while PyTorch is imported.
+
+    Nothing has been started yet, and the imports would turn an interrupt into other errors.
+    """
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     usual = usual and threading.current_thread() is threading.main_thread()
     if usual:
@@ -219,7 +223,7 @@ def _dying_of_interrupts() -> Iterator[None]:
 
 
 def overview() -> str:
-    """Return what ``--help`` says."""
+    """Return the text of ``--help``."""
     lines = [_FIRST]
     for group in dict.fromkeys(command.group for command in COMMANDS.values()):
         lines.append(f"{group}:")
@@ -229,7 +233,7 @@ def overview() -> str:
 
 
 def whole_parser() -> Parser:
-    """Return the parser of all commands, for what completes words in a shell."""
+    """Return the parser of all commands, for shell completion."""
     parser = Parser(prog=PROGRAM, description="Regenerates the tables of papers on mode collapse.")
     commands = parser.add_subcommands(dest="command", required=False)
     for name, command in COMMANDS.items():

@@ -1,7 +1,7 @@
-"""Options that several commands share, as dataclasses. What stands here is what ``--help`` says.
+"""Options that several commands share, as dataclasses. Their docstrings and help texts appear in ``--help``.
 
-Only the standard library is imported, so that ``--help`` and a slip of the pen are answered at once. Names that belong
-to other parts of the project are written out; a test compares them.
+Only the standard library is imported, so that ``--help`` and errors appear at once. Names that are defined in other
+parts of the project are repeated here, and a test compares them.
 """
 
 from __future__ import annotations
@@ -22,45 +22,48 @@ Precision = Literal["32-true", "bf16-mixed"]
 Features = Literal["inception", "efficientnet-lite0", "none"]
 Format = Literal["text", "markdown", "latex", "csv", "json", "html"]
 Engine = Literal["local", "inline", "ray"]
-#: Threads of a process, where the machine has fewer cores: a cluster's nodes may have more than this one.
+#: Largest accepted number of threads if this machine has fewer cores, as the nodes of a cluster may have more.
 _MOST_THREADS = 256
 
 _LIST = "python -m benchmark list"
 
 
 def text(value: Any) -> str:
-    """Return a word as it was typed. In a file of options a number stands without quotes."""
+    """Return a word as it was typed. In an options file, a number needs no quotes."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise ValueError(f"{value} is no word")
     return str(value)
 
 
 def words(value: Any) -> str:
-    """Return words with commas between. In a file of options they may be a list."""
+    """Return words separated by commas. In an options file they may be a list."""
     return ",".join(map(text, value)) if isinstance(value, list) else text(value)
 
 
 def texts(value: Any) -> str | list[str]:
-    """Return the words of an option that can be repeated: one from the command line, or all of a file of options."""
+    """Return one word of a repeatable option, or a list of words from an options file."""
     return [text(part) for part in value] if isinstance(value, list) else text(value)
 
 
 def assignments(value: Any) -> str | list[str]:
-    """Return words ``FIELD=VALUE``. In a file of options they may be a mapping."""
+    """Return words ``FIELD=VALUE``. In an options file they may be a mapping."""
     if isinstance(value, dict):
         return [f"{name}={str(part).lower() if isinstance(part, bool) else text(part)}" for name, part in value.items()]
     return texts(value)
 
 
 def count(value: Any) -> int:
-    """Return a whole number from 1 on."""
+    """Return an integer of at least 1."""
     if isinstance(value, bool) or not re.fullmatch(r"0*[1-9][0-9]{0,8}", str(value)):
         raise ValueError(f"{value} is no count of at least 1")
     return int(value)
 
 
 def thread_count(value: Any) -> int:
-    """Return a number of threads. More of them than cores wait for one another, and thousands bring a process down."""
+    """Return a number of threads.
+
+    It is limited, as more threads than cores slow a process down and thousands crash it.
+    """
     number, most = count(value), max(_MOST_THREADS, os.cpu_count() or 1)
     if number > most:
         raise ValueError(f"{value} threads are too many; this machine has {os.cpu_count()} cores")
@@ -68,7 +71,7 @@ def thread_count(value: Any) -> int:
 
 
 def job_count(value: Any) -> int:
-    """Return a number of blocks at a time. Each is a process that takes about a GiB."""
+    """Return a number of blocks at a time. It is limited, as each block is a process of about 1 GiB."""
     number, most = count(value), max(_MOST_THREADS, os.cpu_count() or 1)
     if number > most:
         raise ValueError(f"{value} blocks are too many at a time; {os.cpu_count()} cores are here")
@@ -83,7 +86,7 @@ def seconds(value: Any) -> float:
 
 
 def gpu_share(value: Any) -> float:
-    """Return the GPUs of a block as Ray takes them: a part of one, or several whole ones."""
+    """Return the GPUs per block in Ray's terms: a fraction of one, or several whole ones."""
     try:
         number = -1.0 if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
@@ -102,16 +105,16 @@ def option(
     also: str = "",
     positional: bool = False,
 ) -> Any:
-    """Describe a field of a dataclass that is an option of the command line.
+    """Define a field of a dataclass as an option of the command line.
 
     Args:
-        help: What ``--help`` says. It names the default where there is one.
-        default: Value where the option is not given. A list makes the option repeatable, False makes it a switch.
-        metavar: What stands for the value in ``--help``.
-        read: Makes the value of a word, or of what a file of options says. Fields that are annotated as ``Literal``
-            take their values instead.
+        help: Text in ``--help``. It states the default, if there is one.
+        default: Value if the option is not given. A list makes the option repeatable, False makes it a switch.
+        metavar: Placeholder for the value in ``--help``.
+        read: Converts a word, or a value of an options file. Fields annotated as ``Literal`` ignore it and accept the
+            literal's values.
         also: A second name.
-        positional: Whether the word stands without the option's name.
+        positional: Whether the value is given without the option's name.
     """
     facts = {"help": help, "metavar": metavar, "read": read, "also": also, "positional": positional}
     if isinstance(default, list):
@@ -302,7 +305,7 @@ class ResultsOptions(Options):
         return Store(Path(self.results))
 
     def store_to_look_at(self) -> Store:
-        """Return the results folder for a command that only looks: damaged records are named and left out."""
+        """Return the results folder for a read-only command: damaged records are reported and left out."""
         from benchmark.errors import one_line
         from benchmark.store.store import Store
 

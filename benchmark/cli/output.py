@@ -1,4 +1,4 @@
-"""What a command prints and writes."""
+"""Print and write the output of commands."""
 
 from __future__ import annotations
 
@@ -13,20 +13,27 @@ if TYPE_CHECKING:
 
 
 def write(text: str) -> None:
-    """Print without an end of line, at once."""
+    """Print a text at once, without a line end."""
     sys.stdout.write(text)
     sys.stdout.flush()
 
 
 def width() -> int | None:
-    """Columns of the terminal; None where the output goes elsewhere."""
+    """Return the columns of the terminal; None if the output is not a terminal."""
     from rich.console import Console
 
     return Console().width if sys.stdout.isatty() else None
 
 
 def finish(sheet: ResultTable, store: Store, style: str, whole: ResultTable | None = None) -> None:
-    """Print the sheet, and write it, or the whole that it is a part of, as Markdown and CSV."""
+    """Print a table, and write it as Markdown and CSV.
+
+    Args:
+        sheet: The table to print.
+        store: The results folder; the files go to ``tables``.
+        style: Format of the printed table.
+        whole: The complete table to write, if ``sheet`` is a part of it.
+    """
     from benchmark.render.formats import render
     from benchmark.store.files import write_atomically
 

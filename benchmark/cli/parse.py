@@ -1,4 +1,4 @@
-"""From words to the options of a command, by jsonargparse, and from its complaints to one line with a way out."""
+"""Parse the options of a command with jsonargparse, and turn its errors into one line with a way out."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ PROGRAM = "python -m benchmark"
 
 
 class Parser(jsonargparse.ArgumentParser):
-    """A parser of one command, whose complaints are one line with the nearest right word."""
+    """Parser of one command. Its errors are one line with a suggestion."""
 
     made: type[Options] = Options
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise the ``UserError`` that stands for a complaint of the parser."""
+        """Raise the ``UserError`` for an error message of the parser."""
         raise _explained(self.made, " ".join(message.split())) from ex
 
 
 class _Repeat(argparse.Action):
-    """Collects the words of an option that can be repeated. The first of the command line replaces a file's, except
-    that ``FIELD=VALUE`` replaces what is said of the same field."""
+    """Collect the values of a repeatable option.
+
+    The values on the command line replace those of an options file. Of ``FIELD=VALUE`` assignments, only those of the
+    same field are replaced.
+    """
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         given = vars(parser).setdefault("given", {})
@@ -47,7 +50,7 @@ class _Repeat(argparse.Action):
 
 
 class _Word(argparse.Action):
-    """Takes a word without a name; where there is none, what a file says stays."""
+    """Store a positional argument. If none is given, the value of the options file is kept."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         if values is not None:
@@ -55,14 +58,14 @@ class _Word(argparse.Action):
 
 
 def parse(made: type[Options], argv: Sequence[str]) -> Options:
-    """Return the options that the words of a command give.
+    """Parse the words of a command to its options.
 
     Args:
         made: The command's dataclass of options.
         argv: Words after the command's name.
 
     Raises:
-        UserError: If there is no such option, or a value is missing or of another type.
+        UserError: An option is unknown, or a value is missing or has the wrong type.
     """
     for word in argv:
         if word.startswith("--") and word.endswith("=--"):
@@ -73,14 +76,14 @@ def parse(made: type[Options], argv: Sequence[str]) -> Options:
     except (ValueError, TypeError, LookupError, AttributeError, OSError, RecursionError) as error:
         if not words or not words[0].startswith("--config"):
             raise
-        # Whatever a file can hold that jsonargparse is not made for: bytes that are no text, keys that are no words.
+        # jsonargparse raises these on files that it does not expect, such as binary ones or those with odd keys.
         raise UserError(f"--config: the file is no YAML of options, as table: 2: {first_line(error)}") from error
     hints = get_type_hints(made)
     return made(**{own.name: _as_typed(own.name, found[own.name], hints[own.name]) for own in dataclasses.fields(made)})
 
 
 def _as_typed(name: str, value: Any, hint: Any) -> Any:
-    """A switch and an option that can be repeated, as a file of options may say them."""
+    """Convert switches and repeatable options, which an options file may write differently."""
     if get_origin(hint) is list and not isinstance(value, list):
         return [value]
     if hint is bool and not isinstance(value, bool):
@@ -89,7 +92,7 @@ def _as_typed(name: str, value: Any, hint: Any) -> Any:
 
 
 def make_parser(made: type[Options]) -> Parser:
-    """Return the parser of one command, with its options in the groups that they come from."""
+    """Return the parser of one command. Its options are grouped by the dataclasses that define them."""
     parser = Parser(
         prog=f"{PROGRAM} {made.verb}",
         usage=f"{PROGRAM} {made.verb} {''.join(word + ' ' for word in _positionals(made))}[options]",
@@ -141,19 +144,22 @@ def _add(place: Any, own: Field[Any], hint: Any) -> None:
 
 
 def default_of(own: Field[Any]) -> Any:
-    """Return what an option is where it is not given."""
+    """Return the default of an option."""
     return own.default if own.default_factory is MISSING else own.default_factory()
 
 
 def choices_of(hint: Any) -> tuple[str, ...]:
-    """Return the values of a type ``Literal[...]`` or ``Literal[...] | None``, none for other types."""
+    """Return the values of a type ``Literal[...]`` or ``Literal[...] | None``; empty for other types."""
     if get_origin(hint) in (Union, types.UnionType):
         return next((found for part in get_args(hint) if (found := choices_of(part))), ())
     return get_args(hint) if get_origin(hint) is Literal else ()
 
 
 def _reader(name: str, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Let what reads a value say whose it is. ``UserError`` passes through argparse, which replaces other errors."""
+    """Wrap a converter so that its errors name the option.
+
+    They become ``UserError``, which argparse does not replace.
+    """
 
     def wrapped(value: Any) -> Any:
         if value is None:
@@ -167,7 +173,7 @@ def _reader(name: str, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _files_first(argv: Sequence[str]) -> list[str]:
-    """Move ``--config FILE`` to the front, so that words beat it wherever it stands."""
+    """Move ``--config FILE`` to the front, so that words on the command line override the file at any position."""
     front, rest, pending = [], [], list(argv)
     while pending:
         word = pending.pop(0)
@@ -181,12 +187,12 @@ def _files_first(argv: Sequence[str]) -> list[str]:
 
 
 def flags(made: type[Options]) -> tuple[str, ...]:
-    """Return every option string of a command."""
+    """Return all option strings of a command."""
     return tuple(word for action in make_parser(made)._actions for word in action.option_strings if word != "-h")
 
 
 def _explained(made: type[Options], message: str) -> UserError:
-    """Say in one line of ours what jsonargparse complains of."""
+    """Translate an error message of jsonargparse."""
     see = f"see {PROGRAM} {made.verb} --help"
     if match := re.match(r"unrecognized arguments: (.*)", message, re.IGNORECASE):
         return _unknown_option(made, match[1].split(" ")[0], see)
@@ -210,7 +216,7 @@ def _unknown_option(made: type[Options], word: str, see: str) -> UserError:
 
 
 def _wrong_value(made: type[Options], name: str, said: str) -> UserError:
-    """A value of another type, or a file of options that cannot be read."""
+    """Translate an error about a value of the wrong type, or about an unreadable options file."""
     if name == "config":
         return UserError(f"--config: {said[0].lower()}{said[1:]}")
     option, value = f"--{name.replace('_', '-')}", re.split(r"(?:Got|Given) value: ", said)[-1]

@@ -1,4 +1,4 @@
-"""From the options of a command to what they choose. Names are looked up here, once; commands get objects."""
+"""Turn the options of a command into a selection. Names are resolved here once; commands receive objects."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.analysis.claims import ClaimSelection
-from benchmark.analysis.frame import is_stale
 from benchmark.cli.options import (
     AcceleratorOptions,
     DataOptions,
@@ -33,7 +31,7 @@ from benchmark.papers.discovery import find_figure, find_table, select_claims
 from benchmark.plotting.figure import Figure
 from benchmark.spec import registry, user_code
 from benchmark.spec.block import Block, Shard
-from benchmark.spec.claims import AnyTable, ClaimTable
+from benchmark.spec.claims import AnyTable, ClaimSelection, ClaimTable
 from benchmark.spec.demonstration import USUAL_PROFILE, Demonstration, Experiment
 from benchmark.spec.demonstration import choose as choose_experiment
 from benchmark.spec.run import Run
@@ -41,25 +39,24 @@ from benchmark.spec.selection import Selection, select
 from benchmark.spec.table import NetworkTable, Table
 from benchmark.store.environment import gpu
 from benchmark.store.store import Store, read_records
-from benchmark.training.engines.runner import to_do
 from datamodules.images import DATA_VARIABLE, ImageSet
-from evaluators.features import WEIGHTS_VARIABLE
+from evaluators.names import WEIGHTS_VARIABLE
 
-#: Options that say something to a demonstration.
+#: Options that apply to demonstrations.
 _OF_EXPERIMENTS = {"table", "figure", "profile", "seeds", "results", "redo_stale", "threads"}
-#: Options that say nothing to a table of claims, as every table that it looks at has its own.
+#: Options that do not apply to tables of claims, as each table behind a claim has its own setting.
 _NOT_OF_CLAIMS = ("strategy", "reading", "datasets", "method", "set", "precision", "features", "measure", "logger")
-#: Commands that take a table of claims.
+#: Commands that accept a table of claims.
 _CLAIM_VERBS = ("plan", "run", "show")
-#: Commands that train, so that images must be here before they begin.
+#: Commands that train and therefore need the images.
 _TRAIN = ("plan", "run", "verify", "throughput")
-#: Commands that measure samples of what they train.
+#: Commands that train and also measure samples, which may need the weights of a network.
 _JUDGE = ("run", "verify")
 
 
 @dataclass(frozen=True)
 class TableChoice:
-    """A selection of a table, and the figure of it that was asked for, if one was."""
+    """A selection of a table, and the figure that the user requested, if any."""
 
     selection: Selection
     figure: Figure | None = None
@@ -69,12 +66,12 @@ Choice = TableChoice | NetworkTable | ClaimSelection | Experiment
 
 
 def choose(options: SelectionOptions) -> Choice:
-    """Return what ``--table`` or ``--figure`` and the options beside them choose.
+    """Return the table, claims or demonstration that ``--table`` or ``--figure`` and the other options select.
 
     Raises:
-        UserError: If a name is unknown, or options do not belong together.
-        datamodules.images.MissingData: If the command trains on images that are not here.
-        evaluators.features.MissingWeights: If it measures images by a network whose weights are not here.
+        UserError: A name is unknown, or options contradict one another.
+        datamodules.images.MissingData: The command trains on images that are missing.
+        evaluators.features.MissingWeights: The command measures images with a network whose weights are missing.
     """
     prepare(options)
     word = options.table if isinstance(options, TableOptions) else None
@@ -93,7 +90,7 @@ def choose(options: SelectionOptions) -> Choice:
 
 
 def choose_rows(options: SelectionOptions) -> TableChoice | NetworkTable:
-    """Return what ``choose`` returns, for commands that say nothing of claims and demonstrations."""
+    """Return the result of ``choose`` for commands that accept neither claims nor demonstrations."""
     found = choose(options)
     assert not isinstance(found, (Experiment, ClaimSelection)), (
         "only --figure chooses the one, and the other is refused"
@@ -102,7 +99,7 @@ def choose_rows(options: SelectionOptions) -> TableChoice | NetworkTable:
 
 
 def prepare(options: Options) -> None:
-    """Let every part of the project find data, weights and the user's own code where the options say."""
+    """Set the places of data and weights, and permit the user's code that the options name."""
     if isinstance(options, DataOptions) and options.data:
         os.environ[DATA_VARIABLE] = options.data
     if isinstance(options, FeatureOptions) and options.fid_weights:
@@ -116,8 +113,7 @@ def prepare(options: Options) -> None:
 
 
 def name(kind: registry.Kind, word: str) -> str:
-    """Return the name that records have for a method, a data set or a measure of the command line, which may be loaded
-    from now on."""
+    """Return the full name of a method, data set or measure, as in records, and permit loading it."""
     return user_code.trust(registry.full_name(kind, word))
 
 
@@ -149,7 +145,7 @@ def _claims(table: ClaimTable, options: SelectionOptions) -> ClaimSelection:
     methods = words_of("methods", options.methods)
     inquiry = select_claims(table, "paper" if options.profile is None else options.profile, methods, seeds_of(options))
     check_accelerator(options)
-    # What is stored can be judged without the data.
+    # Stored models can be judged without the data.
     trains = [run for claim in inquiry.claims for run in inquiry.runs(claim)] if options.verb in _TRAIN else []
     for dataset in {registry.dataset(run.dataset) for run in trains}:
         if isinstance(dataset, ImageSet):
@@ -166,7 +162,7 @@ def _networks(table: NetworkTable, options: SelectionOptions) -> NetworkTable:
 
 
 def _trust(table: AnyTable) -> None:
-    """A table of the user's names methods and data sets of theirs."""
+    """Permit the methods and data sets that a user-defined table names."""
     if isinstance(table, Table):
         for word in (*(row.method for row in table.rows), *table.datasets, *table.data.values()):
             user_code.trust(word)
@@ -180,7 +176,7 @@ def _selection(table: Table, figure: Figure | None, options: SelectionOptions) -
             raise unknown(f"data set of {table.id}", other, table.datasets)
     every = not rows and not own
     if figure:
-        # Before anything is trained for it.
+        # Check this before anything is trained.
         figure.check(datasets)
         rows, datasets = rows or (list(figure.rows) if every else []), datasets or list(figure.datasets)
     chosen = select(
@@ -202,7 +198,7 @@ def _selection(table: Table, figure: Figure | None, options: SelectionOptions) -
 
 
 def _methods(table: Table, words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Rows of the table, and other methods."""
+    """Split names into rows of the table and other methods."""
     rows = {row.id for row in table.rows}
     others = [w for w in words if w not in rows and (registry.is_from_outside("methods", w) or w in registry.methods())]
     return [w for w in words if w not in others], [name("methods", w) for w in others]
@@ -213,7 +209,7 @@ def _measures(options: Options) -> Sequence[str]:
 
 
 def _switches(options: Options) -> list[str]:
-    """Fields of the protocol that have an option of their own, as ``--set`` takes them."""
+    """Return protocol fields that have an option of their own as ``--set`` assignments."""
     features = options.features if isinstance(options, FeatureOptions) else None
     precision = options.precision if isinstance(options, PrecisionOptions) else None
     named = {"features": features, "precision": precision}
@@ -221,10 +217,10 @@ def _switches(options: Options) -> list[str]:
 
 
 def words_of(option: str, value: str | None) -> list[str]:
-    """Return the words of ``--methods A,B``; none where it is not given.
+    """Return the words of ``--methods A,B``; empty if the option is not given.
 
     Raises:
-        UserError: If it is given without a word.
+        UserError: The option is given without a word.
     """
     words = [word.strip() for word in (value or "").split(",") if word.strip()]
     if value is not None and not words:
@@ -237,16 +233,16 @@ def _seeds_text(options: Options) -> str | None:
 
 
 def seeds_of(options: Options) -> tuple[int, ...] | None:
-    """Return the seeds that ``--seeds`` names, None where it is not given."""
+    """Return the seeds of ``--seeds``; None if the option is not given."""
     text = _seeds_text(options)
     return None if text is None else parse_seeds(text)
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """Return the seeds of a text: ``8`` is 0 to 7; ``0-3``, ``1,5`` and ``0-3,7`` are what they say.
+    """Parse seeds: ``8`` means 0 to 7; ``0-3``, ``1,5`` and ``0-3,7`` are ranges and lists.
 
     Raises:
-        UserError: If it is none of these, or names a seed twice.
+        UserError: The text is none of these, or names a seed twice.
     """
     if any(len(number) > 6 for number in re.findall(r"[0-9]+", text)):
         raise UserError(f"--seeds {text}: seeds end at 999999")
@@ -264,10 +260,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def parse_shard(text: str) -> Shard:
-    """Return the part that a text names: ``2/8`` is the second of eight.
+    """Parse a shard: ``2/8`` is the second of eight.
 
     Raises:
-        UserError: If it is no such text.
+        UserError: The text is not of this form.
     """
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
@@ -276,21 +272,25 @@ def parse_shard(text: str) -> Shard:
 
 
 def shard_of(options: StaleOptions) -> Shard:
-    """Return the part of the blocks that ``--shard`` names, or all of them."""
+    """Return the shard of ``--shard``; the one of all blocks if it is not given."""
     return parse_shard(options.shard) if options.shard is not None else Shard()
 
 
 def blocks_of(runs: Sequence[Run], store: Store, options: StaleOptions) -> list[Block]:
-    """Return the blocks of these models that are to do, those that ``--redo-stale`` asks for included."""
+    """Return the unfinished blocks of these models; with ``--redo-stale``, stale models count as unfinished."""
     stale = []
     if options.redo_stale:
+        from benchmark.analysis.frame import is_stale
+
         records = read_records(store, runs)
         stale = [c.id for c in runs if c.id in records and is_stale(c, records[c.id])]
+    from benchmark.training.engines.runner import to_do
+
     return to_do(store, runs, stale, shard_of(options))
 
 
 def set_threads(count: int | None) -> None:
-    """Give this process so many threads, if a number is given."""
+    """Set PyTorch's number of threads in this process, if a number is given."""
     import torch
 
     if count:
@@ -298,7 +298,11 @@ def set_threads(count: int | None) -> None:
 
 
 def check_accelerator(options: Options) -> None:
-    """Raise ``UserError`` for a GPU that is not here. A cluster may have what this machine has not."""
+    """Check that a requested GPU exists. A cluster is not checked, as it may have GPUs that this machine lacks.
+
+    Raises:
+        UserError: This machine has no GPU.
+    """
     elsewhere = isinstance(options, EngineOptions) and options.address
     if isinstance(options, AcceleratorOptions) and options.accelerator == "gpu" and not elsewhere and not gpu():
         raise UserError("--accelerator gpu: this machine shows no GPU to PyTorch; leave it out or say cpu")

@@ -1,4 +1,4 @@
-"""What ``run`` and ``tune`` share: train blocks by the engine that the options choose, under a progress display."""
+"""Train blocks for ``run`` and ``tune``, with the chosen engine and a progress display."""
 
 from __future__ import annotations
 
@@ -35,11 +35,10 @@ T = TypeVar("T", bound=TrainOptions)
 
 
 def with_engine(options: T) -> T:
-    """Return the options with an engine, by default the local one; with Ray, a block has one thread where none are
-    asked for.
+    """Return the options with an engine: the local one by default. With Ray, a block has one thread by default.
 
     Raises:
-        UserError: If options do not belong together, or what they need is not installed.
+        UserError: Options contradict one another, or a package that they need is not installed.
     """
     if loggers := words_of("logger", options.logger):
         check_loggers(loggers)
@@ -61,10 +60,10 @@ def with_engine(options: T) -> T:
 
 
 def train(blocks: Sequence[Block], store: Store, options: TrainOptions, console: Console) -> tuple[bool, list[str]]:
-    """Train blocks under a progress display.
+    """Train blocks with a progress display.
 
     Returns:
-        Whether any failed, and lines that say what took how long.
+        Whether any block failed, and lines with the time that each method took.
     """
     if not blocks:
         return False, ["everything was done already"]
@@ -84,7 +83,7 @@ def train(blocks: Sequence[Block], store: Store, options: TrainOptions, console:
         line = f"{many(count, 'run')} to train, about {duration(left)} {engine.where}"
         console.print(line, highlight=False, soft_wrap=True)
         if engine.workers > 1:
-            # What takes longest ends last if it begins late.
+            # Start the longest blocks first, so that none of them runs alone at the end.
             blocks = sorted(blocks, key=lambda block: -estimates[block.id].seconds_left)
         with watching(blocks, estimates, console, engine.workers) as watcher:
             outcome = run_blocks(blocks, store, watcher, options.accelerator, engine, watcher.on_result)
@@ -98,7 +97,7 @@ def train(blocks: Sequence[Block], store: Store, options: TrainOptions, console:
 
 @contextlib.contextmanager
 def _engine(blocks: Sequence[Block], options: TrainOptions, console: Console) -> Iterator[Engine]:
-    """The engine that ``--engine`` and the options beside it choose."""
+    """Yield the engine that ``--engine`` and related options select."""
 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmark import papers
-from benchmark.analysis.claims import ClaimSelection, profiles
 from benchmark.errors import UserError, unknown
 from benchmark.plotting.figure import Figure
-from benchmark.spec.claims import AnyTable, ClaimTable
+from benchmark.spec.claims import AnyTable, ClaimSelection, ClaimTable, profiles
 from benchmark.spec.demonstration import Demonstration, Experiment
 from benchmark.spec.user_code import load, short_name
 

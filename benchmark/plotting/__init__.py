@@ -1,1 +1,1 @@
-"""What drawings of several papers share."""
+"""Drawing helpers that figures of several papers share."""

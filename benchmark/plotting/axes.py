@@ -9,13 +9,22 @@ Array = np.ndarray
 
 
 def band(ax: Axes, x: Array, values: Array, colour: str, label: str, style: str = "-") -> None:
-    """Mean of ``values [S, T]`` over seeds, the band from minimum to maximum."""
+    """Draw the mean over seeds as a line, and a band from the minimum to the maximum.
+
+    Args:
+        ax: Axes to draw on.
+        x: Positions ``[T]``.
+        values: Values ``[S, T]`` of S seeds.
+        colour: Colour of line and band.
+        label: Text in the legend.
+        style: Line style.
+    """
     ax.fill_between(x, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0.5)
     ax.plot(x, values.mean(0), color=colour, linestyle=style, linewidth=1.4, label=label)
 
 
 def tidy(ax: Axes, x_label: str, y_label: str, title: str = "", legend: bool = True) -> None:
-    """Labels, a faint grid and a legend without a frame."""
+    """Add labels, a faint grid and a legend without a frame."""
     ax.set(xlabel=x_label, ylabel=y_label, title=title)
     ax.grid(color="0.92", linewidth=0.6)
     ax.set_axisbelow(True)

@@ -1,4 +1,4 @@
-"""How a picture becomes a page: its own style, a title above, small print below, a PNG and an SVG file."""
+"""Compose a page from a drawing: a fixed style, a title above, small print below, and PNG and SVG files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from benchmark.store.files import write_atomically
-
-#: Okabe and Ito's palette, which the colour-blind can tell apart; its yellow comes last, being faint on white.
-COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#CC79A7", "#D55E00", "#F0E442")
 
 _PNG_DPI = 150
 #: Resolution of what is stored as pixels inside an SVG.
@@ -35,8 +32,7 @@ _PANEL_GAP = 0.06
 
 @contextmanager
 def own_style(name: str) -> Iterator[None]:
-    """Matplotlib's defaults, whatever the user's own are, and ids in the SVG file of that picture that do not change
-    from run to run."""
+    """Use Matplotlib's defaults, not the user's settings, and let ids in the SVG file depend only on ``name``."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({"svg.hashsalt": name, "font.size": 8.0, "axes.titlesize": 8.0})
@@ -44,20 +40,27 @@ def own_style(name: str) -> Iterator[None]:
 
 
 def blank(width: float, height: float) -> matplotlib.figure.Figure:
-    """An empty drawing of that many inches, without the small print, which ``finish`` adds below."""
+    """Create an empty drawing of ``width`` by ``height`` inches.
+
+    ``add_title_and_small_print`` later adds space below it.
+    """
     picture = matplotlib.figure.Figure(figsize=(width, height), layout="compressed")
     FigureCanvasAgg(picture)
     return picture
 
 
 def add_title_and_small_print(picture: matplotlib.figure.Figure, title: str, small_print: Sequence[str]) -> None:
-    """Put the title above a ``blank`` and the small print, a paragraph per line, below it."""
+    """Add a title above the drawing and the small print below it, one paragraph per line of ``small_print``."""
     _add_title(picture, title)
     _add_small_print(picture, small_print)
 
 
 def save(picture: matplotlib.figure.Figure, folder: Path, name: str) -> list[Path]:
-    """Write ``NAME.png`` and ``NAME.svg``; the same picture gives the same bytes."""
+    """Write ``NAME.png`` and ``NAME.svg``. The same picture gives the same bytes.
+
+    Returns:
+        The paths of both files.
+    """
     _settle(picture)
     contents = {f"{name}.png": _as_png(picture), f"{name}.svg": _as_svg(picture)}
     for file, content in contents.items():
@@ -66,7 +69,7 @@ def save(picture: matplotlib.figure.Figure, folder: Path, name: str) -> list[Pat
 
 
 def _wrap(text: str, points: float, inches: float) -> list[str]:
-    """Lines that are no wider than that, in a font of that size."""
+    """Wrap a text to lines of at most ``inches`` in a font of ``points``."""
     return textwrap.wrap(text, int(inches * 72 / (points * _CHARACTER_WIDTH)))
 
 
@@ -76,7 +79,7 @@ def _add_title(picture: matplotlib.figure.Figure, title: str) -> None:
 
 
 def _add_small_print(picture: matplotlib.figure.Figure, lines: Sequence[str]) -> None:
-    """Make the drawing higher by what the small print needs, and put it there."""
+    """Make the page taller and put the small print into the new space."""
     width, height = picture.get_size_inches()
     wrapped = [part for line in lines for part in _wrap(line, _SMALL_PRINT_POINTS, width - 2 * _GAP)]
     needed = len(wrapped) * _SMALL_PRINT_POINTS * _LINE_SPACING / 72 + 2 * _GAP
@@ -98,8 +101,10 @@ def _add_small_print(picture: matplotlib.figure.Figure, lines: Sequence[str]) ->
 
 
 def _settle(picture: matplotlib.figure.Figure) -> None:
-    """Lay the page out once and round where things stand: the last bits of the solver's answer change from run to run,
-    and with them ids in an SVG file."""
+    """Compute the layout once and round all positions.
+
+    The last bits of the layout solver's result vary from run to run, and the ids in an SVG file depend on them.
+    """
     picture.draw_without_rendering()
     picture.set_layout_engine("none")
     for ax in picture.axes:

@@ -1,19 +1,21 @@
-"""What a figure is: a drawing of the runs of a table."""
+"""The class of figures: drawings of the runs of a table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-import matplotlib.figure
+from typing import TYPE_CHECKING
 
 from benchmark.errors import UserError
-from benchmark.plotting.canvas import COLOURS
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec.commands import usual_of
 from benchmark.spec.run import Run
 from benchmark.spec.selection import Selection
 from benchmark.store.record import Record
 from benchmark.store.store import Store
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 #: Runs with their records by row id, seeds in the order of the selection.
 Records = Mapping[str, Sequence[tuple[Run, Record]]]
@@ -25,10 +27,14 @@ _LINE_STYLES = ("-", "--", ":", "-.")
 class Figure:
     """One figure of a paper, drawn from the runs of a table.
 
-    id: on the command line, and in file names. table: id of the table whose runs it shows.
-    title: stands above the drawing, and says what bands, whiskers and lines mean.
-    draw: makes the drawing on a ``page.blank`` from the finished records of the rows that have any.
-    rows, datasets: those of the table's that it needs where the user names none; all if empty.
+    Attributes:
+        id: Name on the command line and in file names.
+        title: Text above the drawing. It explains bands, whiskers and lines.
+        citation: The figure's source.
+        table: Id of the table whose runs are shown.
+        draw: Draws on a ``canvas.blank`` from the finished records; rows without any are left out.
+        rows: Rows that are shown if the user names none; all if empty.
+        datasets: Data sets that are shown if the user names none; all if empty.
     """
 
     id: str
@@ -40,17 +46,21 @@ class Figure:
     datasets: tuple[str, ...] = ()
 
     def usual(self, selection: Selection) -> Selection:
-        """What it shows of the same profile and reading where nothing else is said."""
+        """Return the default selection of this figure at the same profile and reading."""
         return usual_of(selection, self.rows, self.datasets)
 
     def check(self, datasets: Sequence[str]) -> None:
-        """Raise ``UserError`` for data that it is not of."""
+        """Check that the figure shows these data sets.
+
+        Raises:
+            UserError: It does not show one of them.
+        """
         if self.datasets and (others := set(datasets) - set(self.datasets)):
             raise UserError(f"figure {self.id} is of {', '.join(self.datasets)}, not of {', '.join(sorted(others))}")
 
 
 def records_by_row(selection: Selection, store: Store) -> Records:
-    """Every stored record of a selection, whatever its status; rows without any are left out."""
+    """Return every stored record of a selection, whatever its status. Rows without records are left out."""
     found = {}
     for row in selection.rows:
         stored = [(run, record) for run in selection.runs(row) if (record := store.read(run))]
@@ -60,13 +70,16 @@ def records_by_row(selection: Selection, store: Store) -> Records:
 
 
 def with_status(records: Records, status: str) -> Records:
-    """The records with a status; rows without any are left out."""
+    """Return the records with a status. Rows without any are left out."""
     chosen = {row: [pair for pair in pairs if pair[1].status == status] for row, pairs in records.items()}
     return {row: pairs for row, pairs in chosen.items() if pairs}
 
 
 def line_style(selection: Selection, row_id: str) -> tuple[str, str]:
-    """Colour and line style of a row: its own in every figure of the table, whatever other rows are chosen."""
+    """Return colour and line style of a row.
+
+    They are the same in all figures of the table, whatever rows are chosen.
+    """
     ids = [row.id for row in selection.table.rows]
     ids += [row.id for row in selection.rows if row.id not in ids]
     turn, colour = divmod(ids.index(row_id), len(COLOURS))

@@ -1,4 +1,4 @@
-"""What figures of images share: labelled lines of images, and bars of digits."""
+"""Helpers for figures of images: labelled mosaics, and bar charts of digits."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from evaluators.digits import digits, kl_to
 
 Array = np.ndarray
 Pair = tuple[Run, Record]
-#: Images side by side.
+#: Images in one line of a mosaic.
 IN_A_LINE = 16
 
 
 def run_title(row: Row, run: Run) -> str:
-    """A row and which of its models is shown."""
+    """Return the title of a row with the seed of the model that is shown."""
     return f"{row.title}, seed {run.seed}"
 
 
 def digit_counts(found: Array) -> Array:
-    """How often each of the ten digits was found, ``[10]``."""
+    """Count how often each of the ten digits occurs: ``[10]``."""
     return np.bincount(found, minlength=10)
 
 
 def show_labelled(ax: Axes, images: Array, columns: int, label: str = "") -> None:
-    """Draw a mosaic with a label at its left."""
+    """Draw a mosaic with a label on its left."""
     show_mosaic(ax, images, columns)
     for side in ax.spines.values():
         side.set_visible(False)
@@ -46,7 +46,13 @@ def show_labelled(ax: Axes, images: Array, columns: int, label: str = "") -> Non
 
 
 def draw_digit_bars(ax: Axes, shown: Sequence[tuple[str, str, Array]], real: Array) -> None:
-    """Shares of the ten digits beside the data's."""
+    """Draw the shares of the ten digits in samples and in the data.
+
+    Args:
+        ax: Axes to draw on.
+        shown: Title, colour and counts ``[10]`` of each row.
+        real: Counts ``[10]`` of the data.
+    """
     width = 0.8 / (len(shown) + 1)
     reference = torch.from_numpy(real)
     bars = [("data", "0.8", real)] + [
@@ -60,7 +66,11 @@ def draw_digit_bars(ax: Axes, shown: Sequence[tuple[str, str, Array]], real: Arr
 
 
 def digits_of_rows(selection: Selection, records: Records, store: Store) -> Iterator[tuple[str, str, Array]]:
-    """For each row: the title of its first finished run, its colour, and how often its samples show each digit."""
+    """Classify the samples of each row's first finished run.
+
+    Yields:
+        The title of the run, the colour of the row and the counts ``[10]`` of the digits.
+    """
     for row, (run, record) in firsts(selection, records):
         module = load_module(run, record, store)
         samples = draw_samples(module, image_set(run), run.protocol, run.protocol.epochs)[0]
@@ -72,7 +82,7 @@ def digits_of_rows(selection: Selection, records: Records, store: Store) -> Iter
 
 
 def real_digit_counts(selection: Selection) -> Array:
-    """How often each digit stands in the training set, ``[10]``."""
+    """Count how often each digit occurs in the training set: ``[10]``."""
     dataset = selection.table.dataset(selection.datasets[0])
     assert isinstance(dataset, ImageSet)
     return digit_counts(dataset.labels("train"))

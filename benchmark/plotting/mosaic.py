@@ -1,4 +1,4 @@
-"""What figures of images and of mixtures share: the models that are shown, and images side by side."""
+"""Helpers for figures of images and mixtures: the choice of models, and mosaics of images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Pair = tuple[Run, Record]
 
 
 def firsts(selection: Selection, records: Records, dataset: str = "") -> Iterator[tuple[Row, Pair]]:
-    """Each row's first finished seed, on a data set if one is named, where it has any."""
+    """Yield each row's first finished run, on one data set if it is named. Rows without any are skipped."""
     for row in selection.rows:
         here = [pair for pair in records.get(row.id, ()) if pair[0].dataset == (dataset or pair[0].dataset)]
         if here:
@@ -33,21 +33,29 @@ def firsts(selection: Selection, records: Records, dataset: str = "") -> Iterato
 
 
 def image_set(run: Run) -> ImageSet:
-    """The images that a run is trained on."""
+    """Return the image set that a run is trained on."""
     dataset = registry.dataset(run.dataset)
     assert isinstance(dataset, ImageSet)
     return dataset
 
 
 def as_read(images: Array, protocol: Protocol) -> torch.Tensor:
-    """uint8 images in the scale that networks read."""
+    """Convert uint8 images to the scale of the networks' inputs."""
     unit = torch.from_numpy(np.array(images)).float() / 255
     return unit * 2 - 1 if protocol.scaling == "symmetric" else unit
 
 
 def mosaic(images: Array, columns: int, gap: int = 0) -> Array:
-    """Images ``[n, C, H, W]`` as one, ``columns`` in a line and ``gap`` pixels between: ``[H', W']`` or with three
-    colours last. Gaps, and what is left of the last line, are white."""
+    """Join images ``[n, C, H, W]`` to one image.
+
+    Args:
+        images: The images.
+        columns: Images in a line.
+        gap: Pixels between images. Gaps and the unused rest of the last line are white.
+
+    Returns:
+        An image ``[H', W']``, or ``[H', W', 3]`` for three colours.
+    """
     n, channels, height, width = images.shape
     lines = -(-n // columns)
     sheet = np.full((lines * columns, channels, height + gap, width + gap), 255, images.dtype)
@@ -65,9 +73,13 @@ def show_mosaic(ax: Axes, images: Array, columns: int, gap: int = 0) -> None:
 
 
 def reconstructions(run: Run, record: Record, store: Store, n: int) -> Array:
-    """The first ``n`` test images, each followed by what a stored autoencoder makes of it: ``[2 n, C, H, W]``.
+    """Return the first ``n`` test images, each followed by the reconstruction of a stored autoencoder.
 
-    Raises ``UserError`` where its weights are not here.
+    Returns:
+        Images ``[2 n, C, H, W]``.
+
+    Raises:
+        UserError: The weights are missing.
     """
     module, real = load_module(run, record, store), image_set(run).reference(n)
     with torch.no_grad(), module.evaluating(run.protocol.norm_at_evaluation):

@@ -1,4 +1,4 @@
-"""What figures of mixtures share: points in the plane, and the models that are shown."""
+"""Helpers for figures of mixtures: points in the plane, and the choice of models."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ from datamodules.mixture import GaussianMixture
 from modules.noise import draw
 
 Array = np.ndarray
-#: How far the third coordinate shifts a point in the other two.
+#: Shift of a point in the plane per unit of its third coordinate.
 _SLANT = (0.35, 0.25)
 
 
 def firsts_by_dataset(
     selection: Selection, records: Records, names: Sequence[str]
 ) -> dict[str, list[tuple[Row, Pair]]]:
-    """Each row's first finished seed, by data set; data sets without any are left out."""
+    """Return each row's first finished run, by data set. Data sets without any are left out.
+
+    Raises:
+        UserError: No data set has a finished run.
+    """
     found = {name: rows for name in names if (rows := list(firsts(selection, records, name)))}
     if not found:
         raise UserError(f"nothing is stored on {' or '.join(names)}, which this figure shows; leave out --datasets")
@@ -34,32 +38,32 @@ def firsts_by_dataset(
 
 
 def real_points(mixture: GaussianMixture, n: int) -> Array:
-    """Real samples ``[n, d]`` for a drawing, the same ones every time."""
+    """Draw real samples ``[n, d]`` for a figure. They are the same every time."""
     rng = np.random.default_rng((*b"figure real ", *mixture.name.encode()))
     return mixture.sample(n, rng).astype(np.float32)
 
 
 def flat(points: Array) -> Array:
-    """Points ``[n, 2]`` for the page; a third coordinate is seen at a slant."""
+    """Project points to ``[n, 2]``. A third coordinate is drawn as an oblique axis."""
     if points.shape[1] == 2:
         return points
     return points[:, :2] + points[:, 2:3] * np.array(_SLANT, dtype=points.dtype)
 
 
 def half_width(mixture: GaussianMixture) -> float:
-    """Half the width of a panel, in the data's units."""
+    """Return half the width of a panel, in units of the data."""
     slant = 1 + max(_SLANT) if len(mixture.centres[0]) == 3 else 1
     return 1.35 * slant * mixture.limit
 
 
 def updates(run: Run, epoch: int) -> int:
-    """Generator updates after an epoch, pre-training not counted."""
+    """Return the number of generator updates after an epoch, pre-training not counted."""
     fresh = run.protocol.fresh_iterations
     return epoch * (fresh or -(-registry.dataset(run.dataset).training_size // run.protocol.batch_size))
 
 
 def scatter(ax: Axes, points: Array, mixture: GaussianMixture, colour: str) -> None:
-    """Samples over the data's centres, without ticks."""
+    """Draw samples over the centres of the data, without ticks."""
     half, centres = half_width(mixture), flat(np.array(mixture.centres))
     ax.scatter(centres[:, 0], centres[:, 1], s=14, facecolors="none", edgecolors="0.7", linewidths=0.5)
     there = flat(points)
@@ -68,7 +72,7 @@ def scatter(ax: Axes, points: Array, mixture: GaussianMixture, colour: str) -> N
 
 
 def latents_of(run: Run) -> Array:
-    """The latents ``[n, latent_dim]`` of a run's stored samples."""
+    """Return the latents ``[n, latent_dim]`` of a run's stored samples."""
     protocol = run.protocol
     (generator,) = evaluation_generators(run.dataset, (run.seed,), protocol.epochs)
     return draw(generator, protocol.prior, (protocol.samples, protocol.latent_dim))

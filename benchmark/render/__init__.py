@@ -1,1 +1,1 @@
-"""What people see: text, Markdown, LaTeX, figures, movies, reports."""
+"""Render results for users: text, Markdown, LaTeX, figures, movies and reports."""

@@ -1,4 +1,4 @@
-"""Demonstrations with their title and small print, written as PNG and SVG."""
+"""Draw demonstrations with title and small print, as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmark.store.store import Store
 
 
 def experiment_small_print(experiment: Experiment, record: Record) -> list[str]:
-    """What a reader must know to judge the drawing."""
+    """Return the lines below the drawing: claim, numbers, verdict, setting and source."""
     demonstration, numbers = experiment.demonstration, findings(record).numbers
     measured = "; ".join(f"{what}: {four_digits(numbers[name])}" for name, what in demonstration.numbers.items())
     return [
@@ -31,7 +31,12 @@ def experiment_small_print(experiment: Experiment, record: Record) -> list[str]:
 
 
 def compose_experiment(experiment: Experiment, store: Store) -> matplotlib.figure.Figure:
-    """The drawing with its title and small print; to be called within ``page.own_style``."""
+    """Draw a demonstration with title and small print. Call this within ``canvas.own_style``.
+
+    Raises:
+        UserError: There is no record.
+        Damaged: The record lacks what is drawn.
+    """
     record = read_experiment(experiment, store)
     try:
         picture = experiment.demonstration.draw(findings(record))
@@ -44,7 +49,11 @@ def compose_experiment(experiment: Experiment, store: Store) -> matplotlib.figur
 
 
 def draw_experiment(experiment: Experiment, store: Store) -> list[Path]:
-    """Draw what is stored, as PNG and SVG. Raises ``UserError`` where nothing is."""
+    """Draw a stored demonstration, as PNG and SVG.
+
+    Raises:
+        UserError: There is no record.
+    """
     with own_style(experiment.demonstration.id):
         folder = store.writable(store.pictures() / experiment.name).parent
         return save(compose_experiment(experiment, store), folder, experiment.name)

@@ -1,4 +1,4 @@
-"""Figures with their title and small print, written as PNG and SVG."""
+"""Draw figures with title and small print, as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from benchmark.store.store import Store
 
 
 def draw_figure(figure: Figure, selection: Selection, store: Store) -> list[Path]:
-    """Draw a figure from what is stored, as PNG and SVG; the same records give the same bytes.
+    """Draw a figure from stored records, as PNG and SVG. The same records give the same bytes.
 
-    Raises ``UserError`` where no record of the selection is finished, or the figure is of other data.
+    Raises:
+        UserError: The selection has no finished record, or the figure does not show its data sets.
     """
     figure.check(selection.datasets)
     with own_style(figure.id):
@@ -34,7 +35,11 @@ def draw_figure(figure: Figure, selection: Selection, store: Store) -> list[Path
 
 
 def compose_figure(figure: Figure, selection: Selection, store: Store) -> matplotlib.figure.Figure:
-    """The figure with its title and small print, not yet written to a file; to be called within ``own_style``."""
+    """Draw a figure with title and small print, without writing a file. Call this within ``canvas.own_style``.
+
+    Raises:
+        UserError: The selection has no finished record, or a record lacks what is drawn.
+    """
     records = records_by_row(selection, store)
     done = with_status(records, "done")
     if not done:
@@ -49,7 +54,7 @@ def compose_figure(figure: Figure, selection: Selection, store: Store) -> matplo
 
 
 def figure_small_print(figure: Figure, selection: Selection, records: Records) -> list[str]:
-    """What a reader must know to judge a figure: its source, what was run, and what is missing from it."""
+    """Return the lines below the figure: its source, the runs, and what is missing."""
     lines = []
     if absent := [row.title for row in selection.rows if row.id not in records]:
         lines.append(f"No record, left out: {', '.join(absent)}.")
@@ -64,7 +69,7 @@ def figure_small_print(figure: Figure, selection: Selection, records: Records) -
 
 
 def _counted(label: str, rows: Sequence[Row], counts: Mapping[str, int]) -> list[str]:
-    """One line such as ``Diverged: GAN 2, ALI 1 (models).``, or none."""
+    """Return one line such as ``Diverged: GAN 2, ALI 1 (models).``, or none."""
     named = [f"{row.title} {counts[row.id]}" for row in rows if counts.get(row.id)]
     return [f"{label}: {', '.join(named)} (models)."] if named else []
 

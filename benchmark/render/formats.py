@@ -1,4 +1,4 @@
-"""A sheet as text, Markdown, LaTeX, CSV, JSON or HTML."""
+"""Render a result table as text, Markdown, LaTeX, CSV, JSON or HTML."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ _ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 
 
 def render(sheet: ResultTable, style: str, width: int | None = None) -> str:
-    """The sheet in one of ``FORMATS``; ``csv`` and ``json`` keep full precision."""
+    """Render a table in one of ``FORMATS``. ``csv`` and ``json`` keep full precision.
+
+    Args:
+        sheet: The table.
+        style: One of ``FORMATS``.
+        width: Characters per line of ``text``; None for 200.
+    """
     if style == "csv":
         return sheet.frame.to_csv(index=False, lineterminator="\n")
     if style == "json":
@@ -33,25 +39,27 @@ def render(sheet: ResultTable, style: str, width: int | None = None) -> str:
 
 
 def heading(column: Column) -> str:
-    """A column's title with an arrow to its better side."""
+    """Return a column's title with an arrow towards better values."""
     return column.title + _ARROWS[column.better]
 
 
 def value(mean: float, std: float, column: Column) -> str:
-    """Mean ± standard deviation in the column's digits; empty without a mean."""
+    """Format mean ± standard deviation with the column's digits; empty without a mean."""
     if math.isnan(mean):
         return ""
     return number(mean, column) + ("" if math.isnan(std) else f" ± {number(std, column)}")
 
 
 def number(amount: float, column: Column) -> str:
-    """An amount in the column's digits, and in percent where the column is."""
+    """Format a number with the column's digits, in percent if the column is."""
     return f"{amount * 100 if column.percent else amount:.{column.digits}f}"
 
 
 def parts(sheet: ResultTable, newline: str) -> list[tuple[str, pd.DataFrame]]:
-    """The sheet's cells, and in a table of several data sets one frame for each, under its name; what a row is not
-    trained on is left out. What is in words already stays so."""
+    """Return the cells of the table as one frame per data set, each with the name of its data set.
+
+    Rows that are not trained on a data set are left out of its frame. A table of words is one frame without a name.
+    """
     if sheet.worded is not None:
         return [("", sheet.worded.map(lambda text: text.replace("\n", newline)))]
     names = list(dict.fromkeys(column.dataset for column in sheet.columns))
@@ -60,8 +68,15 @@ def parts(sheet: ResultTable, newline: str) -> list[tuple[str, pd.DataFrame]]:
 
 @dataclass(frozen=True)
 class Shown:
-    """What people are shown of an entry: our mean and deviation, its interval, remarks, the printed value and the
-    verdict; empty where there is none."""
+    """Text of one entry; parts that do not apply are empty.
+
+    Attributes:
+        ours: Our mean and standard deviation.
+        interval: 95 % interval of the mean.
+        remarks: Numbers of models.
+        paper: The reported value.
+        verdict: The verdict.
+    """
 
     ours: str
     interval: str
@@ -76,7 +91,7 @@ class Shown:
 
 
 def shown(entry: pd.Series, column: Column) -> Shown:
-    """An entry of ``Sheet.frame`` with the column's decimals."""
+    """Format an entry of ``ResultTable.frame`` with the column's digits."""
     interval = ""
     if not math.isnan(entry["ci_low"]):
         interval = f"[{number(entry['ci_low'], column)}, {number(entry['ci_high'], column)}]"
@@ -89,7 +104,7 @@ def shown(entry: pd.Series, column: Column) -> Shown:
 
 
 def _remarks(entry: pd.Series, column: Column) -> Iterator[str]:
-    """How many models the mean is of, and what became of the others."""
+    """Yield how many models the mean is taken over, and what happened to the others."""
     if column.measure == UPDATES:
         yield f"{entry['n']} models"
     words = {"n_diverged": "diverged", "n_failed": "failed"}
@@ -100,7 +115,7 @@ def _remarks(entry: pd.Series, column: Column) -> Iterator[str]:
 
 
 def cells(sheet: ResultTable, newline: str, columns: Sequence[Column]) -> pd.DataFrame:
-    """One cell per row and column, in lines: ours with its interval, the printed value, the verdict."""
+    """Build one cell per row and column, in lines: our value with its interval, the reported value, the verdict."""
     by_id = {column.id: column for column in columns}
     frame = sheet.frame[sheet.frame["column"].isin(list(by_id))]
     lines = frame.apply(lambda entry: newline.join(shown(entry, by_id[entry["column"]]).lines), axis=1)
@@ -135,7 +150,7 @@ def _markdown(sheet: ResultTable) -> str:
 
 
 def _latex(sheet: ResultTable) -> str:
-    """For the packages booktabs and makecell."""
+    """Render LaTeX for the packages booktabs and makecell."""
     written = []
     for name, wide in parts(sheet, "\n"):
         wide = wide.map(lambda text: rf"\makecell{{{_tex(text)}}}")

@@ -1,9 +1,8 @@
-"""What there is, by name: what ``list`` prints."""
+"""Sections of the command ``list``: everything that has a name."""
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,15 +10,14 @@ from benchmark.papers.discovery import all_figures, all_tables
 from benchmark.plotting.figure import Figure
 from benchmark.spec import registry
 from benchmark.spec.claims import ClaimTable
+from benchmark.spec.methods import Method, house_methods
 from benchmark.spec.selection import Selection, offered, select
 from benchmark.spec.table import Table
 from benchmark.store.store import Store
-from benchmark.training.engines.runner import ENGINES
-from benchmark.training.loggers import LOGGERS
+from benchmark.training import LOGGERS
+from benchmark.training.engines import ENGINES
 from datamodules.images import MissingData
-from modules.base import AdversarialModule
-from modules.convolutions import ConvFamily, families
-from modules.networks import MLPFamily
+from modules.families import ConvFamily, MLPFamily, families
 
 #: Of a table or figure that a results folder has no part of.
 NOTHING = "nothing"
@@ -30,11 +28,11 @@ Entries = Iterator[tuple[str, Mapping[str, str]]]
 
 
 def entries(section: str, store: Store) -> Entries:
-    """Return a section's headings, and below each what there is with a word on it.
+    """Return the headings of a section and the named things below each.
 
     Args:
         section: One of ``benchmark.cli.list.SECTIONS``.
-        store: Where the section ``stored`` looks.
+        store: Results folder of the section ``stored``.
     """
     return _stored(store) if section == "stored" else _SECTIONS[section]()
 
@@ -59,7 +57,7 @@ def _demonstrations() -> Entries:
 
 
 def _methods() -> Entries:
-    yield "methods", {name: _summary(method) for name, method in sorted(registry.methods().items())}
+    yield "methods", {name: _summary(method) for name, method in sorted(house_methods().items())}
     yield from _installed("methods")
 
 
@@ -122,7 +120,7 @@ _SECTIONS: dict[str, Callable[[], Entries]] = {
 
 
 def _counts(table: Table, store: Store) -> Iterator[str]:
-    """How many models of a table have a record, by profile and reading, where there are any."""
+    """Yield how many models of a table have a record, for each profile and reading that has any."""
     for chosen in offered(table):
         named = [f"protocol.{name}={value}" for name, value in chosen.settings.protocol.items()]
         stamps = [store.stamp(run) for row in chosen.rows for run in chosen.runs(row)]
@@ -131,7 +129,7 @@ def _counts(table: Table, store: Store) -> Iterator[str]:
 
 
 def _versions(name: str, store: Store, figures: Iterable[str]) -> Iterator[str]:
-    """What follows a figure's name in the names of its files: profile, reading and, of a choice, a hash."""
+    """Yield the endings of a figure's file names: profile, reading and, for a special selection, a hash."""
     longer = [other for other in figures if other.startswith(f"{name}-")]
     for path in sorted(p for people in (False, True) for p in store.pictures(people).glob(f"{name}-*.png")):
         if not any(path.stem.startswith(f"{other}-") for other in longer):
@@ -139,7 +137,7 @@ def _versions(name: str, store: Store, figures: Iterable[str]) -> Iterator[str]:
 
 
 def _layers(family: MLPFamily | ConvFamily) -> str:
-    """Every number that its networks are built from."""
+    """Describe the layers of a network family: every number that its networks are built from."""
     fields = {f.name: getattr(family, f.name) for f in dataclasses.fields(family) if f.name not in ("source", "roles")}
     parts = {"": fields, **(family.roles if isinstance(family, MLPFamily) else {})}
     return "; ".join(f"{role} " * bool(role) + ", ".join(_words(part)) for role, part in parts.items())
@@ -151,7 +149,7 @@ def _words(fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _installed(kind: registry.Kind) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """What installed packages bring, not loaded: one that is broken must not take the list with it."""
+    """Yield what installed packages provide, without importing it: a broken package must not break the list."""
     if found := registry.installed(kind):
         yield f"{kind} of installed packages", found
 
@@ -174,7 +172,6 @@ def _budgets(selection: Selection) -> str:
     return ", ".join(dict.fromkeys(shares.values())) if len(shares) == 1 else str(shares).strip("{}").replace("'", "")
 
 
-def _summary(method: type[AdversarialModule]) -> str:
-    """What a method is, by its docstring."""
-    text = " ".join((inspect.getdoc(method) or "").split("\n\n")[0].split())
-    return text.partition(": ")[0].rstrip(".")
+def _summary(method: Method) -> str:
+    """Return the first sentence of a method's docstring."""
+    return method.summary.partition(": ")[0].rstrip(".")

@@ -1,4 +1,4 @@
-"""The training of one stored model as a moving picture."""
+"""Draw the training of one stored model as an animated GIF."""
 
 from __future__ import annotations
 
@@ -32,9 +32,17 @@ _COLOUR = "#0072B2"
 
 
 def make_movie(store: Store, name: str) -> Path:
-    """Write ``figures/movie-ID.gif`` of the run whose id begins with ``name``.
+    """Write ``figures/movie-ID.gif`` for a run.
 
-    Raises ``UserError`` where there is no such run, or where it kept no samples along its training.
+    Args:
+        store: The results folder.
+        name: Beginning of the run's id.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        UserError: There is no such run, or it has stored no samples during training.
     """
     run = store.find(name)
     record = store.read(run)
@@ -74,8 +82,12 @@ def make_movie(store: Store, name: str) -> Path:
 
 
 def _draw(ax: Axes, made: Array, dataset: DataSet) -> None:
-    """One moment: images side by side, points over the centres, or of points that no plane shows how far they are from
-    the nearest centre, beside the mean of their coordinates, which tells the modes of those mixtures apart."""
+    """Draw one frame.
+
+    Images are shown as a mosaic, and points in 2 or 3 dimensions over the centres. For points in more dimensions, the
+    distance from the nearest centre is plotted over the mean of the coordinates, which differs between the modes of
+    those mixtures.
+    """
     if not isinstance(dataset, GaussianMixture):
         show_mosaic(ax, made, math.isqrt(len(made)), gap=1)
     elif made.shape[1] <= FRAME_DIM:

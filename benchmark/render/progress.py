@@ -1,4 +1,4 @@
-"""What a user sees while a table is trained."""
+"""Show the progress of a training."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from benchmark.training.callback import Progress as Step
 from benchmark.training.engines.runner import Result
 from benchmark.training.estimate import Estimate
 
-#: Seconds between lines where there is no terminal to redraw.
+#: Seconds between lines if the output is not a terminal.
 _QUIET_SECONDS = 60.0
 
 
 def duration(seconds: float) -> str:
-    """``2 h 05 min``, ``3 min 20 s`` or ``12 s``."""
+    """Format seconds as ``2 h 05 min``, ``3 min 20 s`` or ``12 s``."""
     whole = round(seconds)
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
@@ -28,21 +28,25 @@ def duration(seconds: float) -> str:
 
 
 def many(count: int, noun: str) -> str:
-    """``1 block``, ``2 blocks``."""
+    """Format a count with its noun: ``1 block``, ``2 blocks``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 class Watcher:
-    """One bar for each block that trains, one for the table; time left from measured speeds.
+    """Progress bars, one per block in training and one for the table, with the time left.
 
-    estimates: of each block by id. The speed that is really seen replaces them, for other blocks of the method too.
-    workers: blocks that train at a time.
+    Args:
+        blocks: Blocks to train.
+        estimates: Estimate of each block, by block id. Measured speeds replace them, also for the method's other
+            blocks.
+        console: Where to draw.
+        workers: Blocks at a time.
     """
 
     def __init__(
         self, blocks: Sequence[Block], estimates: Mapping[str, Estimate], console: Console, workers: int = 1
     ) -> None:
-        # By place, as less of a block may be left to train by the time that its turn comes.
+        # The key is ``place``, as the id changes if other processes finish a part of a block before it starts.
         self.blocks = {block.place: block for block in blocks}
         self.rates = {block.place: estimates[block.id].seconds_per_iteration for block in blocks}
         self.left = {block.place: estimates[block.id].iterations - estimates[block.id].finished for block in blocks}
@@ -80,7 +84,7 @@ class Watcher:
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def on_result(self, result: Result) -> None:
-        """A block is done, here or elsewhere, or has failed."""
+        """Remove the bar of a block that is finished or has failed."""
         place = result.block.place
         self.left.pop(place, None)
         if place in self.bar:
@@ -119,7 +123,17 @@ class Watcher:
 def watching(
     blocks: Sequence[Block], estimates: Mapping[str, Estimate], console: Console, workers: int = 1
 ) -> Iterator[Watcher]:
-    """Bars on a terminal, a line a minute elsewhere."""
+    """Show progress bars on a terminal, and elsewhere print one line per minute.
+
+    Args:
+        blocks: Blocks to train.
+        estimates: Estimate of each block, by block id.
+        console: Where to draw.
+        workers: Blocks at a time.
+
+    Yields:
+        The watcher, which receives progress.
+    """
     watcher = Watcher(blocks, estimates, console, workers)
     with watcher.bars:
         yield watcher

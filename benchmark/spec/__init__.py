@@ -1,1 +1,1 @@
-"""Frozen descriptions without input or output: table, protocol, run, block, selection, claim, demonstration."""
+"""Immutable descriptions without input or output: table, protocol, run, block, selection, claim, demonstration."""

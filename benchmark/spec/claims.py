@@ -1,20 +1,30 @@
-"""What a claim is: a sentence of a text, and the comparisons that it is judged by. Pure data."""
+"""Claims: sentences of a paper, and the comparisons and demonstrations that test them. Pure data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from benchmark.errors import unknown
+from benchmark.spec.commands import seeds_text
+from benchmark.spec.demonstration import USUAL_PROFILE, Demonstration, Experiment, choose
+from benchmark.spec.run import Run
+from benchmark.spec.selection import Selection, select
 from benchmark.spec.table import Direction, NetworkTable, Table
 
 
 @dataclass(frozen=True)
 class Models:
-    """What one side of a comparison is measured on: a row of a table on one of its data sets, as that table trains it
-    at the same profile, so that its records serve both.
+    """The trained models on one side of a comparison: a row of a table on one of its data sets.
 
-    seeds: the first so many, the profile's if 0.
+    They are trained as that table trains them at the same profile, so that both share their records.
+
+    Attributes:
+        table: The table.
+        row: Id of the row.
+        dataset: Name of the data set.
+        seeds: Number of seeds, counted from the first; 0 for those of the profile.
     """
 
     table: Table
@@ -25,15 +35,18 @@ class Models:
 
 @dataclass(frozen=True)
 class Statistic:
-    """One number of a model's record.
+    """One number computed from the record of a model.
 
-    title: for people.
-    name: of a measure or of a curve, which has an entry per epoch.
-    take: the final measure (``last``); of the curve its mean (``mean``), the standard deviation of its natural
-        logarithm over the second half (``swing``), or the epochs until it reaches ``goal`` (``wait``) or until the
-        model covers ``goal`` modes to the end (``covered``, by ``benchmark.analysis.coverage``): one more than there
-        are where it never does.
-    lost: what a model that diverged counts as, which never reaches a goal; left out if None.
+    Attributes:
+        title: Name as shown to users.
+        name: Name of a measure or of a curve. A curve has one value per epoch.
+        take: How the number is computed. ``last``: the final measure. ``mean``: the mean of the curve. ``swing``: the
+            standard deviation of the curve's natural logarithm over the second half. ``wait``: epochs until the curve
+            reaches ``goal``. ``covered``: epochs until the model covers ``goal`` modes and keeps them to the end
+            (``benchmark.analysis.coverage``). If a goal is never reached, the number is one more than the number of
+            epochs.
+        goal: Value of the curve or number of modes for ``wait`` and ``covered``.
+        lost: Value for a model that diverged, which never reaches a goal. With None the model is left out.
     """
 
     title: str
@@ -45,9 +58,15 @@ class Statistic:
 
 @dataclass(frozen=True)
 class Comparison:
-    """That a statistic of ``left`` is higher or lower than that of ``right``, another row's, seed by seed, or a number.
+    """The assertion that a statistic is higher or lower for ``left`` than for ``right``.
 
-    margin: by how much at least; a negative one asks only that it is not worse by so much.
+    Attributes:
+        statistic: What is compared.
+        left: Models of the left side.
+        direction: Whether ``left`` is asserted to be higher or lower.
+        right: Models of the right side, compared seed by seed, or a number.
+        margin: Least difference. A negative margin asserts only that ``left`` is not worse by more than its absolute
+            value.
     """
 
     statistic: Statistic
@@ -58,16 +77,20 @@ class Comparison:
 
     @property
     def sides(self) -> tuple[Models, ...]:
+        """The sides that are trained models."""
         return (self.left, self.right) if isinstance(self.right, Models) else (self.left,)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of a text that can be tested.
+    """A testable sentence of a paper.
 
-    sentence: in our words. source: the text and the place.
-    reading: how we understand it, and what stands for it here.
-    evidence: comparisons, and ids of demonstrations; it holds if all of them do.
+    Attributes:
+        id: Name on the command line.
+        sentence: The claim in our words.
+        source: The paper and the place in it.
+        reading: Our interpretation, and what is measured for it.
+        evidence: Comparisons, and ids of demonstrations. The claim holds if all of them do.
     """
 
     id: str
@@ -79,7 +102,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class ClaimTable:
-    """Sentences of the texts, each judged by models of other tables and by demonstrations. Pure data."""
+    """A table of claims, each tested by models of other tables and by demonstrations. Pure data.
+
+    Attributes:
+        id: Name on the command line.
+        number: Second name on the command line; None if there is none.
+        title: Title as shown to users.
+        citation: The papers.
+        claims: The claims.
+        notes: Remarks printed below the table.
+    """
 
     id: str
     number: str | None
@@ -89,6 +121,11 @@ class ClaimTable:
     notes: tuple[str, ...] = ()
 
     def claim(self, name: str) -> Claim:
+        """The claim with this id.
+
+        Raises:
+            UserError: There is no such claim.
+        """
         by_id = {claim.id: claim for claim in self.claims}
         if name not in by_id:
             raise unknown(f"claim of table {self.id}", name, by_id)
@@ -96,3 +133,85 @@ class ClaimTable:
 
 
 AnyTable = Table | NetworkTable | ClaimTable
+
+
+@dataclass(frozen=True)
+class ClaimSelection:
+    """The claims, profile and seeds that a user chose from a table of claims.
+
+    Attributes:
+        table: The table of claims.
+        profile: Profile of the models.
+        claims: The chosen claims.
+        find_demonstration: Returns the demonstration with the id that a claim refers to.
+        seeds: Seeds of the models; None uses those of each table.
+    """
+
+    table: ClaimTable
+    profile: str
+    claims: tuple[Claim, ...]
+    find_demonstration: Callable[[str], Demonstration]
+    seeds: tuple[int, ...] | None = None
+
+    def selection(self, models: Models) -> Selection:
+        """Return the selection that contains the models of one side of a comparison."""
+        seeds = self.seeds if self.seeds is not None else range(models.seeds) if models.seeds else None
+        profile, row, dataset = self.profile, models.row, models.dataset
+        return select(models.table, profile=profile, methods=[row], datasets=[dataset], seeds=seeds)
+
+    def models(self, models: Models) -> list[Run]:
+        chosen = self.selection(models)
+        return chosen.runs(chosen.rows[0], models.dataset)
+
+    def runs(self, claim: Claim) -> list[Run]:
+        """Return the runs of every model that a claim refers to, without duplicates."""
+        sides = [side for part in claim.evidence if isinstance(part, Comparison) for side in part.sides]
+        return list(dict.fromkeys(run for side in sides for run in self.models(side)))
+
+    @property
+    def trained(self) -> dict[str, list[Run]]:
+        """Runs of all claims without duplicates, grouped by table, data set and row."""
+        found: dict[str, list[Run]] = {}
+        seen: set[Run] = set()
+        for claim in self.claims:
+            for part in claim.evidence:
+                for side in part.sides if isinstance(part, Comparison) else ():
+                    new = [run for run in self.models(side) if run not in seen]
+                    seen.update(new)
+                    if new:
+                        found.setdefault(f"{side.table.id} {side.dataset} {side.row}", []).extend(new)
+        return found
+
+    @property
+    def all_experiments(self) -> list[Experiment]:
+        """Experiments of all claims, without duplicates."""
+        return list({e.id: e for claim in self.claims for e in self.experiments(claim)}.values())
+
+    def experiments(self, claim: Claim) -> list[Experiment]:
+        return [self.experiment(part) for part in claim.evidence if isinstance(part, str)]
+
+    def experiment(self, name: str) -> Experiment:
+        """Return the experiment of a demonstration, at the usual profile if it does not define this selection's."""
+        found = self.find_demonstration(name)
+        return choose(found, self.profile if self.profile in found.profiles else USUAL_PROFILE, None)
+
+    @property
+    def name(self) -> str:
+        """Base name of files that are made from this selection."""
+        return f"{self.table.id}-{self.profile}"
+
+    @property
+    def header(self) -> str:
+        seeds = "each table's own" if self.seeds is None else f"{seeds_text(self.seeds)} ({len(self.seeds)})"
+        return f"profile {self.profile} of every table; seeds {seeds}"
+
+    @property
+    def whole(self) -> ClaimSelection:
+        """The selection of all claims; this selection itself if the user chose seeds."""
+        return self if self.seeds is not None else replace(self, claims=self.table.claims)
+
+
+def profiles(table: ClaimTable) -> list[str]:
+    """List the profiles that exist in every table that the claims refer to."""
+    sides = [s for claim in table.claims for part in claim.evidence if isinstance(part, Comparison) for s in part.sides]
+    return [name for name in sides[0].table.profiles if all(name in side.table.profiles for side in sides)]

@@ -7,15 +7,20 @@ from collections.abc import Iterator
 
 from benchmark.errors import UserError
 from benchmark.spec.table import Column
-from evaluators.distances import measure_names
-from evaluators.features import EXTRACTORS
+from evaluators.names import FEATURE_SPACES, measure_names
 
 #: A column of tables that is no measure of samples, but of a record's curves.
 UPDATES = "updates_to_coverage"
 
 
 def quality_columns(dataset: str, reported: bool = True, jsd: str | None = None) -> Iterator[Column]:
-    """The columns of a synthetic data set; ``jsd`` is the printed title of another estimator than ours."""
+    """The columns of a synthetic data set.
+
+    Args:
+        dataset: Name of the data set.
+        reported: Whether the paper reports modes and high-quality samples.
+        jsd: Title of the paper's Jensen-Shannon divergence, which is estimated differently from ours; None without one.
+    """
     mode, share = ("Modes", "% High Quality Samples") if reported else (None, None)
     yield Column("captured_modes", "modes", mode, "higher", 1, dataset)
     yield Column("high_quality_fraction", "% high quality", share, "higher", 1, dataset, percent=True)
@@ -25,8 +30,13 @@ def quality_columns(dataset: str, reported: bool = True, jsd: str | None = None)
 
 
 def distance_columns(dataset: str, reported: str | None = None) -> Iterator[Column]:
-    """Distances of a data set's images: columns for those who have Inception, and others for those who do not."""
-    for name, extractor in EXTRACTORS.items():
+    """The columns of image distances for every feature network, so that users without Inception have some, too.
+
+    Args:
+        dataset: Name of the data set.
+        reported: Title of the paper's FID; None without one.
+    """
+    for name, extractor in FEATURE_SPACES.items():
         names = measure_names(name)
         inception = name == "inception"
         kernel = "KID" if inception else f"K{extractor.distance.removeprefix('F')}"
@@ -58,10 +68,14 @@ _COLUMNS = {
 
 
 def standard_columns(kind: str, dataset: str) -> tuple[Column, ...]:
-    """The columns of a data set that is measured by that kind of measures, where its table has none for it.
+    """The columns of a data set whose table defines none for it.
+
+    Args:
+        kind: Kind of measures of the data set.
+        dataset: Name of the data set.
 
     Raises:
-        UserError: No columns are known for this kind of measures.
+        UserError: There are no standard columns for this kind of measures.
     """
     if kind == "quality":
         return tuple(quality_columns(dataset, False))

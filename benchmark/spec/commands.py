@@ -1,4 +1,4 @@
-"""Seeds, headers, file names and commands of a selection, as text."""
+"""Texts about a selection: seeds, headers, file names and commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmark.spec.user_code import path_name
 
 
 def seeds_text(seeds: Sequence[int]) -> str:
-    """``0-3,7`` for 0, 1, 2, 3, 7."""
+    """Seeds as text: ``0-3,7`` for 0, 1, 2, 3, 7."""
     runs: list[list[int]] = []
     for seed in sorted(seeds):
         if runs and seed == runs[-1][-1] + 1:
@@ -24,7 +24,7 @@ def seeds_text(seeds: Sequence[int]) -> str:
 
 
 def header(selection: Selection) -> str:
-    """Profile, reading, share of the paper's training, seeds, and what ``--set`` changed."""
+    """Header of a selection: profile, reading, share of the paper's training, seeds, and changes by ``--set``."""
     table = selection.table
     budgets = {name: f"{100 * selection.budget(name):.3g} %" for name in trained_on(selection)}
     shares = [f"{share} on {name}" for name, share in budgets.items()] if len(set(budgets.values())) > 1 else []
@@ -45,14 +45,21 @@ def header(selection: Selection) -> str:
 
 
 def usual_of(selection: Selection, rows: Sequence[str] = (), datasets: Sequence[str] = ()) -> Selection:
-    """What the same profile and reading choose where nothing else is said, of some rows and data sets if given."""
+    """The default selection of the same profile and reading, restricted to rows and data sets if they are given."""
     return select(
         selection.table, profile=selection.profile, reading=selection.reading, methods=rows, datasets=datasets
     )
 
 
 def run_command(what: str, selection: Selection, results: Path, usual: Selection | None = None) -> str:
-    """The command that trains a selection for ``what`` (``--table ID``); what is the usual is not said."""
+    """The command that trains a selection. It leaves out what is the default.
+
+    Args:
+        what: Option that names the table or figure, for example ``--table ID``.
+        selection: The selection.
+        results: The results folder.
+        usual: The default selection, by default that of the profile and reading.
+    """
     usual = usual or usual_of(selection)
     words = ["python", "-m", "benchmark", "run", *what.split()]
     if selection.profile != "paper":
@@ -72,7 +79,7 @@ def run_command(what: str, selection: Selection, results: Path, usual: Selection
         words += ["--datasets", ",".join(map(path_name, selection.datasets))]
     if selection.seeds != usual.seeds:
         text = seeds_text(selection.seeds)
-        # One number alone is a count of seeds on the command line.
+        # On the command line a single number is a number of seeds, so one seed is written as a range.
         words += ["--seeds", f"{text}-{text}" if text.isdigit() else text]
     for group, fields in (("protocol", selection.settings.protocol), ("method", selection.settings.method)):
         for name, value in fields.items():
@@ -83,7 +90,7 @@ def run_command(what: str, selection: Selection, results: Path, usual: Selection
 
 
 def file_name(selection: Selection, stem: str, usual: Selection | None = None) -> str:
-    """Name of files made from a selection; one that is not the usual has a file of its own."""
+    """Name of the files rendered from a selection. Selections that differ from the default get a hash as suffix."""
     name = f"{stem}-{selection.profile}-{selection.reading}"
     if selection == (usual or usual_of(selection)):
         return name
@@ -92,7 +99,7 @@ def file_name(selection: Selection, stem: str, usual: Selection | None = None) -
 
 
 def complete_selection(selection: Selection) -> Selection:
-    """All rows and seeds of the table where the selection is a part of them, else the selection itself."""
+    """The default selection of the table if the given one is a part of it, else the given one."""
     default = usual_of(selection)
     part = set(selection.seeds) <= set(default.seeds) and {r.id for r in selection.rows} <= {r.id for r in default.rows}
     part = part and set(selection.datasets) <= set(default.datasets) and not selection.measures
@@ -100,10 +107,10 @@ def complete_selection(selection: Selection) -> Selection:
 
 
 def trained_on(selection: Selection) -> list[str]:
-    """Chosen data sets that any chosen row is trained on."""
+    """The chosen data sets on which at least one chosen row is trained."""
     return [name for name in selection.datasets if any(name in selection.datasets_of(row) for row in selection.rows)]
 
 
 def column_title(column: Column) -> str:
-    """The title, after the data set's name in a table of several."""
+    """The title of a column, with the data set's name in front if the table has several."""
     return f"{column.dataset} {column.title}".lstrip()

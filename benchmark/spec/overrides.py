@@ -1,9 +1,8 @@
-"""``--set method.FIELD=VALUE`` and ``--set protocol.FIELD=VALUE``: typed, by the annotations of what they set."""
+"""``--set method.FIELD=VALUE`` and ``--set protocol.FIELD=VALUE``, checked against the annotations of the fields."""
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import jsonargparse
 
 from benchmark.errors import UserError, unknown
+from benchmark.spec.methods import Method
 from benchmark.spec.protocol import Protocol, Setting
-from modules.base import AdversarialModule
-from modules.convolutions import families
+from modules.families import families
 
 #: Names that a run is picked by, and what is fixed for now, are no fields to set.
 _FIXED = {"profile", "reading"}
@@ -26,34 +25,37 @@ _MOST = {"width": 1_024, "world_size": 1_024}
 _MOST_OF_ALL = 10**9
 
 
-def method_fields(method: type[AdversarialModule]) -> dict[str, inspect.Parameter]:
-    """The keyword-only parameters of a method: its own fields."""
-    parameters = inspect.signature(method).parameters.values()
-    return {p.name: p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
-
-
 def protocol_fields() -> list[str]:
-    """Fields of the protocol that ``--set`` takes."""
+    """Names of the protocol's fields that ``--set`` can change."""
     return [f.name for f in dataclasses.fields(Protocol) if f.name not in _FIXED]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What ``--set`` says.
+    """Parsed values of ``--set``.
 
-    protocol: fields of every run's protocol.
-    method: fields of the methods, as text, each for every chosen method that has it.
+    Attributes:
+        protocol: Fields of every run's protocol.
+        method: Fields of methods, as text. Each applies to every chosen method that has a field of this name.
     """
 
     protocol: Mapping[str, Setting] = field(default_factory=dict)
     method: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
-    def parse(assignments: Sequence[str], methods: Sequence[type[AdversarialModule]]) -> Settings:
-        """Check every assignment against the protocol and the chosen methods."""
+    def parse(assignments: Sequence[str], methods: Sequence[Method]) -> Settings:
+        """Parse assignments and check them against the protocol and the chosen methods.
+
+        Args:
+            assignments: Texts such as ``protocol.lr=1e-4`` or ``method.gamma=0.5``.
+            methods: The chosen methods.
+
+        Raises:
+            UserError: An assignment names no field, repeats one, or has a value that the field cannot take.
+        """
         protocol: dict[str, Setting] = {}
         method: dict[str, str] = {}
-        names = {name for m in methods for name in method_fields(m)}
+        names = {name for m in methods for name in m.defaults}
         known = [f"protocol.{name}" for name in protocol_fields()] + [f"method.{name}" for name in names]
         for assignment in assignments:
             name, equals, text = assignment.partition("=")
@@ -76,10 +78,11 @@ class Settings:
         _check_protocol(protocol)
         return settings
 
-    def for_method(self, method: type[AdversarialModule]) -> dict[str, Setting]:
-        """The fields that this method has, with values of their type."""
-        own = method_fields(method)
-        return {name: _typed(method, name, text) for name, text in self.method.items() if name in own}
+    def for_method(self, method: Method) -> dict[str, Setting]:
+        """The fields that this method has, with values converted to their types."""
+        return {
+            name: _typed(method.load(), name, text) for name, text in self.method.items() if name in method.defaults
+        }
 
     def __str__(self) -> str:
         pairs = [("protocol", self.protocol), ("method", self.method)]
@@ -87,7 +90,11 @@ class Settings:
 
 
 def _typed(owner: type[Any], name: str, text: str) -> Setting:
-    """``text`` as a value of the field's type."""
+    """Convert text to the type of a field.
+
+    Raises:
+        UserError: The text is no value of this type.
+    """
     group = "protocol" if owner is Protocol else "method"
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     hint = get_type_hints(owner if owner is Protocol else owner.__init__).get(name, str)
@@ -107,7 +114,11 @@ def _typed(owner: type[Any], name: str, text: str) -> Setting:
 
 
 def _check_protocol(fields: Mapping[str, Setting]) -> None:
-    """Refuse values of the right type that no training can have."""
+    """Refuse values of the right type with which no training is possible.
+
+    Raises:
+        UserError: A value is out of bounds.
+    """
     for name, value in fields.items():
         if name == "networks" and value not in (known := families()):
             raise unknown("networks", str(value), known)

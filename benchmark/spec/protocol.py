@@ -1,4 +1,4 @@
-"""Protocols: everything a number depends on besides data, method and seed."""
+"""Protocols: everything that results depend on besides data, method and seed."""
 
 from __future__ import annotations
 
@@ -6,38 +6,40 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
 from benchmark.spec import registry
-from modules.base import Training
+from modules.options import Training
 
 Setting = bool | int | float | str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol(Training):
-    """Everything a number depends on besides data, method and seed; the fields of ``Training`` included.
+    """Everything that results depend on besides data, method and seed, the fields of ``Training`` included.
 
-    profile, reading: the names it was picked by: how much is trained, and which of the paper's readings.
-    epochs: passes through the training data, one evaluation after each.
-    fresh_iterations: iterations of an epoch on new points of a mixture, 0 for a pass through its fixed training set.
-    embedding: noise of a mixture that fills a subspace: in its first coordinates (``padded``) or in a random subspace
-        (``projected``).
-    width: seeds trained side by side. Kernels depend on it, so that it belongs to the protocol; short blocks are
-        padded.
-    precision: as Lightning's trainer names it.
-    world_size: devices that share every batch of a block; sums in another order differ in their last bits.
-    channels_last, compile: of convolutional networks, as PyTorch names them: other kernels, other last bits.
-    samples: samples per evaluation.
-    real_samples: test images that they are compared with, where images are compared; all if there are fewer.
-    evaluate_every: epochs between evaluations; the last epoch is always followed by one.
-    features: network whose features compare images (a name in ``EXTRACTORS``), or none where only the generator is
-        judged.
-    inverted: test images that the final generator is inverted for (IvOM), 0 for none.
-    frames: epochs after which samples are kept for pictures, as in ``1,10``; if empty, of points twenty along the
-        training and of images none.
-    mode_radius, mode_min_points: a sample registers within this radius (original units) of a mode, a mode with at
-        least so many of 2,000 samples.
+    Attributes:
+        profile: Name of the profile that says how much is trained.
+        reading: Name of the reading: how the paper, its slips and its released code are interpreted.
+        epochs: Passes through the training data. An evaluation follows each, unless ``evaluate_every`` says otherwise.
+        fresh_iterations: Iterations per epoch with newly drawn data; 0 for one pass through the fixed training set.
+        embedding: Where the noise of a mixture lies that has noise in a subspace only: in the first coordinates
+            (``padded``) or in a random subspace (``projected``).
+        width: Number of seeds trained together. Kernels depend on it in the last bit, so it is part of the protocol,
+            and blocks with fewer seeds are padded.
+        precision: Precision in the words of Lightning's trainer.
+        world_size: Number of devices that share each batch. Sums in another order differ in the last bits.
+        channels_last: Whether convolutional networks use PyTorch's channels-last memory format. It changes the last
+            bits.
+        compile: Whether convolutional networks are compiled by ``torch.compile``. It changes the last bits.
+        samples: Samples per evaluation.
+        evaluate_every: Epochs between evaluations. The last epoch is always evaluated.
+        real_samples: Test images that generated images are compared with; all if there are fewer.
+        features: Network whose features serve to compare images (a key of ``EXTRACTORS``). With ``none`` only the
+            generator is evaluated.
+        inverted: Test images that the final generator is inverted for (IvOM); 0 for none.
+        frames: Epochs whose samples are kept for pictures, such as ``1,10``. If empty, twenty epochs spread over the
+            training for points, and none for images.
+        mode_radius: Radius within which a sample is registered with a mode, in original units.
+        mode_min_points: Registered samples, of 2,000, that make a mode registered.
     """
 
     profile: str = "paper"
@@ -61,17 +63,18 @@ class Protocol(Training):
 
     @property
     def named_frames(self) -> list[int]:
-        """The epochs in ``frames`` that this training has."""
+        """The epochs in ``frames`` that are not beyond the last epoch."""
         return [epoch for epoch in map(int, filter(None, self.frames.split(","))) if epoch <= self.epochs]
 
 
-# Checkpoints hold one, and are loaded without running what is in them.
-torch.serialization.add_safe_globals([Protocol])
-
-
 def iterations_per_epoch(protocol: Protocol, dataset: registry.DataSet, size: int = 0) -> int:
-    """Iterations between two looks at a model: as many as the protocol says, or a pass through the training set, of
-    another ``size`` if one is given."""
+    """Number of iterations in one epoch.
+
+    Args:
+        protocol: The protocol.
+        dataset: The data set.
+        size: Size of the training set; 0 for that of ``dataset``.
+    """
     return protocol.fresh_iterations or math.ceil((size or dataset.training_size) / protocol.batch_size)
 
 
@@ -81,8 +84,15 @@ FRAMES, FRAME_SAMPLES, FRAME_DIM, FRAME_IMAGES = 20, 400, 3, 25
 
 
 def frame_epochs(protocol: Protocol, dim: int = FRAME_DIM) -> list[int]:
-    """Epochs whose samples, of ``dim`` numbers each, are kept: those that the protocol names, or of points in up to
-    three dimensions the first, the last, and evenly between."""
+    """Epochs whose samples are kept for pictures.
+
+    These are the epochs that the protocol names. If it names none, they are spread evenly from the first to the last
+    for points in up to three dimensions, and there are none for other data.
+
+    Args:
+        protocol: The protocol.
+        dim: Number of coordinates of a sample.
+    """
     epochs = protocol.epochs
     if protocol.frames or dim > FRAME_DIM:
         return protocol.named_frames

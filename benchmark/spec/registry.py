@@ -1,5 +1,8 @@
-"""What exists, by name: methods and data sets of the house, found by looking into their folders, and methods, data sets
-and measures of others, found by ``package.module:NAME`` or by the entry points of installed packages."""
+"""Methods, data sets and measures by name.
+
+Built-in ones are found in their folders. Those of users are named ``package.module:NAME`` or come from entry points of
+installed packages.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,19 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType, ModuleType
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 import datamodules
-import modules
 from benchmark.errors import UserError, unknown
+from benchmark.spec.methods import Method, describe, house_methods
 from benchmark.spec.user_code import load, short_name
 from datamodules.images import ImageSet, read_images
 from datamodules.mixture import GaussianMixture
-from modules.base import AdversarialModule
+
+if TYPE_CHECKING:
+    from modules.base import AdversarialModule
 
 #: What samples can stand for.
 DataSet = GaussianMixture | ImageSet
@@ -37,59 +42,91 @@ _KINDS: dict[Kind, str] = {"methods": "method", "datasets": "data set", "measure
 
 
 def shows_people(dataset: DataSet) -> bool:
-    """Whether images of this set stay on the machine that made them."""
+    """Whether images of this data set must stay on the machine that made them."""
     return isinstance(dataset, ImageSet) and dataset.base in PEOPLE
 
 
 def values_in(package: ModuleType) -> Iterator[Any]:
-    """Everything that the files of a package have at their top level: adding a file is all it takes to be found."""
+    """All top-level values in the modules of a package. A new file is found without being registered anywhere."""
     for info in pkgutil.iter_modules(package.__path__):
         yield from vars(importlib.import_module(f"{package.__name__}.{info.name}")).values()
 
 
 @cache
 def methods() -> Mapping[str, type[AdversarialModule]]:
-    """Every method in ``modules``, by the name it gives itself. A report asks ten thousand times."""
-    classes = [v for v in values_in(modules) if inspect.isclass(v) and issubclass(v, AdversarialModule)]
-    return MappingProxyType({found.name: found for found in classes if found.name})
+    """Every built-in method by name. The result is cached, because a report calls this thousands of times."""
+    return MappingProxyType({name: found.load() for name, found in house_methods().items()})
 
 
 @cache
 def datasets() -> Mapping[str, DataSet]:
-    """Every data set in ``datamodules``, by name."""
+    """Every built-in data set by name."""
     found = [value for value in values_in(datamodules) if isinstance(value, (GaussianMixture, ImageSet))]
     return MappingProxyType({value.name: value for value in found})
 
 
 def installed(kind: Kind) -> dict[str, str]:
-    """What installed packages offer in their entry-point group ``modecov.KIND``: names, and the ``package.module:NAME``
-    that each stands for. Names of the house come first."""
+    """Objects that installed packages offer in the entry-point group ``modecov.KIND``.
+
+    Returns:
+        Their ``package.module:NAME`` by name. Built-in names take precedence.
+    """
     return {point.name: point.value for point in sorted(entry_points(group=f"modecov.{kind}"))}
 
 
 def full_name(kind: Kind, name: str) -> str:
-    """What an installed name stands for, and ``file.py:NAME`` for a file, so that one model has one id however it was
-    asked for; other names as they are."""
+    """The name that ids and records use, so that one object has one id however the user named it.
+
+    Names of installed packages become ``package.module:NAME``, and names with a path become ``file.py:NAME``. Other
+    names stay as they are.
+    """
     if ":" in name:
         return name if name.startswith(FOLDER) else short_name(name)
     return name if name in _house(kind) else installed(kind).get(name, name)
 
 
 def is_from_outside(kind: Kind, name: str) -> bool:
-    """Whether a name is one of ``package.module:NAME``, ``path/to/file.py:NAME`` and of installed packages."""
+    """Whether a name is not built in: ``package.module:NAME``, ``path/to/file.py:NAME``, or of an installed package."""
     return ":" in name or (name not in _house(kind) and name in installed(kind))
 
 
 def method(name: str) -> type[AdversarialModule]:
-    """The method of that name, in the house or installed, or a user's class ``package.module:Class``."""
+    """The method of that name: built-in, installed, or a user's class ``package.module:Class``.
+
+    Raises:
+        UserError: There is no such method, or it is no subclass of ``AdversarialModule``.
+    """
+    from modules.base import AdversarialModule
+
     value = _find("methods", name)
+    if isinstance(value, Method):
+        return _loaded(value)
     if not (inspect.isclass(value) and issubclass(value, AdversarialModule)):
         raise UserError(f"--method {name} is no method: it must be a class derived from modules.base.AdversarialModule")
     return value
 
 
+@cache
+def _loaded(method: Method) -> type[AdversarialModule]:
+    return method.load()
+
+
+def describe_method(name: str) -> Method:
+    """The description of a method. One of ours is described without importing PyTorch.
+
+    Raises:
+        UserError: There is no such method, or it cannot be loaded.
+    """
+    value = _find("methods", name)
+    return value if isinstance(value, Method) else describe(name, method(name))
+
+
 def user_measure(name: str) -> Measure:
-    """A user's measure, ``package.module:function`` or installed."""
+    """A user's measure: ``package.module:function``, or installed.
+
+    Raises:
+        UserError: There is no such measure, or it cannot be called.
+    """
     value = _find("measures", name)
     if not callable(value):
         raise UserError(f"--measure {name} is no measure: it must be a function of samples and their data set")
@@ -97,8 +134,8 @@ def user_measure(name: str) -> Measure:
 
 
 def _house(kind: Kind) -> Mapping[str, Any]:
-    """What this repository has of a kind; its own measures belong to its data sets."""
-    return {} if kind == "measures" else methods() if kind == "methods" else datasets()
+    """The built-in objects of a kind. Built-in measures have no names here because they belong to data sets."""
+    return {} if kind == "measures" else house_methods() if kind == "methods" else datasets()
 
 
 def _find(kind: Kind, name: str) -> Any:
@@ -118,7 +155,11 @@ def _find(kind: Kind, name: str) -> Any:
 
 
 def mixture(name: str) -> GaussianMixture:
-    """The mixture of that name, for what makes sense of mixtures only."""
+    """The mixture of that name.
+
+    Raises:
+        UserError: There is no such data set, or it is no mixture.
+    """
     found = dataset(name)
     if not isinstance(found, GaussianMixture):
         mixtures = [key for key, value in datasets().items() if isinstance(value, GaussianMixture)]
@@ -127,8 +168,12 @@ def mixture(name: str) -> GaussianMixture:
 
 
 def dataset(name: str) -> DataSet:
-    """The data set of that name, in the house or installed, a user's ``package.module:NAME``, or any folder of images
-    as ``folder:PATH``."""
+    """The data set of that name: built-in, installed, ``package.module:NAME``, or an image folder ``folder:PATH``.
+
+    Raises:
+        UserError: There is no such data set.
+        MissingData: The folder of images cannot be read.
+    """
     if name.startswith(FOLDER):
         channels, height, width = read_images(name, "train")[0].shape[1:]
         return ImageSet(name, name, (channels, height, width), "a folder of images", "images")

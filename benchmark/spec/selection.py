@@ -1,4 +1,4 @@
-"""What a user chose of a table, with every name resolved: rows, seeds, protocols and runs."""
+"""Selections: the part of a table that a user chose, with rows, seeds, protocols and runs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from typing import Any
 from benchmark.errors import UserError, unknown
 from benchmark.spec import registry
 from benchmark.spec.columns import standard_columns
-from benchmark.spec.overrides import Settings, method_fields
+from benchmark.spec.overrides import Settings
 from benchmark.spec.protocol import Protocol, Setting, iterations_per_epoch
 from benchmark.spec.run import Run
 from benchmark.spec.table import Column, Row, Table
 from datamodules.images import ImageSet
-from evaluators.distances import USUAL_COUNT
-from evaluators.features import load_extractor
-from evaluators.inversion import INVERSION_MEASURES
+from evaluators.names import INVERSION_MEASURES, USUAL_COUNT
 
 #: Measures of images that grow or fall with the number of samples alone.
 _OF_COUNTED_SAMPLES = frozenset({"modes", "kl", "intensity_kl"})
@@ -26,10 +24,17 @@ _OF_COUNTED_SAMPLES = frozenset({"modes", "kl", "intensity_kl"})
 
 @dataclass(frozen=True)
 class Selection:
-    """What a user chose of a table: the same for ``run``, ``plan``, ``show``, ``figure`` and ``throughput``.
+    """The part of a table that a user chose, for ``run``, ``plan``, ``show``, ``figure`` and ``throughput``.
 
-    datasets: of the table's, and others that its rows are trained on by the table's protocol.
-    measures: the user's own, ``package.module:function``, taken of stored samples.
+    Attributes:
+        table: The table.
+        profile: Name of the profile.
+        reading: Name of the reading.
+        rows: Chosen rows, users' methods included.
+        seeds: Chosen seeds.
+        settings: Values of ``--set``.
+        datasets: Chosen data sets. Those that are not the table's are trained with the protocol of a similar one.
+        measures: Users' measures, ``package.module:function``, computed from stored samples.
     """
 
     table: Table
@@ -43,8 +48,7 @@ class Selection:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Those of the features, and of the chosen data sets that a row is trained on; then those of the user's own
-        measures."""
+        """Columns of the chosen feature network and of the data sets that rows are trained on, then users' measures."""
         trained = {name for row in self.rows for name in self.datasets_of(row)}
         columns = [c for c in self.table.columns if self.dataset_of(c) in trained]
         columns += [c for name in self.datasets if name not in self.table.datasets for c in self._columns_like(name)]
@@ -54,8 +58,10 @@ class Selection:
         return tuple(self._counted(c) for c in columns if c.features in ("", self.features))
 
     def _columns_like(self, dataset: str) -> list[Column]:
-        """Of a data set that the table does not have: the columns of its first one that is measured in the same way, or
-        the standard ones."""
+        """Columns of a data set that the table does not have.
+
+        They are those of the table's first data set with the same kind of measures, or else the standard ones.
+        """
         kind = registry.dataset(dataset).measures
         for part in self.table.datasets:
             if self.table.dataset(part).measures == kind:
@@ -64,23 +70,31 @@ class Selection:
         return list(standard_columns(kind, dataset))
 
     def check_data(self, judged: bool) -> None:
-        """Raise ``MissingData`` unless the image data are there, and if samples are to be judged ``MissingWeights``
-        unless the network that compares them is."""
+        """Check that image data, and if needed the weights of the feature network, are available.
+
+        Args:
+            judged: Whether samples will be evaluated.
+
+        Raises:
+            MissingData: Image data are missing.
+            MissingWeights: The weights of the feature network are missing.
+        """
         for part in self.datasets:
             dataset = self.table.dataset(part)
             if isinstance(dataset, ImageSet):
                 dataset.check()
                 if judged and dataset.measures == "images" and self.features != "none":
+                    from evaluators.features import load_extractor
+
                     load_extractor(self.features)
 
     @property
     def features(self) -> str:
-        """The network that compares images."""
+        """Name of the network whose features serve to compare images."""
         return self.protocol(self.rows[0]).features
 
     def _counted(self, column: Column) -> Column:
-        """The column of a measure that hangs on the number of samples or of images, under that number where it is not
-        the usual."""
+        """The column, with the number of samples or images in its title if its measure depends on an unusual number."""
         dataset = self.dataset_of(column)
         data, protocol = self.table.dataset(dataset), self.protocol(self.rows[0], column.dataset)
         if column.measure in _OF_COUNTED_SAMPLES and isinstance(data, ImageSet):
@@ -102,12 +116,12 @@ class Selection:
         return column.dataset or self.table.datasets[0]
 
     def datasets_of(self, row: Row) -> tuple[str, ...]:
-        """Those of the chosen data sets that a row is trained on: of those that are not the table's, all."""
+        """The chosen data sets that a row is trained on. Every row is trained on those that are not the table's."""
         limited = set(self.table.datasets) if row.datasets else set()
         return tuple(name for name in self.datasets if name not in limited or name in row.datasets)
 
     def budget(self, dataset: str) -> float:
-        """Share of the paper's training on a data set, in generator updates: the least of the rows."""
+        """Generator updates on a data set as a share of the paper's, for the row where this share is least."""
 
         data, whole = self.table.dataset(dataset), self.table.training_sizes.get(dataset, 0)
 
@@ -122,8 +136,14 @@ class Selection:
         )
 
     def protocol(self, row: Row, dataset: str = "") -> Protocol:
-        """Of the first data set where none is named. A row's own fields count more than the profile's, these more than
-        the reading's, and these more than the table's."""
+        """The protocol of a row on a data set.
+
+        Fields come, in order of increasing priority, from the table, the reading, the profile, the row and ``--set``.
+
+        Args:
+            row: The row.
+            dataset: Name of the data set, by default the row's first.
+        """
         own = self._likest(dataset or self.datasets_of(row)[0])
         profile, reading = self.table.profiles[self.profile], self.table.readings[self.reading]
         fields: dict[str, Any] = {
@@ -140,8 +160,10 @@ class Selection:
         return Protocol(**{**fields, **self.settings.protocol})
 
     def _likest(self, dataset: str) -> str:
-        """The table's own data set whose settings another is trained with: the first of its shape, or of images the
-        first of images; itself where there is none."""
+        """The table's data set whose settings apply to a data set that the table does not have.
+
+        It is the first with the same shape, else for images the first with images, else the data set itself.
+        """
         if dataset in self.table.datasets:
             return dataset
         data, own = registry.dataset(dataset), {name: self.table.dataset(name) for name in self.table.datasets}
@@ -150,15 +172,20 @@ class Selection:
         return [*same, *kind, dataset][0]
 
     def overrides(self, row: Row, dataset: str = "") -> dict[str, Setting]:
-        """Method fields of a row that differ from the defaults, of the first data set where none is named: the
-        reading's and the profile's, then the user's, then what makes it this row."""
-        method, own = registry.method(row.method), self._likest(dataset or self.datasets_of(row)[0])
+        """Fields of the method that differ from their defaults, for a row on a data set.
+
+        They come, in order of increasing priority, from the reading, the profile, ``--set`` and the row.
+
+        Args:
+            row: The row.
+            dataset: Name of the data set, by default the row's first.
+        """
+        method, own = registry.describe_method(row.method), self._likest(dataset or self.datasets_of(row)[0])
         reading = self.table.readings[self.reading].overrides.get(row.id, {})
         profile = self.table.profiles[self.profile].overrides.get(row.id, {})
         fields = {**reading, **profile, **self.settings.for_method(method), **row.overrides}
         fields |= row.dataset_overrides.get(own, {})
-        defaults = {name: field.default for name, field in method_fields(method).items()}
-        return {name: value for name, value in fields.items() if value != defaults[name]}
+        return {name: value for name, value in fields.items() if value != method.defaults[name]}
 
     def run(self, row: Row, seed: int, dataset: str = "") -> Run:
         dataset = dataset or self.datasets_of(row)[0]
@@ -167,13 +194,13 @@ class Selection:
         return Run(name, row.method, self.protocol(row, dataset), seed, overrides)
 
     def runs(self, row: Row, dataset: str = "") -> list[Run]:
-        """Of one data set, or of all that the row is trained on."""
+        """The runs of a row with all seeds, on one data set or on all that the row is trained on."""
         names = [dataset] if dataset else self.datasets_of(row)
         return [self.run(row, seed, name) for name in names for seed in self.seeds]
 
 
 def offered(table: Table) -> Iterator[Selection]:
-    """Whole tables: of every profile and reading and, where images are compared, by every network that does."""
+    """All complete selections of a table: every profile and reading and, for images, every feature network."""
     judges = sorted({column.features for column in table.columns if column.features})
     for profile, reading in itertools.product(table.profiles, table.readings):
         usual = select(table, profile=profile, reading=reading)
@@ -196,8 +223,23 @@ def select(
     measures: Sequence[str] = (),
     all_rows: bool = True,
 ) -> Selection:
-    """What the options of the command line choose; ``own`` are classes ``package.module:Class`` beside the rows, which
-    are all of the table's where none is named, or none."""
+    """The selection that options of the command line describe.
+
+    Args:
+        table: The table.
+        profile: Name of the profile.
+        reading: Name of the reading, by default the table's.
+        methods: Ids of rows, by default all that are not optional.
+        own: Users' methods, ``package.module:Class``, added as rows.
+        seeds: Seeds, by default the profile's.
+        datasets: Names of data sets, by default the table's.
+        assignments: Texts of ``--set``.
+        measures: Users' measures, ``package.module:function``.
+        all_rows: Whether all rows are chosen if ``methods`` is empty; else none of the table's.
+
+    Raises:
+        UserError: A name is unknown or given twice, or the combination makes no sense.
+    """
     reading = table.reading if reading is None else reading
     if profile not in table.profiles:
         raise unknown("profile", profile, table.profiles)
@@ -219,7 +261,7 @@ def select(
             raise UserError(f"table {table.id} has networks for other data than {name}: points and images differ")
     for name in measures:
         registry.user_measure(name)
-    settings = Settings.parse(assignments, [registry.method(row.method) for row in rows])
+    settings = Settings.parse(assignments, [registry.describe_method(row.method) for row in rows])
     usual = table.profiles[profile]
     chosen = tuple(seeds) if seeds is not None else tuple(range(usual.first_seed, usual.first_seed + usual.seeds))
     wanted = (*(name for name in table.datasets if not datasets or name in datasets), *dict.fromkeys(others))

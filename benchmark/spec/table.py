@@ -1,4 +1,4 @@
-"""What a table is: rows, columns, reported values, profiles and readings. Pure data."""
+"""Tables: rows, columns, reported values, profiles and readings. Pure data."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ Direction = Literal["higher", "lower"]
 
 @dataclass(frozen=True)
 class Reported:
-    """A printed value, in the unit of the column, and how exactly it is printed.
+    """A value printed in a paper, in the unit of the column, with the precision of its print.
 
-    mean, std: ``std`` is None where none is printed. error: whether it is a standard deviation or a standard error.
-    rounding, std_rounding: half a unit of the last printed decimal, in the unit of the column.
+    Attributes:
+        mean: The value.
+        std: The printed deviation; None without one.
+        rounding: Half a unit of the last printed decimal of ``mean``.
+        std_rounding: Half a unit of the last printed decimal of ``std``.
+        error: Whether ``std`` is a standard deviation (``std``) or a standard error (``se``).
     """
 
     mean: float
@@ -38,10 +42,17 @@ class Reported:
         std_per: float | None = None,
         error: Literal["std", "se"] = "std",
     ) -> Reported:
-        """A value as it is printed, every decimal of it: ``Reported.read("21.50", "2.00")``.
+        """Read a value exactly as it is printed, with every decimal: ``Reported.read("21.50", "2.00")``.
 
-        per: 100 for a percentage in a column of shares; std_per: where the deviation has another unit.
-        Raises ``ValueError`` for what is no decimal number, or a negative deviation.
+        Args:
+            mean: The printed value.
+            std: The printed deviation; None without one.
+            per: Divisor of the printed value, for example 100 for a percentage in a column of shares.
+            std_per: Divisor of the deviation if that differs.
+            error: Whether the deviation is a standard deviation or a standard error.
+
+        Raises:
+            ValueError: A text is no decimal number, or the deviation is negative.
         """
         value, rounding = _decimal(mean, per)
         if std is None:
@@ -53,7 +64,7 @@ class Reported:
 
 
 def _decimal(text: str, per: float) -> tuple[float, float]:
-    """A printed decimal number over ``per``, and half a unit of its last decimal."""
+    """A printed decimal number divided by ``per``, and half a unit of its last decimal."""
     if not re.fullmatch(r"-?\d+(\.\d+)?", text):
         raise ValueError(f"not a decimal number as printed: {text!r}")
     return float(text) / per, 0.5 * 10.0 ** -len(text.partition(".")[2]) / per
@@ -61,16 +72,20 @@ def _decimal(text: str, per: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Column:
-    """One measure.
+    """One measure of a table.
 
-    title: ours. reported_title: the paper's, None where the paper has no such column.
-    better: which direction is better, None where none is.
-    digits: decimals in renderings for people.
-    dataset: that the samples stand for, in a table of several.
-    percent: renderings for people show hundredths.
-    comparable: whether the printed value is the same measure as ours, so that a verdict makes sense.
-    features: the network whose features the measure is made of, where it is: a column for each who has that network.
-    counts: of images, where a distance is measured on others than its definition says: they change its value.
+    Attributes:
+        measure: Name of the measure.
+        title: Our title.
+        reported_title: The paper's title; None if the paper has no such column.
+        better: The better direction; None if there is none.
+        digits: Decimals shown to users.
+        dataset: Data set that is measured, in a table of several.
+        percent: Whether shares are shown to users as percentages.
+        comparable: Whether the printed value is the same measure as ours, so that the two can be compared.
+        features: Network whose features the measure is computed from; empty if it needs none.
+        counts: Unusual numbers of generated and real images, as a suffix of the id, because they change the value of a
+            distance.
     """
 
     measure: str
@@ -86,7 +101,7 @@ class Column:
 
     @property
     def id(self) -> str:
-        """The measure's name, after the data set's in a table of several, before unusual counts."""
+        """Name of the measure, after that of the data set in a table of several, and before unusual counts."""
         name = f"{self.dataset}/{self.measure}" if self.dataset else self.measure
         return f"{name}_{self.counts}" if self.counts else name
 
@@ -95,12 +110,17 @@ class Column:
 class Row:
     """One method as the table trains it.
 
-    overrides: fields of the method, protocol: fields of the protocol, that differ from the table's for this row alone.
-    reported: by column id.
-    assumptions: what was chosen where the paper does not say.
-    datasets: those of the table's that it is trained on, all if empty.
-    optional: trained and shown only where it is named: no paper printed it.
-    dataset_overrides: fields of the method that it has on one of the data sets.
+    Attributes:
+        id: Name on the command line.
+        title: Title as shown to users.
+        method: Name of the method.
+        overrides: Fields of the method that differ from their defaults.
+        protocol: Fields of the protocol that differ from the table's.
+        reported: Printed values by id of the column.
+        assumptions: Our choices where the paper does not specify something.
+        datasets: The table's data sets that the row is trained on; all if empty.
+        optional: Whether the row is trained and shown only if it is named. No paper printed it.
+        dataset_overrides: Further fields of the method, by data set.
     """
 
     id: str
@@ -117,8 +137,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Profile:
-    """How much is trained: fields of the protocol (by data set where they differ) and of the methods by row, and the
-    seeds of a run that does not name any."""
+    """How much is trained.
+
+    Attributes:
+        protocol: Fields of the protocol.
+        seeds: Number of seeds if the user names none.
+        first_seed: The first of these seeds.
+        datasets: Further fields of the protocol, by data set.
+        overrides: Fields of the methods, by row.
+    """
 
     protocol: Mapping[str, Setting]
     seeds: int
@@ -129,8 +156,15 @@ class Profile:
 
 @dataclass(frozen=True)
 class Reading:
-    """Which reading of the paper: fields of the protocol (by data set and by row where they differ), and of the methods
-    by row."""
+    """One interpretation of the paper.
+
+    Attributes:
+        title: Title as shown to users.
+        protocol: Fields of the protocol.
+        overrides: Fields of the methods, by row.
+        datasets: Further fields of the protocol, by data set.
+        rows: Further fields of the protocol, by row.
+    """
 
     title: str
     protocol: Mapping[str, Setting] = field(default_factory=dict)
@@ -141,11 +175,12 @@ class Reading:
 
 @dataclass(frozen=True)
 class Search:
-    """A bounded search for the reading that fits the printed rows best: every reading of the table is tried.
+    """A search over all readings of a table for the one that fits the printed values best.
 
-    profile: how much each is trained; its seeds are no other profile's.
-    measures: whose printed values are to be met.
-    rows: those that are trained, all with printed values if empty.
+    Attributes:
+        profile: Profile that each reading is trained with. No other profile uses its seeds.
+        measures: Measures whose printed values are compared.
+        rows: Rows that are trained; all with printed values if empty.
     """
 
     profile: str
@@ -155,16 +190,27 @@ class Search:
 
 @dataclass(frozen=True)
 class Table:
-    """One printed table. Pure data.
+    """One table of a paper. Pure data.
 
-    number: what ``--table`` takes besides the id, where the paper is GAAN's.
-    reported_runs: runs behind a printed mean and std.
-    notes: errata, and what the reader of a rendering must know.
-    data: the data set of a part that has another name, where a table trains twice on one (``datasets`` are its parts).
-    reading: the usual one; selected: how it was chosen, where ``tune`` chose it.
-    search: what ``tune`` tries.
-    training_sizes: training images of whole data sets, of which smaller copies are about: by these the share of the
-        paper's training is told.
+    Attributes:
+        id: Name on the command line.
+        number: Second name on the command line, for the tables of GAAN; None for others.
+        title: Title as shown to users.
+        citation: The paper.
+        datasets: Names of the parts of the table, usually data sets.
+        columns: The columns.
+        rows: The rows.
+        protocol: Fields of the protocol that all rows share.
+        profiles: Profiles by name.
+        readings: Readings by name.
+        reported_runs: Number of runs behind a printed mean and deviation.
+        notes: Errata, and other remarks printed below the table.
+        data: Data set of each part whose name differs from it, if a table trains twice on one data set.
+        reading: The default reading.
+        selected: How ``tune`` selected the default reading; empty if it did not.
+        search: The search of ``tune``; None if there is none.
+        training_sizes: Number of training images in complete data sets that also exist as smaller copies. The share of
+            the paper's training refers to it.
     """
 
     id: str
@@ -190,6 +236,11 @@ class Table:
         return registry.dataset(self.data.get(part, part))
 
     def row(self, name: str) -> Row:
+        """The row with this id.
+
+        Raises:
+            UserError: There is no such row.
+        """
         by_id = {row.id: row for row in self.rows}
         if name not in by_id:
             raise unknown(f"method of table {self.id}", name, by_id)
@@ -198,9 +249,18 @@ class Table:
 
 @dataclass(frozen=True)
 class NetworkTable:
-    """A printed table of network sizes, filled by looking at what a method of another table builds.
+    """A table of network sizes, computed from the networks that a method of another table builds.
 
-    reported: role of a network (an attribute of the method) to its printed sizes by column.
+    Attributes:
+        id: Name on the command line.
+        number: Second name on the command line; None if there is none.
+        title: Title as shown to users.
+        citation: The paper.
+        columns: The columns.
+        reported: Printed sizes by column, for each role of a network (an attribute of the method).
+        of: Table whose protocol is used.
+        method: Id of the row in ``of``.
+        notes: Remarks printed below the table.
     """
 
     id: str

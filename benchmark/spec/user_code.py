@@ -1,7 +1,7 @@
-"""Code from outside: ``package.module:NAME`` and ``path/to/file.py:NAME``, and when it may be loaded.
+"""Loading of users' code, ``package.module:NAME`` and ``path/to/file.py:NAME``, and the rules when it is allowed.
 
-A class in a file is called ``file.py:NAME`` in records and tables, without its folder: the id of a run holds no path,
-and the folder can move. Two files of one name cannot take part in one command.
+Records and tables name a class of a file ``file.py:NAME``, without its folder. The id of a run then contains no path,
+and the folder can move. One command cannot use two files of the same name.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import importlib
 import importlib.util
 import os
 import sys
-import sysconfig
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
@@ -20,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmark.errors import UserError, unknown
+from benchmark.errors import UserError, own_place, unknown
 
 #: Environment variable that tells processes which this one starts where the named files are.
 FILES_VARIABLE = "MODECOV_FILES"
@@ -29,11 +27,11 @@ _SUFFIX = ".py"
 
 @dataclass
 class Guard:
-    """What a command may load from outside.
+    """The code from outside that a command may load.
 
     Attributes:
-        results: Folders of results; nothing in them is ever imported.
-        named: What the user named on the command line, by the name that a record would have.
+        results: Results folders. Nothing in them is ever imported.
+        named: Objects that the user named on the command line, as records name them.
     """
 
     results: list[Path] = field(default_factory=list)
@@ -46,10 +44,10 @@ _loaded: dict[Path, ModuleType] = {}
 
 @contextlib.contextmanager
 def only_what_is_named() -> Iterator[Guard]:
-    """Load nothing from outside but what ``trust`` was called for, as long as the ``with`` block lasts.
+    """Inside the ``with`` block, load only code from outside that was passed to ``trust``.
 
-    A record names the class that it was made with. Records come from other people, so looking at them must not import
-    what they name.
+    A record names the class that it was made with. Records may come from other people, so reading one must not import
+    the class.
     """
     global _guard
     forget_files()
@@ -61,38 +59,47 @@ def only_what_is_named() -> Iterator[Guard]:
 
 
 def trust(known: str) -> str:
-    """Let something that the user named be loaded, by the name that records have for it, and return this name."""
+    """Allow an object that the user named to be loaded.
+
+    Args:
+        known: Its name as in records.
+
+    Returns:
+        The same name.
+    """
     if _guard is not None:
         _guard.named.add(known)
     return known
 
 
 def forget_files() -> None:
-    """Forget which files were named, where a command or a call begins: a bare ``file.py:NAME`` is looked for in the
-    working directory again. Within a command nothing is forgotten."""
+    """Forget the files named so far, at the start of a command or a call.
+
+    A bare ``file.py:NAME`` is then looked up in the working directory again. Within a command nothing is forgotten.
+    """
     if _guard is None:
         os.environ.pop(FILES_VARIABLE, None)
 
 
 def protect(results: Path) -> None:
-    """Refuse to import anything in a folder of results."""
+    """Refuse to import anything from a results folder."""
     if _guard is not None:
         _guard.results.append(results.resolve())
 
 
 def is_file(word: str) -> bool:
-    """Tell whether a word is ``path/to/file.py:NAME``."""
+    """Whether a text has the form ``path/to/file.py:NAME``."""
     return word.rpartition(":")[0].endswith(_SUFFIX)
 
 
 def short_name(word: str) -> str:
-    """Return ``file.py:NAME`` for ``path/to/file.py:NAME`` and remember the path; other words come back unchanged.
+    """Turn ``path/to/file.py:NAME`` into ``file.py:NAME`` and remember the path. Other texts are returned unchanged.
 
-    A bare ``file.py:NAME`` is a file that was named before in the same command or call, else one of the working
+    A bare ``file.py:NAME`` refers to a file named before in the same command or call, else to one in the working
     directory.
 
     Raises:
-        UserError: If there is no such file, or another one of this name was named before.
+        UserError: There is no such file, or another file of this name was named before.
     """
     if not is_file(word):
         return word
@@ -110,7 +117,7 @@ def short_name(word: str) -> str:
 
 
 def path_name(known: str) -> str:
-    """Return what a user types for a name that a record has: with the path of its file, as seen from here."""
+    """Turn a name from a record into what a user would type, with the path relative to the working directory."""
     text, _, attribute = known.rpartition(":")
     path = _files().get(text) if is_file(known) else None
     if path is None:
@@ -120,7 +127,7 @@ def path_name(known: str) -> str:
 
 
 def _files() -> dict[str, Path]:
-    """Files that were named, by their names. One that is gone is forgotten."""
+    """Paths of the files named so far, by name. Deleted files are left out."""
     paths = [Path(text) for text in os.environ.get(FILES_VARIABLE, "").split(os.pathsep) if text]
     return {path.name: path for path in paths if path.is_file()}
 
@@ -129,12 +136,12 @@ def load(what: str, known: str, trusted: bool = False) -> Any:
     """Import the object ``package.module:NAME`` or ``file.py:NAME``, also from the working directory.
 
     Args:
-        what: The option that asks for it, for errors.
+        what: The option that asks for it, for error messages.
         known: The name as ``short_name`` returns it.
-        trusted: Whether an installed package offers it, so that it may be loaded though nobody named it.
+        trusted: Whether an installed package offers the object, so that it may be loaded without being named.
 
     Raises:
-        UserError: If it is not there, cannot be imported, or may not be loaded.
+        UserError: The object does not exist, cannot be imported, or may not be loaded.
     """
     if _guard is not None and not trusted and known not in _guard.named:
         raise UserError(
@@ -146,8 +153,9 @@ def load(what: str, known: str, trusted: bool = False) -> Any:
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        said = " ".join(str(error).split())
-        raise UserError(f"cannot load {what} {known}: {_place(error)}{type(error).__name__}: {said}") from error
+        said = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+        place = f" ({where})" if (where := own_place(error)) else ""
+        raise UserError(f"cannot load {what} {known}: {type(error).__name__}: {said}{place}") from error
     if not hasattr(module, attribute):
         raise unknown(f"name in {path}", attribute, (known for known in vars(module) if not known.startswith("_")))
     return getattr(module, attribute)
@@ -200,19 +208,3 @@ def _refuse_results(path: Path, known: str) -> None:
             raise UserError(
                 f"{known} lies in the results folder {folder}, whose content is never run; copy it elsewhere"
             )
-
-
-def _place(error: BaseException) -> str:
-    """The user's own file and line where an import failed, empty where no line of theirs took part."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}, line {error.lineno}: "
-    libraries = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
-    ours = [
-        Path(__file__).resolve().parents[1] / name for name in ("benchmark", "modules", "datamodules", "evaluators")
-    ]
-    places = [*(Path(folder).resolve() for folder in libraries if folder), *ours]
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        if path.is_file() and not any(path.resolve().is_relative_to(place) for place in places):
-            return f"{path}, line {frame.lineno}: "
-    return ""

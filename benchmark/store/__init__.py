@@ -1,1 +1,1 @@
-"""What is on disk: records, samples, locks."""
+"""Data on disk: records, samples, locks."""

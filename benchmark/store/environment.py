@@ -1,4 +1,4 @@
-"""Where a record was made."""
+"""Environment of a record: commit, versions, hardware."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
-
 _LIBRARIES = ("torch", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "pandas")
 
 
 def environment() -> dict[str, Any]:
-    """Commit, versions, processor and threads of this process."""
+    """Commit, versions of libraries, processor and threads of this process."""
+    import torch
+
     return {**_of_process(), "threads": torch.get_num_threads()}
 
 
 def take_commit(commit: dict[str, Any]) -> None:
-    """From now on name this commit (``commit``, ``dirty``), which the process is at work for, instead of looking."""
+    """Use this commit (``commit``, ``dirty``) from now on instead of asking git.
+
+    A worker process calls it with the commit of the process that gives it work.
+    """
     _of_process().update(commit)
 
 
@@ -37,7 +40,7 @@ def _of_process() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name, as the system gives it."""
+    """Name of the processor as the system reports it."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
@@ -47,14 +50,16 @@ def processor() -> str:
 
 
 def gpu() -> str:
-    """The name of the GPU that training takes; empty where PyTorch finds none."""
+    """Name of the GPU that training uses; empty if PyTorch finds none."""
+    import torch
+
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return "Apple's GPU" if torch.backends.mps.is_available() else ""
 
 
 def _commit() -> dict[str, Any]:
-    """Commit of the checkout that this code runs from; None for an installed package."""
+    """Commit of the checkout that contains this code, and whether it has changes; None for an installed package."""
     here = Path(__file__).resolve().parent
 
     # A hook of git, say, names another repository by GIT_DIR.

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing of files, and errors of the file system as messages for users."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datamodules.files import replacing
 
 
 def folder_identity(folder: Path) -> tuple[int, int] | None:
-    """What no other folder has at the same time; None where there is none."""
+    """Device and inode of a folder, which no other folder has at the same time; None if it does not exist."""
     try:
         found = folder.stat()
     except FileNotFoundError:
@@ -22,7 +22,7 @@ def folder_identity(folder: Path) -> tuple[int, int] | None:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what the system says about a write into one line for the user."""
+    """Turn errors of the system while writing ``path`` into a ``UserError`` of one line."""
     try:
         yield
     except OSError as error:
@@ -31,13 +31,17 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all (``datamodules.files.replacing``). Raises ``UserError`` where that fails."""
+    """Write a file atomically (``datamodules.files.replacing``).
+
+    Raises:
+        UserError: The file cannot be written.
+    """
     with writing(path), replacing(path) as part:
         part.write_bytes(content)
 
 
 def content_or_none(path: Path) -> bytes | None:
-    """What a file holds; None where there is none."""
+    """Content of a file; None if it does not exist."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -45,7 +49,7 @@ def content_or_none(path: Path) -> bytes | None:
 
 
 def one_line_per_list(text: str) -> str:
-    """Put lists of numbers on one line each, so that records can be read and compared line by line."""
+    """Put each list of numbers in an indented JSON text on one line, so that records are easy to compare."""
     lines: list[str] = []
     inside = False
     for line in text.split("\n"):

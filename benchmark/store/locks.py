@@ -1,8 +1,8 @@
-"""Claims: who trains a block, where several processes share a results folder.
+"""Locks: only one of the processes that share a results folder trains a block.
 
-A claim is a ``filelock`` on a file: a lock of the operating system, which ends with the process that holds it, however
-that ends, and on a network file system with the machine. No claim outlives its holder, and none needs a clock. The
-library opens the file without following a symbolic link and without truncating it.
+A lock is a ``filelock`` on a file. The operating system releases it when the process ends for any reason, and, on a
+network file system, when its machine does. Therefore locks do not expire and need no clock. The library opens the file
+without following a symbolic link and without truncating it.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-#: What a file system without locks answers.
+#: Error numbers of file systems without locks.
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-#: Longer than any name of a host.
+#: Bytes read from a lock file, more than any host name has.
 _MOST_BYTES = 512
 
 
 class NoLocks(Exception):
-    """The file system has no locks."""
+    """The file system does not support locks."""
 
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[bool]:
-    """Hold the claim ``path`` until the end of the ``with`` block.
+    """Try to hold the lock ``path`` until the end of the ``with`` block.
 
-    The file says who holds it, and is removed afterwards.
+    The file names the process that holds the lock. It is deleted afterwards.
 
     Yields:
-        Whether this process, and no other, holds the claim.
+        Whether this process holds the lock. If not, another process does.
 
     Raises:
-        NoLocks: The file system has no locks.
-        OSError: The file cannot be made, or is a symbolic link or no file at all.
+        NoLocks: The file system does not support locks.
+        OSError: The file cannot be created, or is a symbolic link or not a regular file.
     """
     lock = _lock(path)
     try:
@@ -49,17 +49,17 @@ def claimed(path: Path) -> Iterator[bool]:
     try:
         yield True
     finally:
-        # Before the release: whoever waits for a removed file is told by the library that its lock binds nobody.
+        # Delete the file before the release. The library detects that a waiting process locked a deleted file.
         with contextlib.suppress(OSError):
             path.unlink()
         lock.release()
 
 
 def is_claimed(path: Path) -> bool:
-    """Whether a living process holds the claim. A link or a special file is nobody's claim.
+    """Whether a running process holds the lock. A link or a special file does not count as a lock.
 
     Raises:
-        NoLocks: The file system has no locks.
+        NoLocks: The file system does not support locks.
         OSError: The file cannot be opened.
     """
     if not _is_file(path):
@@ -74,7 +74,7 @@ def is_claimed(path: Path) -> bool:
 
 
 def holder(path: Path) -> str:
-    """Who holds the claim, for people."""
+    """Description of the process that holds the lock, for messages."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if _is_file(path):
             with path.open("rb") as file:

@@ -10,7 +10,7 @@ Status = Literal["done", "diverged", "failed"]
 
 
 class Subject(Structure):
-    """What a record is of: a run of a table, or the experiment of a demonstration."""
+    """The subject of a record: a run of a table, or the experiment of a demonstration."""
 
     @property
     def id(self) -> str:
@@ -21,7 +21,7 @@ class Subject(Structure):
         """Folder of the record under ``records/``."""
 
     def identity(self) -> dict[str, Any]:
-        """All that the numbers depend on besides code and hardware."""
+        """Everything that the numbers depend on besides code and hardware."""
 
 
 S = TypeVar("S", bound=Subject)
@@ -29,22 +29,26 @@ S = TypeVar("S", bound=Subject)
 
 @dataclass(frozen=True)
 class Record:
-    """What one run or one experiment gave.
+    """Results of one run or experiment.
 
-    run: the ``identity()`` of the subject.
-    status: ``done``; ``diverged`` with the iteration of the first loss that was not finite; ``failed`` with a reason.
-    measures: final value of every measure, None where it has none.
-    curves: one list per name. Of a run an entry per epoch: measures, ``loss.NAME`` for each update, and ``trace.NAME``
-        for what else a method keeps of its training; these two are means over the epoch. Of an experiment as its
-        demonstration says, nested where it has several axes.
-    cost: seconds of the block and this run's share of them, milliseconds per iteration and seed, iterations, and the
-        peak memory of the process so far, earlier blocks included.
-    environment: commit, versions, processor, device, threads.
-    versions: of the method, the data set, the measures, the networks and the training loop that it was made with, or of
-        the demonstration (``benchmark.training.versions``). 0 stands for one that states no version.
-    samples: SHA-256 of the sample file, None where there is none.
-    frames: SHA-256 of the file of samples along the training, None where there is none.
-    weights: SHA-256 of the file of weights that samples are made with, None where there is none.
+    Attributes:
+        id: Hash of ``run``.
+        run: ``identity()`` of the subject.
+        status: ``done``; ``diverged``: a loss was not finite; ``failed``: an error occurred.
+        versions: Versions of method, data set, measures, networks and training loop, or of the demonstration
+            (``benchmark.training.versions``). 0 stands for an object without a version.
+        measures: Final value of every measure, None for missing ones.
+        curves: Lists of numbers by name. For a run they have one value per epoch: measures, ``loss.NAME`` for each
+            update, and ``trace.NAME`` for other quantities that a method logs. Losses and traces are means over the
+            epoch. For an experiment the demonstration defines them; lists with several axes are nested.
+        diverged_at: Iteration of the first loss that was not finite; None unless the run diverged.
+        reason: Error message of a failed run.
+        cost: Seconds of the block and this run's share of them, milliseconds per iteration and seed, iterations, and
+            the peak memory of the process so far, earlier blocks included.
+        environment: Commit, versions of libraries, processor, device, threads.
+        samples: SHA-256 of the file of final samples; None without one.
+        frames: SHA-256 of the file of samples during the training; None without one.
+        weights: SHA-256 of the file of weights for sampling; None without one.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Anybody's samples: from a file, from memory, from a function."""
+"""Samples of users' models: from a file, from memory, or from a function."""
 
 from __future__ import annotations
 
@@ -19,24 +19,33 @@ from benchmark.errors import UserError, unknown
 from benchmark.spec.registry import DataSet
 from datamodules.files import read_array_header
 from datamodules.images import ImageSet, decode, image_files
-from evaluators.distances import USUAL_COUNT
+from evaluators.names import USUAL_COUNT
 
 SUFFIXES = (".npy", ".npz", ".pt", ".csv")
 
 
 #: Samples in memory.
 Samples = np.ndarray | torch.Tensor
-#: What tables take of a model: so many points, so many images.
+#: Default numbers of samples per model: points and images.
 POINTS, IMAGES = 2_000, USUAL_COUNT
 
 
 def take_samples(
     source: Samples | Callable[[int], Samples] | str | Path, dataset: DataSet, n: int | None = None
 ) -> np.ndarray:
-    """Samples ``[n, *target.data_shape]``, float64 points in original units or uint8 images, from anywhere: an array, a
-    file as in ``read_samples``, a folder of images, or a function of the number of samples, which is asked for ``n``.
+    """Get samples from any source and check them.
 
-    Raises ``UserError`` for what cannot stand for the data set.
+    Args:
+        source: An array, a file as in ``read_samples``, a folder of images, or a function that returns a given number
+            of samples.
+        dataset: The data set that the samples are compared with.
+        n: Number of samples that a function is called with.
+
+    Returns:
+        Samples ``[n, *data_shape]``: float64 points in original units, or uint8 images.
+
+    Raises:
+        UserError: The source cannot be read or does not fit the data set.
     """
     images = isinstance(dataset, ImageSet)
     if isinstance(source, (str, Path)):
@@ -55,11 +64,18 @@ def take_samples(
 
 
 def read_samples(path: Path, data_shape: tuple[int, ...]) -> np.ndarray:
-    """Samples ``[n, *data_shape]`` float64 in original units.
+    """Read samples of points from a file. Nothing in the file is executed.
 
-    ``.npy``; ``.npz`` and ``.pt`` with one array, or one called ``samples``; ``.csv`` with one sample per line, with or
-    without a header, in any usual dialect: what was understood of it is said on stderr. Nothing in a file is executed.
-    Raises ``UserError`` for anything else.
+    Args:
+        path: ``.npy``; ``.npz`` or ``.pt`` with one array or an array named ``samples``; or ``.csv`` with one sample
+            per line, with or without a header, in any common dialect. The detected dialect is printed to stderr.
+        data_shape: Shape of one sample.
+
+    Returns:
+        Samples float64 ``[n, *data_shape]`` in original units.
+
+    Raises:
+        UserError: The file cannot be read, or holds something else.
     """
     return _checked(_read(path, data_shape), path, data_shape)
 
@@ -88,7 +104,7 @@ def _read(path: Path, data_shape: tuple[int, ...]) -> np.ndarray:
 
 _ROUNDING = 1e-5
 
-#: What a file must hold.
+#: Required content by kind of file.
 _HELD = {
     ".npy": "an array of numbers, as numpy.save writes it",
     ".npz": "an array of numbers, as numpy.savez writes it",
@@ -97,27 +113,41 @@ _HELD = {
 }
 
 
-#: What an array may take in memory, as float64.
+#: Largest size of an array in memory, as float64.
 _MOST_BYTES = 8 * 2**30
 
 
 def _no_samples(path: Path) -> UserError:
-    """Readers' own words are of pickles and magic numbers."""
+    """The error for unreadable files. The readers' own messages about pickles and magic numbers do not help users."""
     suffix = path.suffix.lower()
     return UserError(f"cannot read {path} as {suffix}: it must hold {_HELD[suffix]}, and no objects")
 
 
 def _check_size(path: Path, numbers: int) -> None:
-    """``UserError`` for more numbers than memory should be asked for."""
+    """Refuse arrays that would need too much memory.
+
+    Raises:
+        UserError: The array is too large.
+    """
     if numbers * 8 > _MOST_BYTES:
         said = f"tells of {numbers:,} numbers, which is more than {_MOST_BYTES // 2**30} GiB"
         raise UserError(f"{path} {said}; give fewer samples (tables take {POINTS:,} points or {IMAGES:,} images)")
 
 
 def read_image_samples(path: Path, data_shape: tuple[int, ...]) -> np.ndarray:
-    """Images ``[n, C, H, W]`` uint8, from a file as in ``read_samples`` or a folder of image files.
+    """Read samples of images from a file as in ``read_samples``, or from a folder of image files.
 
-    Numbers with a fraction are taken as images in [0, 1] and rounded once. Raises ``UserError`` for anything else.
+    Floating-point numbers must be in [0, 1]. They are rounded once.
+
+    Args:
+        path: The file or folder.
+        data_shape: Channels, height and width.
+
+    Returns:
+        Images uint8 ``[n, C, H, W]``.
+
+    Raises:
+        UserError: The images cannot be read or have another shape or range.
     """
     if path.is_dir():
         files = image_files(path)
@@ -128,7 +158,7 @@ def read_image_samples(path: Path, data_shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _grey(images: np.ndarray, data_shape: tuple[int, ...]) -> np.ndarray:
-    """The first channel of grey images that were saved with three equal ones, as torchvision's ``save_image`` does."""
+    """Keep one channel of grey images stored with three equal ones, as torchvision's ``save_image`` does."""
     expected = (3, *data_shape[1:])
     if data_shape[0] == 1 and images.shape[1:] == expected and (images == images[:, :1]).all():
         return images[:, :1]
@@ -147,7 +177,7 @@ def _as_images(whole: np.ndarray, name: object, data_shape: tuple[int, ...]) -> 
         if values.min() < 0 or values.max() > 255:
             raise UserError(f"{name} holds {values.min():g} to {values.max():g}; whole numbers must be 0 to 255")
         return values.astype(np.uint8)
-    # What a network gives in [0, 1] may be beyond it by a rounding.
+    # Rounding can move a network's outputs slightly out of [0, 1].
     if values.min() < -_ROUNDING or values.max() > 1 + _ROUNDING:
         raise UserError(f"{name} holds {values.min():.3g} to {values.max():.3g}; give images as uint8, or in [0, 1]")
     pixels = np.round(values.clip(0, 1) * 255).astype(np.uint8)
@@ -204,13 +234,13 @@ def _pt(path: Path) -> np.ndarray:
         with zipfile.ZipFile(path) as archive:
             _check_size(path, sum(info.file_size for info in archive.infolist()) // 8)
     with warnings.catch_warnings():
-        # Torch warns of old pickles before it refuses them.
+        # PyTorch warns of old pickles before it refuses them.
         warnings.simplefilter("ignore")
         content = torch.load(path, map_location="cpu", weights_only=True)
     tensor = _only(content, path) if isinstance(content, dict) else content
     if not isinstance(tensor, torch.Tensor):
         raise UserError(f"{path} holds a {type(tensor).__name__}; samples must be a tensor")
-    # A tensor may repeat one number by a stride of 0: the file is small, and what it stands for is not.
+    # A tensor with a stride of 0 is large in memory although its file is small.
     _check_size(path, tensor.numel())
     return (tensor.double() if tensor.is_floating_point() else tensor).detach().numpy()
 
@@ -222,7 +252,13 @@ _READERS = {".npy": _npy, ".npz": _npz, ".pt": _pt}
 
 
 class _Dialect(NamedTuple):
-    """How the numbers of a line are told apart, and what stands before their fraction."""
+    """Field separator and decimal point of a CSV file.
+
+    Attributes:
+        separator: Separator, as a regular expression of pandas.
+        decimal: Decimal point or comma.
+        words: Description for messages; empty for the standard dialect.
+    """
 
     separator: str
     decimal: str
@@ -239,12 +275,12 @@ _DIALECTS = (
     _Dialect(r"\s+", ",", "separated by blanks, with decimal commas"),
     _Dialect(",", ",", "quoted, with decimal commas"),
 )
-#: Lines by which a dialect is told.
+#: Number of lines used to detect the dialect.
 _TRIED = 50
 
 
 def _csv(path: Path, width: int) -> np.ndarray:
-    """A table of numbers ``[n, width]`` in any usual dialect, read by pandas; what was understood is said on stderr."""
+    """Read a table of numbers ``[n, width]`` in any common dialect and print the detected dialect to stderr."""
     raw = path.read_bytes()
     text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
@@ -254,7 +290,7 @@ def _csv(path: Path, width: int) -> np.ndarray:
     try:
         table = _table(lines, dialect)
     except ValueError as error:
-        # Pandas tells the line and how many fields it has.
+        # The message of pandas names the line and its number of fields.
         said = " ".join(str(error).split()).partition("error: ")[2] or "its lines differ in length"
         raise UserError(f"cannot read {path}: {said}; one sample per line, {width} numbers each") from error
     numbers = _numbers(table, dialect)
@@ -272,7 +308,11 @@ def _csv(path: Path, width: int) -> np.ndarray:
 
 
 def _table(lines: Iterable[str], dialect: _Dialect) -> pd.DataFrame:
-    """The fields as text. Raises ``ValueError`` where lines differ in length."""
+    """Read the fields as text.
+
+    Raises:
+        ValueError: Lines differ in length.
+    """
     return pd.read_csv(
         io.StringIO("\n".join(lines)),
         sep=dialect.separator,
@@ -286,7 +326,7 @@ def _table(lines: Iterable[str], dialect: _Dialect) -> pd.DataFrame:
 
 
 def _numbers(table: pd.DataFrame, dialect: _Dialect) -> np.ndarray:
-    """Its fields as float64, NaN where one is no number."""
+    """The fields as float64, NaN for those that are no numbers."""
     columns = []
     for name in table:
         words = table[name].str.strip()
@@ -297,7 +337,7 @@ def _numbers(table: pd.DataFrame, dialect: _Dialect) -> np.ndarray:
 
 
 def _number(word: object) -> float:
-    # Not by pandas, whose fast parser may be off by the last bit.
+    # Not with the fast parser of pandas, which may be wrong in the last bit.
     try:
         text = str(word)
         return math.nan if "_" in text else float(text)
@@ -306,7 +346,7 @@ def _number(word: object) -> float:
 
 
 def _fitting(lines: list[str], dialect: _Dialect, width: int) -> tuple[int, int]:
-    """How many lines hold ``width`` numbers, and how many hold nothing else than numbers, two or more."""
+    """How many lines have ``width`` numbers, and how many have at least two numbers and nothing else."""
     fitting = plain = 0
     for line in lines:
         try:
@@ -320,12 +360,14 @@ def _fitting(lines: list[str], dialect: _Dialect, width: int) -> tuple[int, int]
 
 
 def _has_header(table: pd.DataFrame, numbers: np.ndarray) -> bool:
-    """Whether the first line names the columns: by words, or by 0, 1, 2 (1, 2, 3) as pandas does where the other lines
-    have fractions."""
+    """Whether the first line names the columns.
+
+    Names are words, or the numbers 0, 1, 2 (or 1, 2, 3) as pandas writes them, if the other lines have fractions.
+    """
     if np.isnan(numbers[0]).all() and not _says_nan(table.iloc[0]):
         return True
     first = [str(word).strip() for word in table.iloc[0]]
-    # Pandas writes no name above its index.
+    # Pandas leaves the name of its index column empty.
     first = first[1:] if not first[0] else first
     counts = [[str(start + index) for index in range(len(first))] for start in (0, 1)]
     written = table.iloc[1:].to_numpy().ravel()
@@ -333,5 +375,5 @@ def _has_header(table: pd.DataFrame, numbers: np.ndarray) -> bool:
 
 
 def _says_nan(words: Iterable[object]) -> bool:
-    """Whether a field says that it is not a number, as a sample of a broken model does."""
+    """Whether a field is a literal NaN or infinity, as a diverged model produces."""
     return any(str(word).strip().lower().lstrip("+-") in ("nan", "inf", "infinity") for word in words)

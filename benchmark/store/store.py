@@ -1,4 +1,4 @@
-"""A results folder: records, with the samples and weights of a trained model beside them."""
+"""A results folder: records, with samples and weights of the trained models."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 import numpy as np
-import safetensors.torch
-import torch
 
 from benchmark.errors import Damaged, UserError, one_line
 from benchmark.spec import registry
@@ -30,19 +28,26 @@ from benchmark.store.locks import NoLocks, claimed
 from benchmark.store.record import Record, S, Subject
 from datamodules.files import read_array_header
 
+if TYPE_CHECKING:
+    import torch
+
 FORMAT = 2
 
 
-#: Largest record, and largest file beside one, in bytes: a hundred times what they are.
+#: Largest record, and largest other file, in bytes. Both are about a hundred times the usual size.
 _MOST_RECORD, _MOST_BESIDE = 64 * 2**20, 4 * 2**30
-#: Samples of so many epochs are kept, unless the protocol names its own (``training.FRAMES``), of up to so many
-#: coordinates.
+#: Largest number of epochs whose samples are kept by default, and largest dimension of such samples (see
+#: ``benchmark.spec.protocol.FRAMES``).
 _FRAMES, _FRAME_DIM = 20, 3
 
 
 def _check_fields(content: dict[str, Any]) -> None:
-    """Raises ``ValueError`` for fields of a record that are unknown or of another type, and for ragged curves."""
-    # For its errors alone: the values stay as they are written.
+    """Check names and types of a record's fields, and that curves have the right length.
+
+    Raises:
+        ValueError: A field is unknown or of another type, a number is not finite, or a curve has the wrong shape.
+    """
+    # Called only for its errors; the values are not converted.
     msgspec.convert(content, Record)
     for name in (*content["measures"], *content["curves"], *content["cost"]):
         if one_line(name) != name:
@@ -63,10 +68,14 @@ def _check_fields(content: dict[str, Any]) -> None:
 
 
 def _shape(name: str, values: Any) -> tuple[int, ...]:
-    """Shape of nested lists of numbers and None. Raises ``ValueError`` where they are ragged, or hold anything else."""
+    """Shape of nested lists of numbers and None.
+
+    Raises:
+        ValueError: The lists are ragged or contain something else.
+    """
     if not isinstance(values, list):
         if values is None or (isinstance(values, (int, float)) and not isinstance(values, bool)):
-            # A Python integer may be too large for any float.
+            # A Python integer may be too large for a float.
             if values is not None and not math.isfinite(float(values)):
                 raise ValueError(f"curve {name} is not finite")
             return ()
@@ -78,7 +87,7 @@ def _shape(name: str, values: Any) -> tuple[int, ...]:
 
 
 def _printable(value: Any) -> Any:
-    """The same without anything that a terminal would act on."""
+    """Remove control characters from all strings in a value, so that a terminal cannot act on them."""
     if isinstance(value, str):
         return one_line(value)
     if isinstance(value, dict):
@@ -87,7 +96,7 @@ def _printable(value: Any) -> Any:
 
 
 def _data_shape(name: str) -> tuple[int, ...] | None:
-    """Shape of one sample of a data set; None where it is not known without importing what a record names."""
+    """Shape of one sample of a data set; None if it would take an import of users' code to know it."""
     if found := registry.datasets().get(name):
         return found.data_shape
     module, _, attribute = name.partition(":")
@@ -96,17 +105,21 @@ def _data_shape(name: str) -> tuple[int, ...] | None:
 
 
 class Store:
-    """A results folder. ``records/DATASET/METHOD/ID.json`` of a run, its samples ``ID.npy``, its samples along the
-    training ``ID.frames.npy`` and its weights ``ID.safetensors``; ``records/DEMONSTRATION/ID.json``; ``unfinished/``
-    holds checkpoints and claims.
+    """A results folder.
 
-    Any number of processes may share one: every file appears whole or not at all, and who trains a block claims it.
-    What lies in it may come from anybody: it is checked when it is read, and nothing is written through a link.
+    ``records/DATASET/METHOD/ID.json`` is the record of a run. ``ID.npy`` beside it holds its final samples,
+    ``ID.frames.npy`` its samples during the training, and ``ID.safetensors`` its weights.
+    ``records/DEMONSTRATION/ID.json`` is the record of an experiment. ``unfinished/`` holds checkpoints and locks.
+
+    Any number of processes may share the folder: files are written atomically, and a process locks the block that it
+    trains. The content may come from other people: it is checked when it is read, and nothing is written through a
+    symbolic link.
 
     Args:
         folder: The results folder.
-        damaged: Hears of every damaged record, which counts as none; by default it is an error. For those who only
-            look: whoever trains must not take a damaged record for one that is to be made.
+        damaged: Function that is called with the message of each damaged record. The record then counts as missing.
+            With None a damaged record is an error. Commands that train leave it at None, so that they do not train a
+            damaged record again.
     """
 
     def __init__(self, folder: Path, damaged: Callable[[str], None] | None = None) -> None:
@@ -115,14 +128,17 @@ class Store:
         self._made: tuple[int, int] | None = None
 
     def path(self, subject: Subject) -> Path:
+        """File of a subject's record."""
         return self.folder / "records" / subject.place / f"{subject.id}.json"
 
     def pictures(self, people: bool = False) -> Path:
-        """Folder of figures; those that show ``people`` lie apart, as they are for no one else."""
+        """Folder of figures. Figures that show ``people`` are in a folder of their own, which is not published."""
         return self.folder / "figures" / ("people" if people else "")
 
     def stamp(self, subject: Subject) -> Stamp | None:
-        """What the subject's record has in common with no other version of it; None where there is none."""
+        """Modification time and inode of the subject's record, which differ between versions of it; None without a
+        record.
+        """
         try:
             found = self.path(subject).stat()
         except FileNotFoundError:
@@ -137,8 +153,15 @@ class Store:
         return UserError(f"{self.folder} is no folder of results; choose another --results DIR")
 
     def read(self, subject: Subject) -> Record | None:
-        """The subject's record, or None. Raises ``UserError`` for one that was cut short or edited, or holds what no
-        record of the subject does."""
+        """Read the record of a subject.
+
+        Returns:
+            The record; None if there is none, or if it is damaged and the store has a function for damaged records.
+
+        Raises:
+            UserError: The record has another format, or is damaged (cut short, edited, or not the subject's) and the
+                store has no function for damaged records.
+        """
         try:
             return self._read(subject)
         except Damaged as error:
@@ -146,7 +169,7 @@ class Store:
             return None
 
     def _leave_out(self, error: Damaged) -> None:
-        """Tell once of a damaged file, or raise the error where nobody hears."""
+        """Report a damaged file once, or raise the error if there is no function to report it to."""
         if self._damaged is None:
             raise error
         if str(error) not in self._named:
@@ -177,7 +200,7 @@ class Store:
         return replace(record, reason=reason, environment=_printable(record.environment))
 
     def _load(self, path: Path) -> dict[str, Any] | None:
-        """The JSON of a file, or None where there is none."""
+        """The JSON content of a file; None if there is no file."""
         try:
             raw = _bytes_of(path, _MOST_RECORD)
         except FileNotFoundError:
@@ -197,7 +220,7 @@ class Store:
         return content
 
     def cells(self) -> Iterator[Run]:
-        """The runs of all records, in the order of their files' names; of damaged ones as ``read`` does."""
+        """The runs of all records, sorted by file name. Damaged records are handled as in ``read``."""
         for path in sorted(self.folder.glob("records/*/*/*.json")):
             try:
                 yield self.run_at(path)
@@ -205,7 +228,11 @@ class Store:
                 self._leave_out(error)
 
     def find(self, name: str) -> Run:
-        """The stored run whose id begins so. Raises ``UserError`` where none or several do."""
+        """The stored run whose id begins with ``name``.
+
+        Raises:
+            UserError: There is no such run, or there are several.
+        """
         found = [path for path in sorted(self.folder.glob("records/*/*/*.json")) if path.stem.startswith(name)]
         if len(found) != 1 or not name:
             said = f"{len(found)} runs whose id begins with" if found else "no run"
@@ -213,11 +240,23 @@ class Store:
         return self.run_at(found[0])
 
     def run_at(self, path: Path) -> Run:
-        """The run of the record in that file. Raises ``UserError`` where there is none, or one of another place."""
+        """The run of the record in this file.
+
+        Raises:
+            UserError: The file is missing, damaged, or not where its run belongs.
+        """
         return self.subject_at(path, Run.of)
 
     def subject_at(self, path: Path, of: Callable[[Mapping[str, Any]], S]) -> S:
-        """What the record in that file is of, as ``of`` makes it from its identity."""
+        """The subject of the record in this file.
+
+        Args:
+            path: File of the record.
+            of: Function that creates the subject from its identity.
+
+        Raises:
+            UserError: The file is missing, damaged, or not where its subject belongs.
+        """
         try:
             content = self._load(path)
             if content is None:
@@ -232,11 +271,18 @@ class Store:
         return subject
 
     def has_samples(self, run: Run) -> bool:
-        """Whether a file of final samples is there; they may be fewer than were measured."""
+        """Whether there is a file of final samples. It may hold fewer samples than were evaluated."""
         return self.path(run).with_suffix(".npy").is_file()
 
     def samples(self, run: Run, record: Record) -> np.ndarray:
-        """The final samples, ``[n, d]`` float32 in original units; ``UserError`` if they are not the record's."""
+        """The final samples of a run.
+
+        Returns:
+            float32 ``[n, d]`` in original units, or images uint8 ``[n, C, H, W]``.
+
+        Raises:
+            UserError: The file is missing or does not belong to the record.
+        """
         types = {2: (np.float32,), 4: (np.uint8,)}
         found = self._array(run, ".npy", record.samples, types, "samples")
         if len(found) > run.protocol.samples or not np.isfinite(found).all():
@@ -245,8 +291,14 @@ class Store:
         return found
 
     def frames(self, run: Run, record: Record) -> np.ndarray | None:
-        """Samples along the training, ``[frames, n, d]`` float32 or images ``[frames, n, C, H, W]`` uint8; None where
-        the record has none."""
+        """Samples of a run during the training.
+
+        Returns:
+            float32 ``[frames, n, d]``, or images uint8 ``[frames, n, C, H, W]``; None if the record has none.
+
+        Raises:
+            UserError: The file is missing or does not belong to the record.
+        """
         if record.frames is None:
             return None
         types = {3: (np.float16, np.float32), 5: (np.uint8,)}
@@ -260,8 +312,15 @@ class Store:
     def _array(
         self, run: Run, suffix: str, sha256: str | None, types: Mapping[int, tuple[type, ...]], what: str
     ) -> np.ndarray:
-        """An array beside a record, if it is the record's and has one of these types for its number of axes, and
-        samples of the data set's shape."""
+        """Read an array beside a record and check its hash, type and shape.
+
+        Args:
+            run: The run.
+            suffix: Ending of the file.
+            sha256: Hash in the record.
+            types: Allowed types by number of axes.
+            what: Name of the content, for messages.
+        """
         path, content = self.path(run), self._content(run, suffix, sha256, what)
         try:
             shape, dtype = read_array_header(content, content.getbuffer().nbytes)
@@ -276,11 +335,17 @@ class Store:
         return np.load(content, allow_pickle=False)
 
     def weights(self, run: Run, record: Record) -> dict[str, torch.Tensor]:
-        """Weights by name, float32; ``UserError`` where none are kept here, as weights are in no repository."""
+        """Weights of a run by name, float32.
+
+        Raises:
+            UserError: The file is missing or does not belong to the record. Published results contain no weights.
+        """
         if record.weights is None:
             raise _gone(self.path(run).with_suffix(".safetensors"), "weights")
         path, content = self.path(run), self._content(run, ".safetensors", record.weights, "weights")
         try:
+            import safetensors.torch
+
             kept = safetensors.torch.load(content.getvalue())
         except Exception as error:
             raise _damaged(path.with_suffix(".safetensors"), "no weights", path) from error
@@ -304,10 +369,20 @@ class Store:
         frames: np.ndarray | None = None,
         weights: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
-        """Write samples and weights (rounded to 16 bits), then the record; each appears whole or not at all.
+        """Write samples and weights (rounded to 16 bits), then the record, each file atomically.
 
-        A record that other files belonged to goes before they do: who is killed between leaves a run without a
-        record, which is trained again, and never one with samples that are not its own.
+        If other files change, the old record is deleted first. A process that is killed in between leaves a run without
+        a record, which is trained again, and never a record with files of another training.
+
+        Args:
+            subject: The run or experiment.
+            record: Its record.
+            samples: Final samples.
+            frames: Samples during the training.
+            weights: Weights by name.
+
+        Raises:
+            UserError: A file cannot be written, or the folder was removed.
         """
         self.check()
         path = self.writable(self.path(subject))
@@ -320,7 +395,7 @@ class Store:
         for key, suffix, array in (("samples", ".npy", samples), ("frames", ".frames.npy", frames)):
             files[key] = suffix, None if array is None else _as_bytes(array)
         rounded = {name: value.half().contiguous() for name, value in (weights or {}).items()}
-        files["weights"] = ".safetensors", safetensors.torch.save(rounded) if rounded else None
+        files["weights"] = ".safetensors", _as_safetensors(rounded) if rounded else None
         for key, (suffix, new) in files.items():
             beside = path.with_suffix(suffix)
             if new is not None:
@@ -336,7 +411,7 @@ class Store:
         self._write_json(path, content)
 
     def replace(self, run: Run, record: Record) -> None:
-        """Write a record anew beside the samples that it has."""
+        """Overwrite a record and keep the files beside it."""
         self.check()
         self._write_json(self.path(run), asdict(record))
 
@@ -345,8 +420,15 @@ class Store:
         write_atomically(self.writable(path), (one_line_per_list(text) + "\n").encode())
 
     def cached(self, kind: str, key: list[Any], make: Callable[[], Any]) -> Any:
-        """What ``make`` gives, as JSON has it, kept in the file ``KIND/ID.json`` for when ``key`` is asked for again.
-        A file that cannot be read is made anew."""
+        """Return a JSON value from the cache file ``KIND/ID.json``, or compute and store it.
+
+        A file that cannot be read is replaced.
+
+        Args:
+            kind: Folder of the cache.
+            key: JSON value that the cached value depends on. The file name is its hash.
+            make: Function that computes the value.
+        """
         path = self.folder / kind / f"{digest(key)}.json"
         with contextlib.suppress(UserError, KeyError, TypeError):
             content = self._load(path)
@@ -359,19 +441,26 @@ class Store:
 
     @property
     def unfinished(self) -> Path:
+        """Folder of checkpoints and locks."""
         return self.folder / "unfinished"
 
     def checkpoint(self, block_id: str) -> Path:
-        """Where an unfinished block keeps its checkpoint."""
+        """File of an unfinished block's checkpoint."""
         return self.unfinished / f"{block_id}.ckpt"
 
     def claim(self, block: Block) -> Path:
-        """What whoever trains a block holds meanwhile."""
+        """Lock file of a block."""
         return self.unfinished / f"{block.place}.claim"
 
     @contextlib.contextmanager
     def claimed(self, block: Block) -> Iterator[bool]:
-        """Whether the block is this process's to train, until the end of the ``with`` block."""
+        """Try to lock a block until the end of the ``with`` block.
+
+        On a file system without locks a warning is printed once and the block counts as locked.
+
+        Yields:
+            Whether this process holds the lock.
+        """
         self.check()
         path = self.writable(self.claim(block))
         with contextlib.ExitStack() as stack:
@@ -385,7 +474,7 @@ class Store:
             yield ours
 
     def remove_partials(self, block: Block) -> None:
-        """Remove what processes that were killed while they wrote have left of a block that is claimed."""
+        """Delete temporary files that killed processes left for a block. The caller must hold its lock."""
         checkpoint = self.checkpoint(block.id)
         left = list(checkpoint.parent.glob(f".{checkpoint.name}.*"))
         for run in block.pending:
@@ -396,16 +485,19 @@ class Store:
                 path.unlink(missing_ok=True)
 
     def prepare(self) -> None:
-        """Make the folder, and find out now rather than after an hour whether it can be written."""
+        """Create the folder and check before the training starts that it can be written."""
         with writing(self.unfinished):
             self.writable(self.unfinished / ".gitignore").parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self.unfinished / ".gitignore", b"*\n")
             self._made = folder_identity(self.unfinished)
 
     def writable(self, path: Path) -> Path:
-        """The same path, if no folder on the way to it from the results folder is a link.
+        """Check that no folder between the results folder and ``path`` is a symbolic link.
 
-        Somebody else's results folder may hold links, and what is written through one lands anywhere.
+        A results folder from other people may contain links, and a file written through one could land anywhere.
+
+        Returns:
+            The same path.
 
         Raises:
             UserError: A folder is a link.
@@ -418,7 +510,11 @@ class Store:
         return path
 
     def check(self) -> None:
-        """Raises ``UserError`` if the folder was removed since ``prepare``: made anew, it would lack what it had."""
+        """Check that the folder was not removed since ``prepare``. A new folder would lack the earlier results.
+
+        Raises:
+            UserError: The folder was removed.
+        """
         if self._made and folder_identity(self.unfinished) != self._made:
             said = "was removed during the run, which ends here; whatever it held is to be restored or trained again"
             raise UserError(f"{self.folder} {said}: give the same command again")
@@ -434,6 +530,12 @@ def _say_that_nothing_is_claimed(folder: Path) -> None:
     print(said, file=sys.stderr)
 
 
+def _as_safetensors(weights: Mapping[str, torch.Tensor]) -> bytes:
+    import safetensors.torch
+
+    return safetensors.torch.save(dict(weights))
+
+
 def _as_bytes(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
@@ -441,7 +543,12 @@ def _as_bytes(array: np.ndarray) -> bytes:
 
 
 def _bytes_of(path: Path, most: int) -> bytes:
-    """Content of a file of at most so many bytes. Raises ``OSError``, and ``Damaged`` for what has no end."""
+    """Read a file of at most ``most`` bytes.
+
+    Raises:
+        OSError: The file cannot be read.
+        Damaged: It is larger, or not a regular file.
+    """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise _damaged(path, "no ordinary file")
@@ -455,6 +562,6 @@ def _damaged(path: Path, what: str, delete: Path | None = None) -> Damaged:
 
 
 def read_records(store: Store, runs: Sequence[Run]) -> dict[str, Record]:
-    """Records of the runs that have one, by id."""
+    """Records of those runs that have one, by id."""
     found = ((run.id, store.read(run)) for run in runs)
     return {key: record for key, record in found if record is not None}

@@ -1,4 +1,4 @@
-"""What happens after every epoch: losses, samples and their measures, checkpoints."""
+"""The callback that evaluates a block after every epoch, writes checkpoints and handles Ctrl-C."""
 
 from __future__ import annotations
 
@@ -24,19 +24,30 @@ from benchmark.training import checkpoints
 from benchmark.training.devices.graphs import Graphs
 from benchmark.training.devices.sharing import SIGNALS
 from benchmark.training.evaluation import draw_samples, measure, measure_generator
-from datamodules.images import ImageDataModule, ImageSet
-from datamodules.mixture import MixtureDataModule
+from datamodules.images import ImageSet
+from datamodules.lightning.images import ImageDataModule
+from datamodules.lightning.mixtures import MixtureDataModule
 from modules.base import AdversarialModule
 
 #: A checkpoint is written at the end of an epoch if the last one is older than this.
 CHECKPOINT_SECONDS = 20.0
-#: What the first Ctrl-C is answered.
+#: Message after the first Ctrl-C.
 STOPPING = "stopping after this epoch; Ctrl-C again to stop at once"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a block is, pre-training included: for those who watch."""
+    """How far the training of a block is.
+
+    Attributes:
+        block: The block in training.
+        iteration: Iterations done, pre-training included.
+        iterations: Iterations in all, pre-training included.
+        epoch: Number of the current epoch, from 1, pre-training included.
+        epochs: Epochs in all, pre-training included.
+        losses: Latest mean of each loss over the seeds, by name.
+        measures: Latest value of each measure, one per seed, by name.
+    """
 
     block: Block
     iteration: int
@@ -47,13 +58,23 @@ class Progress:
     measures: dict[str, np.ndarray]
 
 
-#: Hears of progress. One that answers True asks to stop as Ctrl-C does: after the epoch, with a checkpoint.
+#: A function that receives progress. If it returns True, training stops as after Ctrl-C: after the epoch, with a
+#: checkpoint.
 Watch = Callable[[Progress], bool | None]
 DataModule = MixtureDataModule | ImageDataModule
 
 
 class Evaluation(Callback):
-    """After every epoch: losses, samples and their measures, and now and then a checkpoint, where one is wanted."""
+    """Record losses and measures after every epoch, and write a checkpoint when one is due.
+
+    Args:
+        block: The block to train.
+        module: Its module, one copy per seed.
+        data: Its training data.
+        checkpoint: File of the checkpoint; None writes no checkpoint.
+        versions: Versions of the code parts, for the record (see ``versions.versions_of``).
+        watch: Receives progress after every batch and every epoch.
+    """
 
     def __init__(
         self,
@@ -84,7 +105,7 @@ class Evaluation(Callback):
 
     @property
     def environment(self) -> dict[str, str]:
-        """For the record: every device that the block was trained on, and whether by CUDA graphs."""
+        """Every device that the block was trained on, and whether by CUDA graphs; for the record."""
         return {**self.where, "device": ", ".join(self.where["device"]), **self.graphs.said}
 
     @property
@@ -92,7 +113,7 @@ class Evaluation(Callback):
         return self.seconds_before + time.monotonic() - self.started
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Only now, as Lightning has put in handlers of its own.
+        # Set here because Lightning installs handlers of its own before training starts.
         for number in SIGNALS if threading.current_thread() is threading.main_thread() else ():
             signal.signal(number, self.interrupted)
         name = device_name(trainer.strategy.root_device)
@@ -101,7 +122,13 @@ class Evaluation(Callback):
         (self.graphs,) = (each for each in trainer.callbacks if isinstance(each, Graphs))  # type: ignore[attr-defined]
 
     def interrupted(self, number: int, frame: FrameType | None) -> None:
-        """First Ctrl-C (or SIGTERM): finish the epoch, write a checkpoint, stop. Second: stop at once."""
+        """Handle Ctrl-C and SIGTERM.
+
+        The first signal stops training after the current epoch, with a checkpoint.
+
+        Raises:
+            Stopped: On the second signal, at once.
+        """
         if self.stop:
             raise Stopped
         self.stop = True
@@ -136,7 +163,8 @@ class Evaluation(Callback):
         self.samples = draw_samples(self.module, self.data.dataset, self.protocol, epoch)
         images = isinstance(self.data.dataset, ImageSet)
         for slot, points in enumerate(self.samples):
-            # A last step can ruin a network after its last loss was taken; in pixels that does not show.
+            # The last step can make weights non-finite after the last loss was computed. Pixels do not show this
+            # because they are clamped, so weights are tested for images.
             made = self.module.weights_of(slot).values() if images else [torch.from_numpy(points)]
             if self.diverged_at[slot] is None and not all(part.isfinite().all() for part in made):
                 self.diverged_at[slot] = self.module.iteration
@@ -191,13 +219,15 @@ class Evaluation(Callback):
 
 
 def device_name(device: torch.device) -> str:
-    """For a record: which GPU it is, or ``cpu``."""
+    """Return the name of the GPU, or ``cpu``; for the record."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _clear(module: AdversarialModule, slot: int) -> None:
-    """Let a copy that diverged make the same of everything: what is measured on generators is measured on all copies,
-    and NaN can stop it."""
+    """Set the weights of a diverged copy's samplers to zero.
+
+    The measures of generators run on all copies at once, and NaN weights can stop them.
+    """
     for name, value in module.state_dict().items():
         if name.partition(".")[0] in module.samplers:
             value.unflatten(0, (len(module.seeds), -1))[slot].zero_()

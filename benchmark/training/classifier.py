@@ -1,4 +1,4 @@
-"""Training the classifier of digits that judges all methods."""
+"""Train the digit classifier that evaluates all methods."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from benchmark.training.trainer import quiet
 from datamodules.images import ImageSet
 from evaluators.digits import DigitClassifier
 
-#: Training images kept aside to choose the epoch by.
+#: Training images that are held out to choose the best epoch.
 VALIDATION = 5_000
 _BATCH, _RATE, _DECAY = 128, 5e-3, 1e-4
-#: Largest turn (radians), shift (share of half the side) and change of size of a training image.
+#: Limits of the augmentation: rotation (radians), shift (fraction of half the side) and relative change of size.
 _TURN, _SHIFT, _SIZE = math.radians(12), 0.15, 0.12
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Shares of digits that are told right."""
+    """Shares of digits that are classified correctly."""
 
     validation: float
     test: float
@@ -39,8 +39,21 @@ class Accuracy:
 def train_classifier(
     digits: ImageSet, path: Path, epochs: int, seed: int = 0, report: Callable[[str], None] = lambda line: None
 ) -> Accuracy:
-    """Train on the data set's training digits but the last 5,000 (a tenth of smaller sets), keep the epoch that is best
-    on those, write its weights to ``path`` and try it on the test digits."""
+    """Train the digit classifier and store the weights of its best epoch.
+
+    The last 5,000 training digits (a tenth of a smaller data set) are held out, and the epoch with the best accuracy on
+    them is kept.
+
+    Args:
+        digits: Data set of single digits.
+        path: File for the weights.
+        epochs: Epochs to train.
+        seed: Seed of the weights and of the order of the data.
+        report: Receives one line after every epoch.
+
+    Returns:
+        The accuracy on the held-out digits and on the test digits.
+    """
     torch.manual_seed(seed)
     data = DigitData(digits, seed)
     module = DigitTraining(DigitClassifier(), epochs * data.batches, report)
@@ -54,7 +67,7 @@ def train_classifier(
 
 
 class DigitData(LightningDataModule):
-    """Grey digits in [0, 1] and their labels, split for training, validation and test."""
+    """Grey digits in [0, 1] and their labels, split into training, validation and test."""
 
     def __init__(self, digits: ImageSet, seed: int) -> None:
         super().__init__()
@@ -74,7 +87,7 @@ class DigitData(LightningDataModule):
 
 
 class DigitTraining(LightningModule):
-    """Cross-entropy on turned, shifted and resized digits; AdamW with one cycle of the learning rate."""
+    """Cross-entropy on randomly rotated, shifted and scaled digits, with AdamW and a one-cycle learning rate."""
 
     def __init__(self, classifier: DigitClassifier, steps: int, report: Callable[[str], None]) -> None:
         super().__init__()
@@ -101,7 +114,7 @@ class DigitTraining(LightningModule):
 
 
 def moved(images: Tensor) -> Tensor:
-    """Digits ``[n, 1, H, W]``, each turned, shifted and resized a little, at random."""
+    """Rotate, shift and scale each digit ``[n, 1, H, W]`` a little, at random."""
     turn, size, x, y = torch.rand(4, len(images), device=images.device) * 2 - 1
     cosine, sine = torch.cos(_TURN * turn) * (1 + _SIZE * size), torch.sin(_TURN * turn) * (1 + _SIZE * size)
     rows = [torch.stack([cosine, -sine, _SHIFT * x], 1), torch.stack([sine, cosine, _SHIFT * y], 1)]
@@ -111,7 +124,13 @@ def moved(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def share_right(classifier: nn.Module, pixels: Tensor, labels: Tensor) -> float:
-    """Share of images ``[n, 1, 28, 28]`` whose digit is told right."""
+    """Return the share of images that are classified correctly.
+
+    Args:
+        classifier: Returns logits ``[n, classes]``.
+        pixels: Images ``[n, 1, 28, 28]`` in [0, 1].
+        labels: Digits ``[n]``.
+    """
     device = next(classifier.parameters()).device
     right = [classifier(part.to(device)).argmax(1).cpu() for part in pixels.split(1_000)]
     return float((torch.cat(right) == labels).double().mean())

@@ -1,4 +1,4 @@
-"""How long a block will take here, measured by training it for a moment."""
+"""Estimate how long a block will take on this machine by training it for a moment."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from benchmark.store.store import Store
 from benchmark.training import checkpoints
 from benchmark.training.evaluation import draw_samples, measure, unit_images
 from benchmark.training.trainer import make_data, make_module, make_trainer, quiet
-from datamodules.images import ImageDataModule
+from datamodules.lightning.images import ImageDataModule
 from evaluators.features import features
 from evaluators.inversion import RESTARTS, STEPS, invert
 from modules.base import AdversarialModule
 
-#: Iterations before the clock starts: first calls allocate, build the optimizers' state and draw an epoch's order.
+#: Iterations before the timing starts. The first ones allocate memory, create the optimizers' state and shuffle data.
 WARM_UP = 10
-#: Iterations of pre-training before a measurement: enough for what a method keeps of the data it sees.
+#: Iterations of pre-training before a measurement. They fill the statistics that a method collects from the data.
 PRETRAINING = 40
-#: Iterations timed for an estimate, or as many as go into these seconds where they are slow.
+#: Iterations to time for an estimate, and the limit in seconds that cuts slow ones short.
 _ITERATIONS, _SECONDS = 17, 2.0
-#: Images that an evaluation is timed on.
+#: Images for timing an evaluation.
 _SAMPLES = 64
-#: Images that the generator is inverted for when that is timed, together, as they will be.
+#: Images for timing the inversion of the generator. They are inverted in one batch, as in a real evaluation.
 _INVERTED = 16
-#: Fields of the protocol that say how long a block trains and how much of it is judged, not what an iteration takes.
+#: Fields of the protocol that set the length of training and evaluation but not the cost of an iteration.
 _LENGTH: dict[str, Any] = {
     "profile": "",
     "epochs": 1,
@@ -49,11 +49,13 @@ _LENGTH: dict[str, Any] = {
 
 
 class Stopwatch(Callback):
-    """Times ``iterations`` or a few more inside one fit, then stops it.
+    """Time at least ``iterations`` iterations within one fit, then stop it.
 
-    Blocks take many iterations per batch of Lightning's loop, so that it counts whole batches.
+    Blocks run many iterations per batch of Lightning's loop, so the callback counts whole batches.
 
-    seconds: after which warming up ends, and timing, with at least one batch of each.
+    Args:
+        iterations: Iterations to time.
+        seconds: Limit of the warm-up and of the timing, each; at least one batch is run in each.
     """
 
     def __init__(self, iterations: int, seconds: float = float("inf")) -> None:
@@ -63,7 +65,7 @@ class Stopwatch(Callback):
         self._start: tuple[float, int] | None = None
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:
-        # A GPU is told what to do long before it has done it.
+        # GPU kernels run asynchronously: wait for them before reading the clock.
         torch.get_device_module(trainer.strategy.root_device).synchronize()
         now = time.perf_counter()
         if self._start is None:
@@ -78,23 +80,36 @@ class Stopwatch(Callback):
 
 @dataclass(frozen=True)
 class Device:
-    """What blocks can be trained on here; accelerator: as Lightning names it."""
+    """A device on which blocks can be trained.
+
+    Attributes:
+        accelerator: Lightning's name of the kind of device: ``gpu`` or ``cpu``.
+        name: Model of the GPU or the processor.
+    """
 
     accelerator: str
     name: str
 
 
 def devices(accelerator: str = "auto") -> list[Device]:
-    """A GPU that PyTorch finds, as training takes it where it may choose, and the processor; of the two only what
-    ``accelerator`` names, if it names one."""
+    """List the devices of this machine: the GPU that PyTorch finds, if any, then the processor.
+
+    Args:
+        accelerator: ``gpu`` or ``cpu`` keeps that one; ``auto`` keeps both.
+    """
     found = [Device("gpu", name)] if accelerator != "cpu" and (name := gpu()) else []
     cores = Device("cpu", processor())
     return found if accelerator == "gpu" else [*found, cores]
 
 
 def crowd() -> str:
-    """What keeps this machine busy, where its threads and ours want a quarter more cores than there are: they will wait
-    for one another. Empty where they need not. The load is the last minute's, so to be asked before anything is timed.
+    """Describe the load of this machine if it slows down training.
+
+    The machine counts as overloaded if running threads plus ours exceed the number of cores by more than a quarter. The
+    load is an average over the last minute, so call this before timing anything.
+
+    Returns:
+        The load as text; empty if there are enough cores.
     """
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
     return f"load {load:.1f} on {cores} cores" if load + torch.get_num_threads() > 1.25 * cores else ""
@@ -102,8 +117,14 @@ def crowd() -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Cost of a block: seconds per iteration, its share of evaluation included where images are judged; iterations in
-    all, and those a checkpoint holds. What was wrong where the method raised, as the run will say: it costs nothing."""
+    """Cost of a block.
+
+    Attributes:
+        seconds_per_iteration: Seconds per iteration; for images, the evaluation is spread over the iterations.
+        iterations: Iterations in all.
+        finished: Iterations that the checkpoint holds.
+        problem: The error if the method raised, else empty. Such a block costs nothing.
+    """
 
     seconds_per_iteration: float
     iterations: int
@@ -117,9 +138,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Speed:
-    """What was measured of a block: seconds of an iteration; of drawing and judging a sample of every seed, which of
-    points takes none to speak of; of inverting every seed's generator for one image; epochs of pre-training. A problem
-    instead where the method raises."""
+    """Measured speed of a block.
+
+    Attributes:
+        iteration: Seconds per iteration.
+        sample: Seconds to draw and evaluate one sample of every seed; 0 for points, where this is negligible.
+        inversion: Seconds to invert the generator of every seed for one image.
+        pretraining_epochs: Epochs of pre-training.
+        problem: The error if the method raised, else empty.
+    """
 
     iteration: float = 0.0
     sample: float = 0.0
@@ -128,7 +155,7 @@ class Speed:
     problem: str = ""
 
     def of(self, run: Run, finished: int) -> Estimate:
-        """The cost of a run's block of which so many iterations are done."""
+        """Return the cost of a run's block of which ``finished`` iterations are done."""
         protocol = run.protocol
         epochs = self.pretraining_epochs + protocol.epochs
         iterations = epochs * iterations_per_epoch(protocol, dataset_of_run(run))
@@ -138,8 +165,18 @@ class Speed:
 
 
 def estimate(blocks: Sequence[Block], store: Store, accelerator: str = "auto") -> dict[str, Estimate]:
-    """What each block costs here on one device, by its id. Blocks that differ in seeds, in length and in how many
-    samples are judged, but in nothing else, are measured once."""
+    """Estimate the cost of each block on one device of this machine, by training it for a moment.
+
+    Blocks that differ only in seeds, length and number of evaluated samples are measured once.
+
+    Args:
+        blocks: The blocks.
+        store: The results folder, whose checkpoints count as done.
+        accelerator: Lightning's name of the kind of device.
+
+    Returns:
+        The estimate of each block, by block id.
+    """
     speeds: dict[Run, Speed] = {}
     found = {}
     for block in blocks:
@@ -162,7 +199,7 @@ def _measure(block: Block, accelerator: str) -> Speed:
         with quiet():
             trainer = make_trainer(block.first, [watch], accelerator, max_epochs=-1)
             trainer.fit(module, data)
-        # Lightning takes it off its device when it is done.
+        # Lightning moves the module to the CPU after fitting.
         module.to(trainer.strategy.root_device)
         sample = inversion = 0.0
         if isinstance(data, ImageDataModule):
@@ -174,7 +211,7 @@ def _measure(block: Block, accelerator: str) -> Speed:
 
 
 def _judging(module: AdversarialModule, protocol: Protocol, data: ImageDataModule) -> float:
-    """Seconds for a sample of every seed, from few."""
+    """Measure the seconds to draw and evaluate one sample of every seed, on a few samples."""
 
     def judge(count: int) -> float:
         few = replace(protocol, samples=count)
@@ -183,19 +220,19 @@ def _judging(module: AdversarialModule, protocol: Protocol, data: ImageDataModul
         if data.dataset.measures != "images":
             measure(data.dataset, few, samples)
         elif protocol.features != "none":
-            # The test images' features are made once and for all.
+            # The features of the test images are cached, so they are not part of the cost.
             for part in samples:
                 features(torch.from_numpy(part), protocol.features)
         return time.perf_counter() - began
 
-    # The first call loads the network that judges.
+    # The first call loads the feature network.
     judge(1)
     count = min(_SAMPLES, protocol.samples)
     return judge(count) / count
 
 
 def _inverting(module: AdversarialModule, protocol: Protocol, data: ImageDataModule) -> float:
-    """Seconds of IvOM for an image by every seed, from few images and few of the optimiser's steps for one seed."""
+    """Measure the seconds of IvOM per image for all seeds together, on a few images and optimiser steps of one seed."""
     if not protocol.inverted:
         return 0.0
     count, steps = min(_INVERTED, protocol.inverted), 4
@@ -211,5 +248,5 @@ def _inverting(module: AdversarialModule, protocol: Protocol, data: ImageDataMod
 
 
 def skip_pretraining(module: AdversarialModule) -> None:
-    """Leave just enough of it to time the game, which is what costs."""
+    """Skip all but the last ``PRETRAINING`` iterations of pre-training, as the cost lies in adversarial training."""
     module.iteration = max(module.iteration, -PRETRAINING)

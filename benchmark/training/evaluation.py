@@ -1,4 +1,4 @@
-"""From a trained module to the measures of its samples: where samplers, targets and measures meet."""
+"""Draw samples from a trained module and measure them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +20,11 @@ from benchmark.spec.registry import DataSet
 from datamodules.images import ImageSet, data_folder
 from datamodules.mixture import GaussianMixture
 from evaluators.digits import digit_measures, digits, kl_to, number_counts
-from evaluators.distances import SHARES, distance_measures
+from evaluators.distances import distance_measures
 from evaluators.features import extractor_hash, features
 from evaluators.intensity import intensity_kl, mean_intensities
-from evaluators.inversion import INVERSION_MEASURES, RESTARTS, invert, nearest_errors
+from evaluators.inversion import RESTARTS, invert, nearest_errors
+from evaluators.names import INVERSION_MEASURES, SHARES
 from evaluators.quality import cell_counts, histogram_counts, literal_measures, quality_measures
 from evaluators.registered import registered_counts, registered_measures
 from modules.base import AdversarialModule
@@ -34,15 +35,35 @@ Generators = Sequence[np.random.Generator]
 
 
 def measure(dataset: DataSet, protocol: Protocol, samples: Array) -> dict[str, Array]:
-    """Every measure of the data set, ``[S]`` each, for ``samples``: ``[S, n, d]`` in original units, or uint8 images
-    ``[S, n, C, H, W]``."""
-    return MEASURES[dataset.measures].measure(dataset, protocol, samples)
+    """Compute every measure of a data set.
+
+    Args:
+        dataset: The data set that was trained on.
+        protocol: The protocol of the run.
+        samples: Points ``[S, n, d]`` in original units, or uint8 images ``[S, n, C, H, W]``, for S seeds.
+
+    Returns:
+        Values ``[S]`` by name of the measure.
+    """
+    return MEASURES[dataset.measures](dataset, protocol, samples)
 
 
 def measure_own(name: str, dataset: DataSet, samples: Array) -> float:
-    """A user's measure ``package.module:function`` of samples ``[n, ...]``; NaN where it has no value, or an infinite
-    one. It gets a copy, so that one that changes its argument changes no other measure. ``UserError`` where it raises,
-    ends the process or gives no number."""
+    """Compute a user's measure ``package.module:function``.
+
+    The function gets a copy of the samples, so it cannot change what other measures see.
+
+    Args:
+        name: The measure.
+        dataset: The data set that was trained on.
+        samples: Samples ``[n, ...]`` of one seed.
+
+    Returns:
+        The value; NaN if it is NaN or infinite.
+
+    Raises:
+        UserError: The function raises, exits or does not return a number.
+    """
     function = registry.user_measure(name)
     try:
         value = float(function(samples.copy(), dataset))
@@ -53,7 +74,16 @@ def measure_own(name: str, dataset: DataSet, samples: Array) -> float:
 
 
 def measure_registered(mixture: GaussianMixture, protocol: Protocol, samples: Array) -> dict[str, Array]:
-    """GAAN's measures, with the protocol's radius and threshold."""
+    """Compute GAAN's measures with the protocol's radius and threshold (``evaluators.registered``).
+
+    Args:
+        mixture: The data set.
+        protocol: Gives the radius of a mode, and the threshold of points per 2,000 samples.
+        samples: Points ``[S, n, d]``.
+
+    Returns:
+        Values ``[S]`` by name of the measure.
+    """
     n = samples.shape[1]
     centres = torch.tensor(mixture.centres, dtype=torch.float64)
     counts = registered_counts(torch.from_numpy(samples), centres, protocol.mode_radius)
@@ -63,7 +93,18 @@ def measure_registered(mixture: GaussianMixture, protocol: Protocol, samples: Ar
 
 
 def measure_quality(mixture: GaussianMixture, protocol: Protocol, samples: Array) -> dict[str, Array]:
-    """VEEGAN's measures and divergences from as many real samples; a paper's own radius where it is another one."""
+    """Compute VEEGAN's measures, and the divergences from an equal number of real samples (``evaluators.quality``).
+
+    If the paper states a radius that it cannot have used, the measures are also computed at that one.
+
+    Args:
+        mixture: The data set.
+        protocol: Not used.
+        samples: Points ``[S, n, d]``.
+
+    Returns:
+        Values ``[S]`` by name of the measure.
+    """
     points, centres = torch.from_numpy(samples), torch.tensor(mixture.centres, dtype=torch.float64)
     real = torch.from_numpy(_real(mixture, samples.shape[1]))
     cells, real_cells = (cell_counts(x, centres, mixture.radius) for x in (points, real))
@@ -75,8 +116,19 @@ def measure_quality(mixture: GaussianMixture, protocol: Protocol, samples: Array
 
 
 def measure_digits(images: ImageSet, protocol: Protocol, samples: Array) -> dict[str, Array]:
-    """Numbers that the samples spell, seed by seed; of single digits also their balance and their mean intensities
-    against the training images'."""
+    """Compute the measures of digits, seed by seed, from the numbers that a classifier reads (``evaluators.digits``).
+
+    For single digits, also compute the balance of the classes and the divergence of mean intensities from the training
+    images.
+
+    Args:
+        images: The data set.
+        protocol: Not used.
+        samples: uint8 images ``[S, n, C, H, W]``.
+
+    Returns:
+        Values ``[S]`` by name of the measure.
+    """
     found = [_measure_numbers(images, torch.from_numpy(part)) for part in samples]
     return {name: np.array([float(values[name]) for values in found]) for name in found[0]}
 
@@ -92,12 +144,24 @@ def _measure_numbers(images: ImageSet, samples: Tensor) -> dict[str, Tensor]:
 
 @cache
 def reference_intensities(images: ImageSet, folder: Path) -> Tensor:
-    """M_d of the first 55,000 training images, as many as GAAN's Fig. 4 takes; ``folder`` is where they lie."""
+    """Return M_d of the first 55,000 training images, the number in GAAN's Fig. 4.
+
+    ``folder`` holds the images; it is an argument so that the cache distinguishes folders.
+    """
     return mean_intensities(torch.from_numpy(np.array(images.images("train")[:55_000])))
 
 
 def measure_images(images: ImageSet, protocol: Protocol, samples: Array) -> dict[str, Array]:
-    """Distances from the test images in the features of the protocol's network, seed by seed."""
+    """Compute the distances from the test images, seed by seed (``evaluators.distances``).
+
+    Args:
+        images: The data set.
+        protocol: Gives the network in whose features images are compared; ``none`` gives no measure.
+        samples: uint8 images ``[S, n, C, H, W]``.
+
+    Returns:
+        Values ``[S]`` by name of the measure.
+    """
     if protocol.features == "none":
         return {}
     real = reference_features(images, protocol)
@@ -109,14 +173,23 @@ def measure_images(images: ImageSet, protocol: Protocol, samples: Array) -> dict
 
 
 def floor(images: ImageSet, protocol: Protocol, n: int) -> dict[str, float]:
-    """The distances of ``n`` training images, by the measures' names with ``_floor``: what a perfect model gets."""
+    """Compute the distances of training images from the test images: the scores of a perfect model.
+
+    Args:
+        images: The data set.
+        protocol: Gives the network in whose features images are compared.
+        n: Number of training images.
+
+    Returns:
+        Values by name of the measure with the suffix ``_floor``.
+    """
     real = images.sample(min(n, images.training_size), np.random.default_rng((*b"floor ", *images.name.encode())))
     found = measure_images(images, protocol, real[None])
     return {f"{name}_floor": float(value[0]) for name, value in found.items() if not name.startswith(SHARES)}
 
 
 def reference_features(images: ImageSet, protocol: Protocol) -> Tensor:
-    """Features of the test images that samples are compared with, made once for a network."""
+    """Return the features of the test images that samples are compared with. They are cached on disk per network."""
     n, extractor = protocol.real_samples, protocol.features
     what = f"test-{n}-{extractor}-{extractor_hash(extractor)[:12]}"
     made = images.cached(what, lambda: features(torch.from_numpy(images.reference(n)), extractor).numpy())
@@ -124,7 +197,16 @@ def reference_features(images: ImageSet, protocol: Protocol) -> Tensor:
 
 
 def measure_nearest(images: ImageSet, protocol: Protocol, samples: Array) -> dict[str, Array]:
-    """What IvOM is for samples without a generator: the error of the nearest of them."""
+    """Compute the counterpart of IvOM for samples without a generator: the mean error of the nearest sample.
+
+    Args:
+        images: The data set.
+        protocol: Gives the number of test images; 0 gives no measure.
+        samples: uint8 images ``[S, n, C, H, W]``.
+
+    Returns:
+        Values ``[S]`` by name of the measure.
+    """
     if not protocol.inverted:
         return {}
     targets = torch.from_numpy(images.reference(protocol.inverted)).float() / 255
@@ -133,8 +215,18 @@ def measure_nearest(images: ImageSet, protocol: Protocol, samples: Array) -> dic
 
 
 def measure_generator(module: AdversarialModule, images: ImageSet, protocol: Protocol) -> dict[str, Array]:
-    """What is measured on the generator itself: IvOM on ``protocol.inverted`` test images, pixels in [0, 1], with the
-    running statistics of batch norm."""
+    """Compute the measures of the generator itself: IvOM (``evaluators.inversion``).
+
+    Batch norm uses its running statistics.
+
+    Args:
+        module: The trained module, one copy per seed.
+        images: The data set.
+        protocol: Gives the number of test images; 0 gives no measure.
+
+    Returns:
+        Values ``[S]`` by name of the measure, for pixels in [0, 1].
+    """
     if not protocol.inverted:
         return {}
     device = module.device
@@ -151,50 +243,52 @@ def measure_generator(module: AdversarialModule, images: ImageSet, protocol: Pro
 
 
 def unit_images(module: AdversarialModule, protocol: Protocol, slot: int, z: Tensor) -> Tensor:
-    """Images ``[n, C, H, W]`` in [0, 1] that copy ``slot`` makes of latents ``z [n, noise_dim]``."""
+    """Generate images ``[n, C, H, W]`` in [0, 1] with copy ``slot`` from latents ``z [n, noise_dim]``."""
     # Every copy sees the latents; one is looked at, so that seeds do not share a line search.
     made = module.generate(z.expand(len(module.seeds), *z.shape))[slot]
     return (made + 1) / 2 if protocol.scaling == "symmetric" else made
 
 
-class MeasureFamily(NamedTuple):
-    """Measures that are computed together.
-
-    measure: of a data set, a protocol and samples ``[S, n, ...]``: every measure by name, ``[S]`` each.
-    version: to be raised when a change alters a number. A measure that is added alters none.
-    """
-
-    measure: Callable[[Any, Protocol, Array], dict[str, Array]]
-    version: int
-
-
-#: How the samples of a data set are measured, by the name that it gives.
-MEASURES = {
-    "registered": MeasureFamily(measure_registered, version=1),
-    "quality": MeasureFamily(measure_quality, version=1),
-    "digits": MeasureFamily(measure_digits, version=1),
-    "images": MeasureFamily(measure_images, version=1),
+#: How the samples of a data set are measured, by the name that it gives. Versions are in ``evaluators.names``.
+MEASURES: dict[str, Callable[[Any, Protocol, Array], dict[str, Array]]] = {
+    "registered": measure_registered,
+    "quality": measure_quality,
+    "digits": measure_digits,
+    "images": measure_images,
 }
 
 
 def inside_share(mixture: GaussianMixture, radius: float) -> float:
-    """Share of the exact sampler within ``radius`` of its mode: a chi-squared probability."""
+    """Return the probability that a sample of the exact mixture lies within ``radius`` of its mode (chi-squared)."""
     return float(chi2.cdf((radius / mixture.std) ** 2, df=mixture.noisy or len(mixture.centres[0])))
 
 
 @cache
 def _real(mixture: GaussianMixture, n: int) -> Array:
-    """The real samples that divergences compare with."""
+    """Return the real samples from which divergences are computed."""
     return mixture.sample(n, np.random.default_rng((*b"divergence ", *mixture.name.encode())))
 
 
 def evaluation_generators(dataset: str, seeds: Sequence[int], epoch: int) -> list[np.random.Generator]:
-    """Streams that methods share, so that their differences pair up seed by seed."""
+    """Create the random generators of an evaluation, one per seed.
+
+    They are the same for every method, so that differences between methods are paired seed by seed.
+    """
     return [np.random.default_rng((*b"evaluation ", *dataset.encode(), seed, epoch)) for seed in seeds]
 
 
 def draw_samples(module: AdversarialModule, dataset: DataSet, protocol: Protocol, epoch: int) -> Array:
-    """Samples after ``epoch`` epochs: ``[S, n, d]`` float32 in original units, or uint8 images ``[S, n, C, H, W]``."""
+    """Draw samples after ``epoch`` epochs.
+
+    Args:
+        module: The module, one copy per seed.
+        dataset: The data set that it is trained on.
+        protocol: Gives the number of samples.
+        epoch: Number of the epoch; every epoch has random numbers of its own.
+
+    Returns:
+        Points ``[S, n, d]``, float32 in original units, or uint8 images ``[S, n, C, H, W]``.
+    """
     generators = evaluation_generators(dataset.name, module.seeds, epoch)
     return SAMPLERS[type(dataset)](module, dataset, protocol, generators)
 
@@ -202,7 +296,7 @@ def draw_samples(module: AdversarialModule, dataset: DataSet, protocol: Protocol
 def draw_points(
     module: AdversarialModule, mixture: GaussianMixture, protocol: Protocol, generators: Generators
 ) -> Array:
-    """Points ``[S, n, d]``."""
+    """Draw points ``[S, n, d]`` in original units."""
     if module.calibration:
         points = mixture.sample(module.calibration, calibration_generator(mixture))
         seen = mixture.scale(points) if protocol.scaling == "unit" else points
@@ -212,7 +306,7 @@ def draw_points(
 
 
 def draw_images(module: AdversarialModule, images: ImageSet, protocol: Protocol, generators: Generators) -> Array:
-    """Images ``[S, n, C, H, W]``, made a batch at a time."""
+    """Draw uint8 images ``[S, n, C, H, W]``, one batch at a time."""
     if module.calibration:
         pixels = images.draw(module.calibration, calibration_generator(images), "train")
         seen = torch.from_numpy(pixels).float() / 255
@@ -222,7 +316,7 @@ def draw_images(module: AdversarialModule, images: ImageSet, protocol: Protocol,
 
 
 def calibration_generator(dataset: DataSet) -> np.random.Generator:
-    """What chooses the training data that a method looks at before it samples: always the same, for every method."""
+    """Create the generator that chooses the data for a method's calibration: the same for every method."""
     return np.random.default_rng((*b"calibration ", *dataset.name.encode()))
 
 
@@ -234,6 +328,6 @@ SAMPLERS: dict[type, Callable[[AdversarialModule, Any, Protocol, Generators], Ar
 
 
 def as_pixels(images: Tensor, scaling: str) -> Tensor:
-    """Images as networks make them, to uint8, rounded once; what is not finite becomes black."""
+    """Convert images as networks generate them to uint8. They are rounded once; non-finite values become black."""
     unit = (images + 1) / 2 if scaling == "symmetric" else images
     return (unit.nan_to_num(0.0).clamp(0, 1) * 255).round().to(torch.uint8)

@@ -1,4 +1,4 @@
-"""Running the experiment of a demonstration."""
+"""Run the experiment of a demonstration."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from benchmark.store.store import Store
 
 
 def perform(experiment: Experiment, store: Store) -> Record:
-    """Measure and store."""
+    """Run an experiment and store its record."""
     demonstration = experiment.demonstration
-    # Now, as the code that runs is today's: files and the commit may change while it does.
+    # Read the environment before the run, as files and the commit may change while it lasts.
     where = environment()
     began = time.monotonic()
     found = demonstration.measure(experiment.seeds, **experiment.settings)
@@ -36,7 +36,7 @@ def perform(experiment: Experiment, store: Store) -> Record:
 
 
 def finite_or_none(value: Any) -> Any:
-    """A number, or an array as nested lists, with None where it is not finite."""
+    """Convert a number or an array for JSON: arrays to nested lists, non-finite values to None."""
     if isinstance(value, np.ndarray):
         return [finite_or_none(part) for part in value] if value.ndim else finite_or_none(value.item())
     return float(value) if math.isfinite(value) else None

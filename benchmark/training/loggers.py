@@ -1,4 +1,4 @@
-"""Curves of a training for the loggers that people use, Lightning's own, beside the record that holds them anyway."""
+"""Send the curves of a training to Lightning's loggers, in addition to the record."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 
 from benchmark.errors import UserError, unknown
 from benchmark.spec.block import Block
+from benchmark.training import LOGGERS
 from benchmark.training.callback import Evaluation
-
-#: What each writes, and the package beside Lightning that it needs.
-LOGGERS = {
-    "csv": ("a file metrics.csv per block", ""),
-    "tensorboard": ("for tensorboard --logdir RESULTS/logs/tensorboard", "tensorboard"),
-    "wandb": ("for Weights & Biases; WANDB_MODE=offline needs no network and no account", "wandb"),
-}
 
 
 def check_loggers(names: Sequence[str]) -> None:
-    """``UserError`` for a logger that there is not, or whose package is not installed."""
+    """Check that loggers exist and that their packages are installed.
+
+    Raises:
+        UserError: A logger is unknown, or its package is missing.
+    """
     for name in names:
         if name not in LOGGERS:
             raise unknown("logger", name, LOGGERS)
@@ -36,7 +34,7 @@ def check_loggers(names: Sequence[str]) -> None:
 
 
 def make_loggers(names: Sequence[str], block: Block, results: Path) -> list[Logger]:
-    """A log of this block for each, under ``RESULTS/logs``; every start of a training begins one of its own."""
+    """Create the loggers of a block under ``RESULTS/logs``. Every start of a training begins a new log."""
     folder = results / "logs"
     name = f"{block.first.place}/{block.id}"
     made: list[Logger] = []
@@ -52,8 +50,10 @@ def make_loggers(names: Sequence[str], block: Block, results: Path) -> list[Logg
 
 
 class Curves(Callback):
-    """After every epoch the newest entries of all curves, ``NAME/seed S`` over epochs; of a resumed training first
-    those that it had before."""
+    """Log the new values of all curves after every epoch, as ``NAME/seed S`` over epochs.
+
+    A resumed training first logs the values from its checkpoint.
+    """
 
     def __init__(self, evaluation: Evaluation, loggers: Sequence[Logger]) -> None:
         self.evaluation, self.loggers = evaluation, loggers

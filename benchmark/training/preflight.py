@@ -1,6 +1,6 @@
-"""What a method from outside must keep before it trains, tried on tiny inputs.
+"""Test a user's method on tiny inputs before it trains.
 
-What breaks it would give a wrong result without a word, or an error after minutes.
+A method that fails one of these tests would give wrong results silently, or raise an error only after minutes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from benchmark.errors import UserError, first_line, own_place
 from benchmark.spec import registry
 from benchmark.spec.protocol import Setting
 from benchmark.spec.run import Run
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
+from modules.options import Training
 
 #: Images of a batch, at most; points cost nothing, and a method may want many.
 IMAGES = 16
@@ -40,14 +41,14 @@ Make = Callable[[tuple[int, ...]], AdversarialModule]
 
 
 class Broken(Exception):
-    """A promise that is not kept, and why."""
+    """A promise that a method does not keep; the message says why and how to mend it."""
 
 
 def check_methods(runs: Iterable[Run]) -> None:
-    """Try the methods of these runs that are not the house's own, each once with its fields and protocol.
+    """Test the user-defined methods of these runs, each once per set of fields and protocol.
 
     Raises:
-        UserError: One breaks a promise; the line says which and names the way out.
+        UserError: A method breaks a promise; the message names it and the way out.
     """
     tried = set()
     for run in runs:
@@ -72,7 +73,18 @@ def build(
     fields: Iterable[tuple[str, Setting]],
     seeds: tuple[int, ...],
 ) -> AdversarialModule:
-    """A module, without an exception that only says what went wrong inside. Raises ``Broken``."""
+    """Create a module and translate errors of its constructor.
+
+    Args:
+        method: The class of the method.
+        training: The protocol.
+        shape: Shape of one sample of the data.
+        fields: Fields of the method that differ from the defaults.
+        seeds: Seeds of the copies.
+
+    Raises:
+        Broken: The constructor raises, or does not call ``super().__init__``.
+    """
     module = method.__new__(method)
     try:
         module.__init__(training, shape, seeds, **dict(fields))  # type: ignore[misc]
@@ -90,10 +102,10 @@ def build(
 
 
 def inspect_method(make: Make) -> None:
-    """Try the cheap promises.
+    """Test the promises that are cheap to test.
 
     Args:
-        make: The untrained module for these seeds.
+        make: Creates the untrained module for a tuple of seeds.
 
     Raises:
         Broken: The first promise that is not kept.
@@ -118,14 +130,14 @@ def inspect_method(make: Make) -> None:
 
 
 def iterate_alone(module: AdversarialModule, optimizers: list[torch.optim.Optimizer]) -> None:
-    """Let a module iterate without a trainer."""
+    """Prepare a module to run iterations without a trainer."""
     bare: Any = module
     bare.optimizers = lambda: optimizers
     bare.manual_backward = lambda loss, **words: loss.backward(**words)
 
 
 def _pretrain(module: AdversarialModule) -> None:
-    """Two iterations before the game, as the game may take what they keep."""
+    """Run two iterations of pre-training, as adversarial training may need the state that they create."""
     module.iteration = -2
     for _ in range(2):
         module.iterate(torch.stack([_data(module, module.training_setup.batch_size)] * module.draws_per_iteration))
@@ -133,7 +145,7 @@ def _pretrain(module: AdversarialModule) -> None:
 
 
 def _has_seeds(trio: AdversarialModule, pair: AdversarialModule) -> None:
-    """Every parameter has a leading axis of seeds, and so has what samples are made with."""
+    """Test that every parameter and every buffer of the samplers has a leading axis of seeds."""
     shapes = {name: value.shape for name, value in pair.named_parameters()}
     for name, parameter in trio.named_parameters():
         part = name.partition(".")[0]
@@ -166,13 +178,15 @@ def _lead(shape: torch.Size) -> int:
 
 
 def _steps(module: AdversarialModule) -> list[tuple[Update, list[nn.Parameter]]]:
-    """The steps of pre-training and of the game, if ``updates`` is written as it should be."""
+    """Return the steps of pre-training and of adversarial training. An error means that ``updates`` is not written
+    correctly.
+    """
     try:
         before, steps = module.pretraining_steps, module.steps
     except Exception as error:
         raise Broken(explain(error)) from error
     if not steps:
-        raise Broken("updates() yields no Update: yield Update(self.LOSS, moves=(self.NETWORK,)) for every step")
+        raise Broken("updates() yields no Update: yield Update(self.LOSS, params=(self.NETWORK,)) for every step")
     return before + steps
 
 
@@ -182,8 +196,8 @@ def _every_network_is_trained(module: AdversarialModule, steps: list[tuple[Updat
     for update, parameters in steps:
         if any(id(parameter) not in names for parameter in parameters):
             raise Broken(
-                f"{update.name} moves a network that is no attribute of the method, as those in a list are not: write"
-                f" self.NAME = {_replicate('NAME')}"
+                f"{update.loss_name} trains a network that is no attribute of the method, as those in a list are not: "
+                f"write self.NAME = {_replicate('NAME')}"
             )
     own = {name.partition(".")[0]: False for name, p in module.named_parameters() if p.requires_grad}
     for name, parameter in module.named_parameters():
@@ -191,8 +205,8 @@ def _every_network_is_trained(module: AdversarialModule, steps: list[tuple[Updat
             own[name.partition(".")[0]] = True
     idle = [name for name, trained in own.items() if not trained]
     if idle:
-        moves = "; ".join(f"{u.name} moves {', '.join(_owners(module, p))}" for u, p in steps)
-        raise Broken(f"no update moves {', '.join(idle)}, so that it is never trained ({moves}): name it in moves")
+        trained = "; ".join(f"{u.loss_name} trains {', '.join(_owners(module, p))}" for u, p in steps)
+        raise Broken(f"no update trains {', '.join(idle)}, so that it is never trained ({trained}): name it in params")
 
 
 def _owners(module: AdversarialModule, parameters: Iterable[nn.Parameter]) -> list[str]:
@@ -201,7 +215,7 @@ def _owners(module: AdversarialModule, parameters: Iterable[nn.Parameter]) -> li
 
 
 def _starts_by_its_seed(trio: AdversarialModule, pair: AdversarialModule) -> None:
-    """The weights of a seed depend on it alone."""
+    """Test that the initial weights of a seed do not depend on the other seeds."""
     other = dict(pair.named_parameters())
     for name, value in trio.named_parameters():
         for seed in PAIR:
@@ -210,7 +224,7 @@ def _starts_by_its_seed(trio: AdversarialModule, pair: AdversarialModule) -> Non
 
 
 def _makes_samples(module: AdversarialModule) -> None:
-    """Samples have the shape of the data."""
+    """Test that samples have the shape of the data."""
     count, shape = 5, list(module.data_shape)
     numbers = [np.random.default_rng(seed) for seed in TRIO]
     try:
@@ -239,7 +253,7 @@ def _list(shape: Iterable[int]) -> str:
 
 
 def _data(module: AdversarialModule, size: int, seeds: int = len(TRIO)) -> Tensor:
-    """Made-up data ``[seeds, size, *data_shape]`` in [0, 1]."""
+    """Return random data ``[seeds, size, *data_shape]`` in [0, 1]."""
     shape = (seeds, size, *module.data_shape)
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
@@ -247,9 +261,13 @@ def _data(module: AdversarialModule, size: int, seeds: int = len(TRIO)) -> Tenso
 def _losses_stay_apart(
     module: AdversarialModule, update: Update, parameters: list[nn.Parameter], iteration: int
 ) -> None:
-    """One finite loss per seed, which reaches what the update moves, and of one seed nothing of another's."""
+    """Test the loss of an update.
+
+    It must be finite, one number per seed. Its gradient must reach the networks that the update trains. The loss of one
+    seed must have no gradient in the parameters of another.
+    """
     x = _data(module, module.training_setup.batch_size)
-    module.iteration, module._noise_calls, name = iteration, 0, update.name
+    module.iteration, module._noise_calls, name = iteration, 0, update.loss_name
     # A schedule of instance noise asks.
     module.planned_iterations = 1
     try:
@@ -293,7 +311,7 @@ def _losses_stay_apart(
         if owner not in reached:
             instead = f"it reaches {', '.join(sorted(reached))}" if reached else "it reaches none"
             raise Broken(
-                f"{name} moves {owner}, and its gradient does not reach it ({instead}): moves names another network"
+                f"{name} trains {owner}, and its gradient does not reach it ({instead}): params names another network"
                 f" than meant, or {cut}"
             )
 
@@ -313,7 +331,7 @@ _HINTS = {
 
 
 def explain(error: BaseException) -> str:
-    """What an exception says, where in the user's file, and what it usually means."""
+    """Describe an exception: its message, the place in the user's file and the usual cause."""
     said = first_line(error)
     text = said if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: {said}"
     text += next((f"; {hint}" for word, hint in _HINTS.items() if word in said), "")
@@ -323,7 +341,11 @@ def explain(error: BaseException) -> str:
 
 @contextmanager
 def _global_numbers() -> Iterator[list[str]]:
-    """Whose global random numbers were drawn inside, known at the end; then they are as before."""
+    """Detect draws from the global random generators, and restore their state at the end.
+
+    Yields:
+        A list that receives, at the end, the name of each library whose generator was used.
+    """
     torchs, numpys, pythons = torch.get_rng_state(), np.random.get_state(legacy=False), random.getstate()
     drawn: list[str] = []
     try:

@@ -1,4 +1,4 @@
-"""From a trained block to its records."""
+"""Write the records of a trained block."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import sys
 import numpy as np
 
 from benchmark.spec.block import Block
+from benchmark.spec.versions import versions_of
 from benchmark.store.environment import environment
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.training.callback import Evaluation
-from benchmark.training.versions import versions_of
 from datamodules.images import ImageSet
 from evaluators.digits import weights_hash
 from evaluators.features import extractor_hash
 from modules.base import AdversarialModule
 from modules.replicate import Replicated
 
-#: Of the final samples, as many are kept as hold so many numbers: all of the tables' in up to three dimensions, the
-#: first 50 in 1,200. Of images more, as their numbers are bytes: 65 of CIFAR-10's, 16 faces.
+#: Limits of the stored final samples, as a count of numbers: for points, and for images, whose numbers are bytes. With
+#: them, a record keeps all samples of the tables in up to three dimensions, the first 50 in 1,200 dimensions, 65 images
+#: of CIFAR-10 or 16 faces.
 KEPT_VALUES, KEPT_PIXELS = 60_000, 200_000
 
 
@@ -65,8 +66,7 @@ def write_records(store: Store, evaluation: Evaluation) -> None:
 
 
 def _images_of(evaluation: Evaluation) -> dict[str, str]:
-    """Which edition of the images it was, and the weights of the network whose features compared them, or that told
-    their digits."""
+    """Return the fingerprint of the images, and the hash of the digit classifier or of the feature network."""
     name, dataset = evaluation.protocol.features, evaluation.data.dataset
     if not isinstance(dataset, ImageSet):
         return {}
@@ -79,13 +79,13 @@ def _images_of(evaluation: Evaluation) -> dict[str, str]:
 
 
 def _given_weights(module: AdversarialModule) -> dict[str, str]:
-    """Hashes of the files that networks of the method's own started from, by role."""
+    """Return the hashes of the weight files that the method's own networks were initialised from, by role."""
     networks = [network for network in module.modules() if isinstance(network, Replicated) and network.weights_hash]
     return {f"weights of {network.role}": network.weights_hash for network in networks}
 
 
 def write_failures(block: Block, store: Store, reason: str) -> None:
-    """Records for a block whose method raised; what an earlier run finished stays."""
+    """Write failure records for a block whose method raised. Finished records of earlier runs are kept."""
     for run in block.pending:
         before = store.read(run)
         if before is None or before.status == "failed":
@@ -98,6 +98,6 @@ def _number(value: float) -> float | None:
 
 
 def peak_memory_mib() -> float:
-    """Largest resident memory of this process so far, earlier blocks included."""
+    """Return the peak resident memory of this process in MiB, earlier blocks included."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)

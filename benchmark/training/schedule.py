@@ -1,4 +1,4 @@
-"""How long blocks take on several workers, on paper."""
+"""Predict how long blocks take on several workers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from collections.abc import Sequence
 
 
 def make_span(seconds: Sequence[float], workers: int) -> float:
-    """Seconds until the last block is done, if whichever of ``workers`` is free takes the longest that is left: list
-    scheduling, longest first, which is at most a third above the shortest possible (Graham 1969, Theorem 2)."""
+    """Return the seconds until the last block is done under list scheduling, longest first.
+
+    Each free worker takes the longest remaining block. The result is at most a third above the optimum (Graham 1969,
+    Theorem 2).
+
+    Args:
+        seconds: Cost of each block.
+        workers: Number of workers.
+    """
     free = [0.0] * workers
     for cost in sorted(seconds, reverse=True):
         heapq.heapreplace(free, free[0] + cost)

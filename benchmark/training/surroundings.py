@@ -1,9 +1,9 @@
-"""Lightning's trainer, deaf to its surroundings.
+"""Lightning's trainer, isolated from environment variables and other people's checkpoints.
 
-Lightning reads the environment variables of schedulers (Slurm, torchrun, LSF, MPI, Kubeflow), takes defaults of its
-arguments from ``PL_TRAINER_*``, and under Slurm loads any ``hpc_ckpt_*.ckpt`` of its root folder, which is the working
-directory unless one says otherwise, into whatever is trained. A number must depend on none of this: blocks are claimed,
-trained and resumed by this project alone.
+Lightning reads the environment variables of schedulers (Slurm, torchrun, LSF, MPI, Kubeflow) and takes defaults of its
+arguments from ``PL_TRAINER_*``. Under Slurm it also loads any ``hpc_ckpt_*.ckpt`` of its root folder, by default the
+working directory, into any training. No result may depend on these: only this project claims, trains and resumes
+blocks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pytorch_lightning import Trainer
 
 
 class SingleProcess(LightningEnvironment):
-    """A cluster of one process, whatever the variables of a scheduler or a launcher say."""
+    """A cluster of one process. It ignores the variables of schedulers and launchers."""
 
     creates_processes_externally = False
 
@@ -34,22 +34,22 @@ class SingleProcess(LightningEnvironment):
         return 0
 
     def teardown(self) -> None:
-        """Leave the variables as they are: they belong to whoever set them."""
+        """Keep the environment variables: the base class deletes some, which here belong to other programs."""
 
 
 class IsolatedTrainer(Trainer):
-    """Lightning's trainer, for one process or with a strategy that brings its cluster along.
+    """Lightning's trainer, for one process or with a strategy that has its own cluster environment.
 
-    Its name keeps ``PL_TRAINER_*`` out: Lightning looks for variables that are called as the class is.
+    Lightning takes defaults from variables ``PL_{CLASS NAME}_*``, so a class of another name ignores ``PL_TRAINER_*``.
 
     Args:
-        strategy: A strategy with a cluster environment of its own; None for this process alone.
-        **arguments: As of Lightning's ``Trainer``.
+        strategy: A strategy with a cluster environment of its own; None trains in this process alone.
+        **arguments: Passed on to Lightning's ``Trainer``.
     """
 
     def __init__(self, *, strategy: Any = None, **arguments: Any) -> None:
         if strategy is None:
-            # Lightning takes it from RANK and its like when it is imported, and loggers of other ranks write nothing.
+            # On import, Lightning sets the rank from variables such as RANK, and its loggers write on rank 0 only.
             rank_zero_only.rank = 0  # type: ignore[attr-defined]
             arguments["plugins"] = [SingleProcess()]
         super().__init__(
@@ -64,5 +64,5 @@ class IsolatedTrainer(Trainer):
 
 
 def _nowhere() -> Path:
-    """A folder that is never made, so that nobody's checkpoints lie in it."""
+    """Return a folder that is never created, so it contains no checkpoints."""
     return Path(tempfile.gettempdir()) / f"modecov-{uuid.uuid4().hex}"

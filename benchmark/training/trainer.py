@@ -1,4 +1,4 @@
-"""Training one block: a module, its data and a Lightning trainer."""
+"""Train one block: build its module, its data and Lightning's trainer."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from benchmark.errors import Stopped, UserError
 from benchmark.spec import registry
 from benchmark.spec.block import Block
 from benchmark.spec.run import Run, dataset_of_run
+from benchmark.spec.versions import differing, versions_of
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.training import checkpoints
@@ -25,33 +26,42 @@ from benchmark.training.devices.graphs import Graphs
 from benchmark.training.devices.sharing import SIGNALS, SharedBatches, check_devices, ddp_workers
 from benchmark.training.recording import write_records
 from benchmark.training.surroundings import IsolatedTrainer
-from benchmark.training.versions import differing, versions_of
-from datamodules.images import ImageDataModule
-from datamodules.mixture import GaussianMixture, MixtureDataModule
+from datamodules.lightning.images import ImageDataModule
+from datamodules.lightning.mixtures import MixtureDataModule
+from datamodules.mixture import GaussianMixture
 from modules.base import AdversarialModule
 from modules.convolutions import set_memory_format_and_compile
 
 
 def make_module(run: Run, seeds: tuple[int, ...]) -> AdversarialModule:
-    """The untrained module of a run, one copy per seed."""
+    """Create the untrained module of a run, with one copy per seed."""
     shape = registry.dataset(run.dataset).data_shape
     module = registry.method(run.method)(run.protocol, shape, seeds, **dict(run.overrides))
     set_memory_format_and_compile(module, channels_last=run.protocol.channels_last, compiled=run.protocol.compile)
-    # What a method's constructor takes: with it in a checkpoint, Lightning's load_from_checkpoint needs nothing else.
+    # Save the constructor's arguments, so that Lightning's load_from_checkpoint needs only the file.
     given = {"training": run.protocol, "data_shape": shape, "seeds": seeds, **dict(run.overrides)}
     module.save_hyperparameters(given, logger=False)
     return module
 
 
 def load_module(run: Run, record: Record, store: Store) -> AdversarialModule:
-    """A trained model of images, alone in its block and in evaluation mode, as far as samples and codes need it."""
+    """Load a trained model of images in evaluation mode, as the only copy of its module.
+
+    The weights suffice to draw samples and to encode images.
+    """
     module = make_module(run, (run.seed,))
     module.load_weights(store.weights(run, record))
     return module.eval()
 
 
 def make_data(run: Run, seeds: tuple[int, ...], module: AdversarialModule) -> DataModule:
-    """The training data of a run; the module's count of iterations starts where its pre-training does."""
+    """Create the training data of a run, and set the module's iteration counter to the start of pre-training.
+
+    Args:
+        run: Gives the data set and the protocol.
+        seeds: Seeds of the copies; each has its own order of the data.
+        module: The module that the data are for.
+    """
     protocol, dataset = run.protocol, dataset_of_run(run)
     size, draws, fresh = protocol.batch_size, module.draws_per_iteration, protocol.fresh_iterations
     data: DataModule
@@ -69,9 +79,16 @@ def make_data(run: Run, seeds: tuple[int, ...], module: AdversarialModule) -> Da
 def make_trainer(
     run: Run, callbacks: list[Callback], accelerator: str, strategy: SharedBatches | None = None, **limits: Any
 ) -> Trainer:
-    """Lightning's trainer without what a block does for itself: logging, checkpoints, a progress bar. Without a
-    strategy it trains whole batches in this process, whatever the protocol's world size is, and whatever scheduler
-    started the process."""
+    """Create Lightning's trainer without logging, checkpoints and progress bar, which a block provides itself.
+
+    Args:
+        run: Gives the precision and the world size.
+        callbacks: Callbacks of the trainer.
+        accelerator: Lightning's name of the kind of device.
+        strategy: Distributes batches over several devices. None trains whole batches in this process, whatever the
+            protocol's world size and whatever scheduler started the process.
+        **limits: Passed on to Lightning's ``Trainer``.
+    """
     return IsolatedTrainer(
         accelerator=accelerator,
         devices=run.protocol.world_size if strategy else 1,
@@ -87,7 +104,17 @@ def make_trainer(
 def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto", loggers: Sequence[str] = ()) -> None:
     """Train a block to the end, from its checkpoint if there is one, and write the records of its pending runs.
 
-    Raises ``Stopped`` after Ctrl-C, ``UserError`` for a checkpoint that does not fit, and whatever the method raises.
+    Args:
+        block: The block to train.
+        store: The results folder.
+        watch: Receives progress.
+        accelerator: Lightning's name of the kind of device.
+        loggers: Names of loggers for the training curves.
+
+    Raises:
+        Stopped: Ctrl-C was pressed.
+        UserError: The checkpoint does not fit.
+        Exception: Whatever the method raises.
     """
     checkpoint = store.checkpoint(block.id)
     check_checkpoint(block, store)
@@ -99,7 +126,7 @@ def train(block: Block, store: Store, watch: Watch, accelerator: str = "auto", l
 
 
 def _logs(block: Block, names: Sequence[str], store: Store) -> Callable[[Evaluation], list[Callback]]:
-    """What writes a training's curves to the loggers of these names."""
+    """Return a function that creates the callbacks for these loggers."""
 
     def log(evaluation: Evaluation) -> list[Callback]:
         if not names:
@@ -119,10 +146,22 @@ def fit(
     callbacks: Sequence[Callback] = (),
     log: Callable[[Evaluation], list[Callback]] = lambda evaluation: [],
 ) -> Evaluation:
-    """Train a block to the end, from the checkpoint if there is one: what there is to record. Raises as ``train``
-    does.
+    """Train a block to the end, from the checkpoint if there is one.
 
-    callbacks: called before every evaluation, those that ``log`` makes after it.
+    Args:
+        block: The block to train.
+        checkpoint: File of the checkpoint, to resume from and to write.
+        watch: Receives progress.
+        accelerator: Lightning's name of the kind of device.
+        callbacks: Called before every evaluation.
+        log: Creates callbacks that are called after every evaluation.
+
+    Returns:
+        The evaluation, with everything that is recorded.
+
+    Raises:
+        Stopped: Ctrl-C was pressed.
+        Exception: Whatever the method raises.
     """
     run, seeds = block.first, block.seeds
     module = make_module(run, seeds)
@@ -141,9 +180,15 @@ def advance(
     before: Sequence[Callback] = (),
     after: Sequence[Callback] = (),
 ) -> None:
-    """Train a block, from that checkpoint, until ``epochs`` of its protocol are done, on the protocol's devices.
+    """Train a block until ``epochs`` epochs of its protocol are done, on the protocol's devices.
 
-    before, after: called before and after every evaluation.
+    Args:
+        evaluation: Callback with the block, the module and the data.
+        accelerator: Lightning's name of the kind of device.
+        epochs: Epochs to reach, pre-training not included.
+        checkpoint: File to resume from; None starts anew.
+        before: Callbacks that run before the evaluation.
+        after: Callbacks that run after the evaluation.
     """
     block, module = evaluation.block, evaluation.module
     run, epochs = block.first, module.pretraining_epochs + epochs
@@ -157,7 +202,7 @@ def advance(
 def fit_worker(
     strategy: SharedBatches, run: Run, seeds: tuple[int, ...], accelerator: str, epochs: int, checkpoint: Path | None
 ) -> None:
-    """What a process for another device does while this one's fits: the same, but for all that is kept of it."""
+    """Train the same block on another rank and discard its logs."""
     module = make_module(run, seeds)
     with quiet():
         trainer = make_trainer(run, [DiscardLogs()], accelerator, strategy, max_epochs=epochs)
@@ -165,7 +210,7 @@ def fit_worker(
 
 
 class DiscardLogs(Callback):
-    """Drops what a module keeps for a record."""
+    """Discard the losses and traces of a module after every epoch."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, AdversarialModule)
@@ -174,7 +219,11 @@ class DiscardLogs(Callback):
 
 
 def check_checkpoint(block: Block, store: Store) -> None:
-    """Refuse a checkpoint that is damaged, of another format, of another block or of other versions."""
+    """Check that the checkpoint of a block can be resumed.
+
+    Raises:
+        UserError: It is damaged, or of another format, another block or other versions.
+    """
     path = store.checkpoint(block.id)
     try:
         state = checkpoints.read_checkpoint(path)
@@ -189,7 +238,7 @@ def check_checkpoint(block: Block, store: Store) -> None:
 
 @contextmanager
 def stoppable(evaluation: Evaluation) -> Iterator[None]:
-    """Signals are the evaluation's while it trains, and afterwards whose they were."""
+    """Let the evaluation handle signals during training, and restore the previous handlers afterwards."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -203,7 +252,7 @@ def stoppable(evaluation: Evaluation) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Lightning's banners and tips say nothing about a table."""
+    """Silence Lightning's banners, tips and warnings."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import per_seed
+from modules.options import Training
 
 ENDS = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "linear": nn.Identity}
 

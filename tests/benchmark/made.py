@@ -17,13 +17,13 @@ from benchmark.spec import registry
 from benchmark.spec.run import Run
 from benchmark.spec.selection import Selection, select
 from benchmark.spec.table import Table
+from benchmark.spec.versions import versions_of
 from benchmark.store.record import Record, Status
 from benchmark.store.store import Store
 from benchmark.training.callback import Watch
 from benchmark.training.engines.runner import Engine, Outcome, run_blocks, to_do
 from benchmark.training.evaluation import measure
 from benchmark.training.trainer import train
-from benchmark.training.versions import versions_of
 
 
 def choose(table: str | Table, **options: object) -> Selection:

@@ -13,7 +13,7 @@ import pytest
 from benchmark.spec.block import Block, drop_finished, make_blocks
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.run import Run, as_dict, digest
-from modules.base import Training
+from modules.options import Training
 
 PAPER = Protocol(profile="paper", reading="corrected", epochs=500, width=4, beta1=0.8, lr_decay=0.9)
 RUN = Run("grid25-gaan", "gan", PAPER, 0)

@@ -14,14 +14,14 @@ import pytest
 
 from benchmark.cli import main
 from benchmark.cli import options as shared
-from benchmark.cli.figure import FigureCommandOptions
-from benchmark.cli.list import SECTIONS
+from benchmark.cli.commands.figure import FigureCommandOptions
+from benchmark.cli.commands.list import SECTIONS
+from benchmark.cli.commands.plan import PlanOptions
+from benchmark.cli.commands.run import RunOptions
+from benchmark.cli.commands.verify import sample
 from benchmark.cli.main import COMMANDS
 from benchmark.cli.parse import default_of, flags, make_parser, parse
-from benchmark.cli.plan import PlanOptions
-from benchmark.cli.run import RunOptions
 from benchmark.cli.select import parse_seeds
-from benchmark.cli.verify import sample
 from benchmark.errors import UserError
 from benchmark.papers.discovery import all_tables, find_table
 from benchmark.render.formats import FORMATS
@@ -30,11 +30,12 @@ from benchmark.spec.protocol import Protocol
 from benchmark.spec.selection import select
 from benchmark.spec.table import Table
 from benchmark.store.store import Store
-from benchmark.training.engines.runner import ENGINES
-from benchmark.training.loggers import LOGGERS
+from benchmark.training import LOGGERS
+from benchmark.training.engines import ENGINES
 from datamodules.images import DATA_VARIABLE, MissingData
-from evaluators.features import EXTRACTORS, WEIGHTS_VARIABLE
-from modules.convolutions import find_family
+from evaluators.features import EXTRACTORS
+from evaluators.names import WEIGHTS_VARIABLE
+from modules.families import find_family
 from tests.benchmark.command import call, refused
 from tests.benchmark.made import fill_store
 

@@ -15,9 +15,9 @@ import pytest
 from benchmark.analysis.claims import (
     NOT_RUN,
     aggregate_claims,
+    claim_margin,
     combine_verdicts,
     judge_claim,
-    margin_of,
     statistic_value,
     verdict_on,
 )
@@ -113,7 +113,7 @@ def test_equal_pairs_of_a_statistic_without_a_margin_say_nothing(differences: li
     ],
 )
 def test_margins_of_statistics(statistic: Statistic, expected: float) -> None:
-    found = margin_of(statistic, GAN, select_claims(SMALL, "short"), 5.0)
+    found = claim_margin(statistic, GAN, select_claims(SMALL, "short"), 5.0)
     assert found == pytest.approx(expected, nan_ok=True)
 
 

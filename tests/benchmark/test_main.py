@@ -60,3 +60,16 @@ def test_a_full_disk_under_standard_output_is_one_line() -> None:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
     assert ended.returncode == 2
     assert ended.stderr == "benchmark: cannot write what is to be shown: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    "words", ["--help", "list tables", "list methods", "show --table 2", "show --table 99", "shwo"]
+)
+def test_looking_loads_no_pytorch(words: str) -> None:
+    code = (
+        "import sys; from benchmark.cli import main; main(sys.argv[1:]); "
+        "heavy = {'torch', 'pytorch_lightning', 'torchvision', 'torchmetrics', 'matplotlib'} & set(sys.modules); "
+        "sys.exit(f'loaded {sorted(heavy)}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words.split()], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

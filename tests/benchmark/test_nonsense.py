@@ -23,18 +23,19 @@ from benchmark import cli
 from benchmark.checks import reproduction, throughput
 from benchmark.checks.doctor import check_results
 from benchmark.cli import train as cli_train
+from benchmark.cli.commands.run import RunOptions
 from benchmark.cli.main import COMMANDS
 from benchmark.cli.parse import flags
-from benchmark.cli.run import RunOptions
 from benchmark.errors import UserError
 from benchmark.spec import registry, selection
-from benchmark.spec.overrides import Settings, method_fields, protocol_fields
+from benchmark.spec.methods import house_methods
+from benchmark.spec.overrides import Settings, protocol_fields
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.run import Run
 from benchmark.store.samples import SUFFIXES, read_samples
 from benchmark.store.store import Store
 from benchmark.training import callback, checkpoints, classifier, estimate
-from benchmark.training.engines.runner import ENGINES
+from benchmark.training.engines import ENGINES
 from datamodules import images
 from datamodules.images import MissingData
 from tests.benchmark.made import make_record, run
@@ -233,7 +234,7 @@ def test_a_field_that_is_given_twice(field: str) -> None:
     assert f"--set {field} is given twice" in said
 
 
-METHOD_FIELDS = [(name, field) for name, method in registry.methods().items() for field in method_fields(method)]
+METHOD_FIELDS = [(name, field) for name, method in house_methods().items() for field in method.defaults]
 
 
 @FUZZ

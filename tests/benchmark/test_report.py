@@ -23,8 +23,8 @@ from benchmark import cli
 from benchmark.analysis.claims import aggregate_claims
 from benchmark.analysis.frame import aggregate
 from benchmark.cli import select as cli_select
+from benchmark.cli.commands.show import ShowOptions
 from benchmark.cli.parse import parse
-from benchmark.cli.show import ShowOptions
 from benchmark.errors import UserError
 from benchmark.papers.claims import CLAIMS
 from benchmark.papers.discovery import all_figures, find_figure, find_table, select_claims

@@ -411,7 +411,7 @@ def test_a_curve_without_an_evaluation_has_no_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("printed", "expected"),
+    ("reported", "expected"),
     [
         (Reported.read("21.50", "2.00"), (21.5, 2.0, 0.005, 0.005)),
         (Reported.read("1"), (1.0, None, 0.5, 0.0)),

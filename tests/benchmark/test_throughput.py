@@ -33,7 +33,8 @@ from benchmark.training.trainer import make_module, make_trainer, quiet
 from modules.base import AdversarialModule
 from modules.gan import GAN
 from modules.networks import SeedLinear
-from modules.noise import Distribution, Noise
+from modules.noise import Noise
+from modules.options import Distribution
 from modules.wgan_gp import WGANGP
 from tests.modules.steps import EPS
 

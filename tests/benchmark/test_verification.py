@@ -10,6 +10,7 @@ import pytest
 from benchmark.checks.reproduction import RunComparison, reproduce_run, verify_runs
 from benchmark.cli import main
 from benchmark.spec import registry
+from benchmark.spec.methods import house_methods
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.run import Run
 from benchmark.store.record import Record
@@ -87,7 +88,8 @@ def test_measures_that_the_samples_do_not_have_are_found(store: Store, runs: lis
 def test_a_method_that_gives_other_numbers_is_found(
     store: Store, runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(GAN, "version", 99)
+    changed = {**house_methods(), "gan": dataclasses.replace(house_methods()["gan"], version=99)}
+    monkeypatch.setattr(registry, "house_methods", lambda: changed)
     discriminator_loss = GAN.discriminator_loss
     monkeypatch.setattr(GAN, "discriminator_loss", lambda self, x, z: discriminator_loss(self, x, z) * 1.01)
     before = records(store, runs[:1])
@@ -100,7 +102,8 @@ def test_a_method_that_gives_other_numbers_is_found(
 def test_a_higher_version_alone_is_no_other_number(
     store: Store, runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(GAN, "version", 99)
+    changed = {**house_methods(), "gan": dataclasses.replace(house_methods()["gan"], version=99)}
+    monkeypatch.setattr(registry, "house_methods", lambda: changed)
     found = verify_runs(runs[:2], store, 2, accelerator="cpu")
     assert [(f.difference, f.stale) for f in found] == [("", True)] * 2
 

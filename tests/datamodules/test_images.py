@@ -13,7 +13,8 @@ from PIL import Image
 
 from datamodules import images
 from datamodules.image_sets import CELEBA, CIFAR10, DIGITS, DIGITS_1K, MNIST, MNIST_1K
-from datamodules.images import DATA_VARIABLE, ImageBatches, ImageDataModule, ImageSet, MissingData, read_images
+from datamodules.images import DATA_VARIABLE, ImageSet, MissingData, read_images
+from datamodules.lightning.images import ImageBatches, ImageDataModule
 from tests.real_data import needs_data
 
 RNG = np.random.default_rng(0)

@@ -11,7 +11,8 @@ import torch
 from scipy.stats import truncnorm
 
 from datamodules.grid25_gaan import GRID25_GAAN
-from datamodules.mixture import GaussianMixture, MixtureDataModule, SeededBatches
+from datamodules.lightning.mixtures import MixtureDataModule, SeededBatches
+from datamodules.mixture import GaussianMixture
 
 POINTS = GRID25_GAAN.training_points()
 CENTRES = np.array(GRID25_GAAN.centres)

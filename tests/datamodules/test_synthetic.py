@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.mixture import FreshBatches, GaussianMixture, MixtureDataModule
+from datamodules.lightning.mixtures import FreshBatches, MixtureDataModule
+from datamodules.mixture import GaussianMixture
 from datamodules.synthetic import CUBE27, GRID25, RING8, RING8_METZ, SYNTH1200
 
 

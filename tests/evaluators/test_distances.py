@@ -14,24 +14,10 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from evaluators import features as extractors
-from evaluators.distances import (
-    ImageDistances,
-    distance_measures,
-    frechet_distance,
-    kernel_distance,
-    measure_names,
-    precision_recall,
-)
+from evaluators.distances import ImageDistances, distance_measures, frechet_distance, kernel_distance, precision_recall
 from evaluators.efficientnet import load_efficientnet
-from evaluators.features import (
-    EXTRACTORS,
-    WEIGHTS_VARIABLE,
-    Inception,
-    MissingWeights,
-    extractor_hash,
-    features,
-    load_extractor,
-)
+from evaluators.features import EXTRACTORS, Inception, extractor_hash, features, load_extractor
+from evaluators.names import WEIGHTS_VARIABLE, MissingWeights, measure_names
 
 
 def normal(n: int, mean: np.ndarray, covariance: np.ndarray, seed: int) -> torch.Tensor:

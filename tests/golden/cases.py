@@ -28,15 +28,17 @@ from benchmark.training.callback import Evaluation
 from benchmark.training.evaluation import MEASURES, measure, measure_generator, measure_nearest
 from benchmark.training.trainer import fit
 from datamodules.image_sets import DIGITS, DIGITS_1K
-from datamodules.images import DATA_VARIABLE, ImageDataModule, ImageSet
-from datamodules.mixture import GaussianMixture, MixtureDataModule
+from datamodules.images import DATA_VARIABLE, ImageSet
+from datamodules.lightning.images import ImageDataModule
+from datamodules.lightning.mixtures import MixtureDataModule
+from datamodules.mixture import GaussianMixture
 from datamodules.synthetic import RING8
 from evaluators.digits import load_classifier
 from evaluators.distances import distance_measures
 from evaluators.features import features
-from modules.base import AdversarialModule, Training
-from modules.convolutions import ConvFamily, families
-from modules.networks import MLPFamily
+from modules.base import AdversarialModule
+from modules.families import ConvFamily, MLPFamily, families
+from modules.options import Training
 from tests.golden.store import Case, Values
 from tests.modules.steps import EPS, NORMAL
 

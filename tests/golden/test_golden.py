@@ -17,7 +17,7 @@ from benchmark.training.evaluation import measure
 from datamodules.mixture import GaussianMixture
 from evaluators.digits import kl_to
 from modules.base import AdversarialModule, Update
-from modules.convolutions import ConvFamily, find_family
+from modules.families import ConvFamily, find_family
 from modules.losses import bce_fake
 from modules.networks import activate, initial_weights
 from modules.noise import Noise

@@ -12,7 +12,8 @@ from torch import Tensor
 from benchmark.checks.conformance import descend, elsewhere, same, state
 from benchmark.checks.conformance import iterate_alone as use
 from modules.aeis import AEIS
-from modules.base import AdversarialModule, Training
+from modules.base import AdversarialModule
+from modules.options import Training
 
 __all__ = ["EPS", "NORMAL", "batches", "build", "descend", "elsewhere", "run_iterations", "same", "state", "use"]
 

@@ -11,8 +11,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from modules.aeis import _BANDWIDTHS, AEIS
-from modules.base import Training
 from modules.density import held_out_bandwidth
+from modules.options import Training
 
 pytestmark = pytest.mark.slow
 

@@ -14,10 +14,11 @@ from torch import Tensor
 from benchmark.spec.registry import methods
 from modules import noise
 from modules.ali import ALI
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
+from modules.families import NETWORKS, MLPFamily
 from modules.gan import GAN
-from modules.networks import NETWORKS, MLPFamily
 from modules.noise import Noise
+from modules.options import Training
 from modules.wgan_gp import WGANGP
 from tests.modules.steps import NORMAL, batches, build, descend, run_iterations, same, state, use
 

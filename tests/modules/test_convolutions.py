@@ -14,22 +14,20 @@ from torch import nn
 
 from modules.aeis import AEIS
 from modules.ali import ALI
-from modules.base import AdversarialModule, Training
+from modules.base import AdversarialModule
 from modules.began import BEGAN
 from modules.convolutions import (
-    CONVOLUTIONS,
     ConvEncoder,
-    ConvFamily,
     ConvGenerator,
     ImageBatchNorm,
     SeedConv,
-    find_family,
     merge_seeds,
     set_memory_format_and_compile,
     sizes,
     split_seeds,
 )
 from modules.dan_2s import DAN2S
+from modules.families import CONVOLUTIONS, NETWORKS, ConvFamily, find_family
 from modules.gaan import GAAN
 from modules.gan import GAN
 from modules.gan_ae import GANAE
@@ -38,7 +36,7 @@ from modules.gan_mmd import GANMMD
 from modules.gmmn import GMMN
 from modules.lsgan import LSGAN
 from modules.mdgan import MDGAN
-from modules.networks import NETWORKS
+from modules.options import Training
 from modules.unrolled import UnrolledGAN
 from modules.vae_gan import VAEGAN
 from modules.veegan import VEEGAN

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from benchmark.spec.registry import methods
-from modules.base import AdversarialModule, Training
+from modules.base import AdversarialModule
 from modules.density import optimal_partners
 from modules.gan import GAN
 from modules.gan_ae import EQUILIBRIUM, GANAE
@@ -21,6 +21,7 @@ from modules.gan_mmd import GANMMD
 from modules.gmmn import GMMN
 from modules.losses import gaussian_bandwidths, squared_mmd
 from modules.networks import InstanceNoise, forward_batched
+from modules.options import Training
 from tests.modules.steps import batches, build, run_iterations
 
 WIDTHS = [0.02, 0.3]

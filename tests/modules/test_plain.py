@@ -15,7 +15,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from modules.ali import ALI
-from modules.base import AdversarialModule, Training
+from modules.base import AdversarialModule
 from modules.began import BEGAN
 from modules.dan_2s import DAN2S
 from modules.gaan import GAAN
@@ -28,6 +28,7 @@ from modules.gmmn import GMMN
 from modules.lsgan import LSGAN
 from modules.mdgan import MDGAN
 from modules.networks import MLP
+from modules.options import Training
 from modules.unrolled import UnrolledGAN
 from modules.vae_gan import VAEGAN
 from modules.veegan import VEEGAN

@@ -14,9 +14,10 @@ from torch import Tensor, distributed, nn
 
 from benchmark.spec.registry import methods
 from modules import ranks
-from modules.base import AdversarialModule, Training
+from modules.base import AdversarialModule
 from modules.gan import GAN
 from modules.losses import bce_fake, bce_real
+from modules.options import Training
 from tests.modules.steps import EPS, batches, use
 from tests.processes import start
 

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, spectral_norm
 
 from modules import ranks
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.gan import GAN
 from modules.losses import bce_fake, bce_real, gradient_penalty, per_seed
 from modules.networks import MLP
+from modules.options import Training
 from modules.replicate import Replicated
 from tests.modules.steps import batches, run_iterations, same, state
 

@@ -19,13 +19,15 @@ import torch
 from torch import Tensor
 
 from benchmark.plotting.axes import tidy
-from benchmark.plotting.canvas import COLOURS, blank
+from benchmark.plotting.canvas import blank
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec import registry
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
-from datamodules.mixture import FreshBatches, GaussianMixture
-from modules.base import Training
+from datamodules.lightning.mixtures import FreshBatches
+from datamodules.mixture import GaussianMixture
 from modules.density import optimal_pairs
 from modules.gan_ae import GANAE
+from modules.options import Training
 
 Array = np.ndarray
 BATCH, RATE, REPEATS, CALIBRATION = 128, 1e-3, 3, 2_000

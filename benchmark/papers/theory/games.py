@@ -11,8 +11,9 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from modules.families import Output
 from modules.losses import bce_fake, bce_real
-from modules.networks import MLP, Output, forward_batched
+from modules.networks import MLP, forward_batched
 from modules.noise import Noise
 
 Array = np.ndarray

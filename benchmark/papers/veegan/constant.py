@@ -16,12 +16,13 @@ from torch import Tensor
 
 from benchmark.papers.theory.games import gradients, transport
 from benchmark.plotting.axes import tidy
-from benchmark.plotting.canvas import COLOURS, blank
+from benchmark.plotting.canvas import blank
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec import registry
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
-from datamodules.mixture import FreshBatches
-from modules.base import Training
+from datamodules.lightning.mixtures import FreshBatches
 from modules.losses import per_seed
+from modules.options import Training
 from modules.veegan import VEEGAN
 
 Array = np.ndarray

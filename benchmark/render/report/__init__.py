@@ -1,1 +1,1 @@
-"""The report: one HTML file with every table, model, demonstration and figure that is stored."""
+"""The report: one HTML file with every stored table, model, demonstration and figure."""

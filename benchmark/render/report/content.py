@@ -1,4 +1,4 @@
-"""What the report shows, from sheets and records alone, as plain data that a page is written from."""
+"""Collect the content of the report from result tables and records, as plain data for the page template."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmark.analysis.claims import NOT_RUN, ClaimSelection, aggregate_claims, profiles
+from benchmark.analysis.claims import NOT_RUN, aggregate_claims
 from benchmark.analysis.experiments import findings, four_digits, is_experiment_stale, read_experiment
 from benchmark.analysis.frame import ResultTable, aggregate
 from benchmark.analysis.networks import read_networks
@@ -21,7 +21,7 @@ from benchmark.plotting.figure import Figure
 from benchmark.render.formats import Shown, heading, shown
 from benchmark.render.report.others import other_selections
 from benchmark.spec import registry
-from benchmark.spec.claims import Claim, ClaimTable, Comparison, Models
+from benchmark.spec.claims import Claim, ClaimSelection, ClaimTable, Comparison, Models, profiles
 from benchmark.spec.commands import column_title, file_name, run_command, usual_of
 from benchmark.spec.demonstration import USUAL_PROFILE, Demonstration, Experiment, choose
 from benchmark.spec.run import Run
@@ -30,12 +30,12 @@ from benchmark.spec.table import Column, NetworkTable, Row, Table
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from datamodules.images import MissingData
-from evaluators.features import MissingWeights
+from evaluators.names import MissingWeights
 
-#: How a verdict is coloured: whether a difference is for the better, where the column says which direction that is.
+#: Colour of a verdict. ``better`` and ``worse`` need a column that states which direction is better.
 Tone = Literal["equivalent", "better", "worse", "differs", "undecided", "none"]
 
-#: How a verdict on a claim is coloured.
+#: Colour of a verdict on a claim.
 HOLDS: Mapping[str, Tone] = {
     "holds": "equivalent",
     "undecided": "undecided",
@@ -43,14 +43,27 @@ HOLDS: Mapping[str, Tone] = {
     NOT_RUN: "none",
 }
 
-#: What ``tune`` trains chooses a reading and is no result.
+#: Profile of the models that ``tune`` trains. They serve to choose a reading and are not results.
 _TRIALS = "tune"
 
 
 @dataclass(frozen=True)
 class Box:
-    """One entry of a table: its name on the page, what is shown, the ids of the stored models behind it, and by how
-    much the measure fluctuates over the last tenth of their evaluations."""
+    """One entry of a table.
+
+    Attributes:
+        id: Name of the entry on the page.
+        dataset: The data set.
+        column: The column.
+        shown: Text of the entry.
+        tone: Colour of the verdict.
+        mean: Our mean.
+        low: Lower end of its 95 % interval.
+        high: Upper end of its 95 % interval.
+        paper: The reported mean.
+        models: Ids of the stored models behind the entry.
+        fluctuation: Fluctuation of the measure over the last tenth of the evaluations.
+    """
 
     id: str
     dataset: str
@@ -71,8 +84,15 @@ class Box:
 
 @dataclass(frozen=True)
 class Line:
-    """One row: ``method`` is empty for known samples; ``seconds`` is the mean cost of a finished model, NaN where there
-    is none."""
+    """One row of a table.
+
+    Attributes:
+        id: Id of the row.
+        title: Title of the row.
+        method: Name of the method; empty for known samples.
+        boxes: One entry per column; None where the row has none.
+        seconds: Mean cost of a finished model in seconds; NaN without any.
+    """
 
     id: str
     title: str
@@ -83,7 +103,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Part:
-    """What a table shows of one data set."""
+    """The part of a table that belongs to one data set.
+
+    Attributes:
+        dataset: Name of the data set.
+        source: Its description.
+        columns: Columns of this data set.
+        lines: Rows with entries in them.
+    """
 
     dataset: str
     source: str
@@ -99,7 +126,7 @@ class Part:
         return not all(math.isnan(line.seconds) for line in self.lines)
 
     def front(self, index: int) -> list[str]:
-        """Rows that none beats in both cost and the column of that index: the Pareto front."""
+        """Return the ids of the rows on the Pareto front of cost and the column with this index."""
         column = self.columns[index]
         sign = -1 if column.better == "lower" else 1
         points = {
@@ -116,9 +143,17 @@ def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 @dataclass(frozen=True)
 class Filled:
-    """A table of one profile and reading, as ``show`` gives it.
+    """A table at one profile and reading, with the content of ``show``.
 
-    absent: titles of rows that have no record. show, run: the commands that print it and that train it.
+    Attributes:
+        table: Id of the table.
+        sheet: The result table.
+        profile: Profile of the runs.
+        reading: Reading of the runs.
+        parts: One part per data set.
+        absent: Titles of rows without records.
+        show: The command that prints the table.
+        run: The command that trains it.
     """
 
     table: str
@@ -132,12 +167,12 @@ class Filled:
 
     @property
     def anchor(self) -> str:
-        """The name of its place on the page."""
+        """HTML id of the table."""
         return f"table-{self.sheet.name}"
 
     @property
     def boxes(self) -> list[tuple[Line, Box]]:
-        """Entries with a verdict."""
+        """Entries with a verdict, each with its row."""
         lines = (line for part in self.parts for line in part.lines)
         return [(line, box) for line in lines for box in line.boxes if box and box.tone != "none"]
 
@@ -147,7 +182,17 @@ class Filled:
 
 @dataclass(frozen=True)
 class Tested:
-    """A demonstration that is stored: its claim, numbers with what they are, and the verdict."""
+    """A stored demonstration.
+
+    Attributes:
+        experiment: The experiment.
+        record: Its record.
+        numbers: Each number as text, with its description.
+        verdict: The verdict on the claim.
+        stale: Whether another version made the record.
+        picture: File of the drawing; None without one.
+        command: The command that runs the experiment.
+    """
 
     experiment: Experiment
     record: Record
@@ -160,8 +205,14 @@ class Tested:
 
 @dataclass(frozen=True)
 class Link:
-    """What a claim rests on. place, entry, curve: where the page has it, the entry that opens there and the curve that
-    this opens with; empty where it has none."""
+    """A link from a claim to its evidence on the page.
+
+    Attributes:
+        title: Text of the link.
+        place: HTML id of the target; empty if the page does not contain it.
+        entry: Entry that opens there; may be empty.
+        curve: Curve that the entry shows first; may be empty.
+    """
 
     title: str
     place: str = ""
@@ -171,7 +222,15 @@ class Link:
 
 @dataclass(frozen=True)
 class Ground:
-    """A part of a claim's evidence: what it looks at and what it asks, then what ``show`` prints of it."""
+    """One part of a claim's evidence.
+
+    Attributes:
+        where: The data set, or ``demonstration``.
+        sides: Links to the models or the demonstration.
+        asked: The statistic, direction and margin that are tested.
+        numbers: The numbers, as ``show`` prints them.
+        verdict: The verdict of this part.
+    """
 
     where: str
     sides: tuple[Link, ...]
@@ -182,7 +241,16 @@ class Ground:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with its verdict; methods and datasets are those of the models that it rests on."""
+    """A claim with its verdict.
+
+    Attributes:
+        id: HTML id of the claim.
+        claim: The claim.
+        verdict: The verdict.
+        grounds: Parts of the evidence.
+        methods: Methods of the models in the evidence.
+        datasets: Their data sets.
+    """
 
     id: str
     claim: Claim
@@ -194,7 +262,16 @@ class Judged:
 
 @dataclass(frozen=True)
 class Claims:
-    """A table of claims at one profile, as ``show`` gives it."""
+    """A table of claims at one profile, with the content of ``show``.
+
+    Attributes:
+        table: Id of the table.
+        sheet: The result table.
+        profile: Profile of the models.
+        judged: The claims with their verdicts.
+        show: The command that prints the table.
+        run: The command that trains its models.
+    """
 
     table: str
     sheet: ResultTable
@@ -205,7 +282,7 @@ class Claims:
 
     @property
     def anchor(self) -> str:
-        """The name of its place on the page."""
+        """HTML id of the table."""
         return f"table-{self.sheet.name}"
 
     def count(self, tone: Tone) -> int:
@@ -214,7 +291,14 @@ class Claims:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A stored figure of a table."""
+    """A stored figure of a table.
+
+    Attributes:
+        figure: The figure.
+        selection: The runs that it shows.
+        picture: File of the drawing.
+        command: The command that draws it.
+    """
 
     figure: Figure
     selection: Selection
@@ -224,7 +308,16 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Report:
-    """All that is stored. left_out: what is not shown, and why. models: run and record by id."""
+    """The content of the report.
+
+    Attributes:
+        tables: Tables.
+        claims: Tables of claims.
+        demonstrations: Demonstrations.
+        figures: Figures.
+        models: Run and record of each model, by id.
+        left_out: One line for each thing that is not shown, with the reason.
+    """
 
     tables: tuple[Filled, ...]
     claims: tuple[Claims, ...]
@@ -235,7 +328,11 @@ class Report:
 
 
 def gather(store: Store) -> Report:
-    """All that is stored in a results folder. Raises ``UserError`` where nothing is."""
+    """Collect everything that is stored in a results folder.
+
+    Raises:
+        UserError: Nothing is stored.
+    """
     runs = list(store.cells())
     tables: list[Filled] = []
     figures: list[Drawn] = []
@@ -255,7 +352,7 @@ def gather(store: Store) -> Report:
 
     for selection in take(_selections(runs)):
         figures += _drawn(selection, store, left_out)
-    # Of a reading's trials there are many, and `tune` sums them up.
+    # Leave out the many models of `tune`, which summarises them itself.
     no_trials = [run for run in runs if run.protocol.profile != _TRIALS]
     for _ in take(other_selections(no_trials, list(models))):
         pass
@@ -271,7 +368,7 @@ def gather(store: Store) -> Report:
         left_out.append(f"{trials} models that tune trained, to choose readings")
     if others := len({run.id for run in no_trials} - set(models)):
         left_out.append(f"{others} models that no table has any more, or whose method, data or weights are not here")
-    # First what printed values stand beside, and of that the paper whose tables go by number.
+    # Tables with reported values come first, and among them those with a number.
     known = all_tables()
     tables.sort(key=lambda table: (not table.boxes, known[table.table].number is None))
     claims = tuple(_claims(store, tables, demonstrations))
@@ -279,8 +376,10 @@ def gather(store: Store) -> Report:
 
 
 def _selections(runs: Sequence[Run]) -> Iterator[Selection]:
-    """Every table with the profiles, readings and features that it has stored models of; optional rows and methods of
-    others where they are stored."""
+    """Yield a selection of each table for every profile, reading and feature network that has stored models.
+
+    Optional rows and methods from outside are included if they have stored models.
+    """
     for table in all_tables().values():
         if not isinstance(table, Table):
             continue
@@ -316,7 +415,7 @@ def _selection(table: Table, profile: str, reading: str, kin: Sequence[Run]) -> 
 
 
 def _loads(method: str) -> bool:
-    """Whether a method of others is installed here, as what made a record need not be."""
+    """Return whether a method from outside can be loaded here; the code behind a record may not be installed."""
     try:
         registry.method(method)
     except UserError:
@@ -398,7 +497,7 @@ def _line(
 
 
 def tone(verdict: str, column: Column) -> Tone:
-    """How a verdict of a column is coloured."""
+    """Return the colour of a verdict in a column."""
     word = verdict.removeprefix("~")
     if word in ("equivalent", "undecided"):
         return "equivalent" if word == "equivalent" else "undecided"
@@ -420,7 +519,7 @@ def _demonstrations(store: Store) -> Iterator[Tested]:
     for found in all_figures().values():
         if not isinstance(found, Demonstration):
             continue
-        # Profiles with equal settings share a record, which is shown once, under the usual name.
+        # Profiles with equal settings share a record. It is shown once, under the usual profile.
         names = sorted(found.profiles, key=lambda name: name != USUAL_PROFILE)
         chosen = {choice.id: choice for name in reversed(names) for choice in [choose(found, name)]}
         for experiment in reversed(chosen.values()):
@@ -440,7 +539,7 @@ def _demonstrations(store: Store) -> Iterator[Tested]:
 
 
 def _claims(store: Store, tables: Sequence[Filled], demonstrations: Sequence[Tested]) -> Iterator[Claims]:
-    """Every table of claims at the profiles at which anything was judged."""
+    """Yield each table of claims at the profiles for which any claim has been judged."""
     places = {tested.experiment.id: tested.experiment.name for tested in demonstrations}
     for table in all_tables().values():
         for profile in profiles(table) if isinstance(table, ClaimTable) else ():
@@ -493,7 +592,7 @@ def _ground(
 
 
 def _link(inquiry: ClaimSelection, side: Models, part: Comparison, tables: Sequence[Filled]) -> Link:
-    """To the entry of these models whose measure is compared, or to their first where that is only a curve."""
+    """Return a link to the entry of these models in the compared measure, or to their first entry for other curves."""
     title, wanted = side.table.row(side.row).title, {run.id for run in inquiry.models(side)}
     found = [
         (table, box)
@@ -510,7 +609,10 @@ def _link(inquiry: ClaimSelection, side: Models, part: Comparison, tables: Seque
 
 
 def _ran(inquiry: ClaimSelection, judged: Judged) -> bool:
-    """Whether any of its evidence was judged at the profile that was asked for, which demonstrations may not have."""
+    """Return whether any evidence of a claim was judged at the profile of the selection.
+
+    A demonstration may lack that profile and then counts only at its usual one.
+    """
     return any(
         ground.verdict != NOT_RUN
         and (isinstance(part, Comparison) or inquiry.experiment(part).profile == inquiry.profile)
@@ -519,7 +621,7 @@ def _ran(inquiry: ClaimSelection, judged: Judged) -> bool:
 
 
 def _drawn(selection: Selection, store: Store, left_out: list[str]) -> Iterator[Drawn]:
-    """Stored figures of a table as the same profile and reading give them, of data sets without people."""
+    """Yield the stored figures of a table at the same profile and reading, for data sets without people."""
     for figure in all_figures().values():
         if not isinstance(figure, Figure) or figure.table != selection.table.id:
             continue
@@ -543,7 +645,11 @@ def _picture(store: Store, name: str, people: bool = False) -> Path | None:
 
 
 def prose(folder: Path) -> list[str]:
-    """Paragraphs of the results' own ``README.md``, in Markdown, without its headings; none where there is none."""
+    """Return the paragraphs of the ``README.md`` in a results folder as Markdown, without headings.
+
+    Returns:
+        The paragraphs; none without the file.
+    """
     path = folder / "README.md"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     blocks = (block.strip() for block in text.split("\n\n"))

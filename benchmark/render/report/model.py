@@ -1,4 +1,4 @@
-"""What the page keeps of one stored model: small enough for hundreds in a file, and said where it is a part."""
+"""Reduce a stored model to what the report shows, small enough for hundreds of models in one file."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ from datamodules.mixture import GaussianMixture
 
 Array = np.ndarray
 
-#: Of a model's samples, and of each of its curves.
+#: Largest number of points per model, and of values per curve.
 POINTS, CURVE_POINTS = 1_000, 150
-#: Of each moment of a model's training: the least, the most, and what all models share, as films are most of the page.
+#: Points per moment of a model's training: minimum, maximum, and the total that all models share. Moments make up most
+#: of the page.
 _MOMENT_POINTS, _MOMENT_POINTS_OF_ALL = (40, 200), 24_000
-#: Images along each side of a sheet.
+#: Images along each side of a mosaic.
 _SIDE = 6
-#: Half the width of a picture, in largest coordinates of the data.
+#: Half the width of a picture, as a multiple of the data's largest coordinate.
 _REACH = 1.35
-#: Levels of a coordinate; 0 stands for a point outside the picture. Twelve bits are finer than any screen.
+#: Levels of a coordinate; 0 marks a point outside the picture. Twelve bits are finer than a screen.
 _LEVELS = 4_095
 
 
@@ -46,14 +47,20 @@ _VERIFY = ("python", "-m", "benchmark", "verify", "--cell")
 
 
 def moment_points(models: int) -> int:
-    """Points of a moment that keep a page of so many models small."""
+    """Return the number of points per moment that keeps a page with this many models small."""
     least, most = _MOMENT_POINTS
     return max(least, min(most, _MOMENT_POINTS_OF_ALL // max(models, 1)))
 
 
 def model(run: Run, record: Record, store: Store, points: int = _MOMENT_POINTS[1]) -> dict[str, Any]:
-    """A record with shorter curves and some of its samples, of each moment of its training ``points``, as JSON takes
-    it."""
+    """Return a record as JSON data, with shortened curves and a part of its samples.
+
+    Args:
+        run: The run.
+        record: Its record.
+        store: The results folder.
+        points: Points for each moment of the training.
+    """
     measures = dict(record.measures)
     if "captured_modes" in record.curves:
         measures[UPDATES] = updates_to_coverage(run, record)
@@ -79,7 +86,7 @@ def model(run: Run, record: Record, store: Store, points: int = _MOMENT_POINTS[1
 
 
 def _from_outside(run: Run) -> list[str]:
-    """What a command must name for a record's class and data of the user's to be loaded."""
+    """Return the options that let a command load the user's method and data set of a record."""
     named = (("--method", run.method), ("--datasets", run.dataset))
     return [word for option, name in named if ":" in name for word in (option, path_name(name))]
 
@@ -89,13 +96,13 @@ def _short(value: float | None, digits: int = 4) -> float | None:
 
 
 def _curve(values: list[Any]) -> dict[str, list[Any]]:
-    """At most ``CURVE_POINTS`` entries, the first and the last among them, and the epochs that they are of."""
+    """Return at most ``CURVE_POINTS`` values of a curve, the first and the last included, with their epochs."""
     chosen = np.unique(np.linspace(0, len(values) - 1, CURVE_POINTS).round().astype(int)).tolist()
     return {"epochs": [index + 1 for index in chosen], "values": [_short(values[index]) for index in chosen]}
 
 
 def _pictures(run: Run, record: Record, store: Store, count: int) -> dict[str, Any]:
-    """Points or images of the end and along the training, or why there are none."""
+    """Return the points or images at the end and during training, or the reason for their absence."""
     dataset = registry.dataset(run.dataset)
     if record.samples is None:
         return {}
@@ -109,7 +116,7 @@ def _pictures(run: Run, record: Record, store: Store, count: int) -> dict[str, A
         return {"no_pictures": str(error)}
     epochs = frame_epochs(run.protocol, samples[0].size) if frames is not None else []
     stages = list(zip(epochs, [] if frames is None else frames, strict=False))
-    # The end has more samples of its own.
+    # The last epoch is left out here, as more of its samples are stored separately.
     stages = [(epoch, frame) for epoch, frame in stages if epoch < run.protocol.epochs]
     if not isinstance(dataset, GaussianMixture):
         sheets = [{"epoch": epoch, "image": image_sheet(images)} for epoch, images in stages]
@@ -129,15 +136,20 @@ def _pictures(run: Run, record: Record, store: Store, count: int) -> dict[str, A
 
 
 def pack(points: Array, reach: float) -> str:
-    """Points ``[n, d]`` as Base64 of little-endian ``uint16 [d, n]``: 1 to ``_LEVELS`` over ``[-reach, reach]``, 0
-    where a coordinate of the point lies outside or is not finite."""
+    """Encode points ``[n, d]`` as Base64 of little-endian ``uint16 [d, n]``.
+
+    Levels 1 to ``_LEVELS`` cover ``[-reach, reach]``; 0 marks a point with a coordinate that is outside or not finite.
+    """
     inside = (np.isfinite(points) & (np.abs(points) <= reach)).all(1, keepdims=True)
     levels = np.round((np.where(inside, points, 0) / reach + 1) / 2 * (_LEVELS - 1)) + 1
     return base64.b64encode(np.where(inside, levels, 0).T.astype("<u2").tobytes()).decode()
 
 
 def image_sheet(images: Array) -> str:
-    """The first images ``[n, C, H, W]`` uint8 side by side, as a data URL; stacks of three digits are in colour."""
+    """Return the first images of ``[n, C, H, W]`` uint8 as a mosaic in a data URL.
+
+    Stacks of three digits are in colour.
+    """
     images = images[: _SIDE**2]
     rows = [np.concatenate(list(images[start : start + _SIDE]), axis=2) for start in range(0, len(images), _SIDE)]
     full = [row for row in rows if row.shape == rows[0].shape]
@@ -146,7 +158,7 @@ def image_sheet(images: Array) -> str:
 
 
 def data_url(image: Image.Image) -> str:
-    """An image inside the page, without loss."""
+    """Return an image as a data URL, without loss."""
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", lossless=True, method=4)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

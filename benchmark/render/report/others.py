@@ -1,4 +1,4 @@
-"""Stored models that no table has by its usual seeds and settings, each put where a command gives it again."""
+"""Find selections for stored models that no table contains with its default seeds and settings."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import NamedTuple
 from benchmark.errors import UserError
 from benchmark.papers.discovery import all_tables
 from benchmark.spec import registry
-from benchmark.spec.overrides import method_fields, protocol_fields
+from benchmark.spec.overrides import protocol_fields
 from benchmark.spec.run import Run
 from benchmark.spec.selection import Selection, select
 from benchmark.spec.table import Table
 
 
 class _Way(NamedTuple):
-    """A row of a table, one data set and what is ``--set``, which together give a model."""
+    """A row of a table, a data set and the ``--set`` assignments that together give a model."""
 
     table: Table
     row: str
@@ -26,15 +26,18 @@ class _Way(NamedTuple):
     assignments: tuple[str, ...]
 
     def said(self, reading: str) -> tuple[bool, int]:
-        """How much its command has to say: a method that the table lacks, then settings and a reading."""
+        """Return the sort key: the length of the command.
+
+        A method that the table lacks counts first, then the number of assignments and a reading.
+        """
         return self.own, len(self.assignments) + (reading != self.table.reading)
 
 
 def other_selections(runs: Sequence[Run], shown: Iterable[str]) -> Iterator[Selection]:
-    """Selections that have all stored ``runs`` whose ids are not among ``shown``, where any command has them.
+    """Yield selections that contain all stored ``runs`` whose ids are not in ``shown``, if a command can select them.
 
-    Of several tables that a model could belong to, it is put into one that has its method, and of these into the one
-    whose command is the shortest. All stored seeds of such models are taken, those that are shown elsewhere, too.
+    If several tables could contain a model, one that has its method is preferred, then the one with the shortest
+    command. All stored seeds of such a model are included, even if they are shown elsewhere.
     """
     there = set(shown)
     families: dict[Run, list[Run]] = defaultdict(list)
@@ -64,7 +67,7 @@ def other_selections(runs: Sequence[Run], shown: Iterable[str]) -> Iterator[Sele
 
 
 def _ways(run: Run) -> Iterator[_Way]:
-    """Every way in which a command gives this very model."""
+    """Yield every way to select exactly this model."""
     for table in all_tables().values():
         if not isinstance(table, Table):
             continue
@@ -77,12 +80,12 @@ def _ways(run: Run) -> Iterator[_Way]:
                 if _first(way, run) == run:
                     yield way
             except UserError:
-                # Not of this table: it lacks the profile, the reading, the row on this data set, or data of this kind.
+                # This table lacks the profile, the reading, the row on this data set, or this kind of data.
                 continue
 
 
 def _first(way: _Way, run: Run) -> Run:
-    """What a way gives at the profile, reading and seed of ``run``."""
+    """Return the run that a way selects at the profile, reading and seed of ``run``."""
     chosen = select(
         way.table,
         profile=run.protocol.profile,
@@ -98,11 +101,11 @@ def _first(way: _Way, run: Run) -> Run:
 
 
 def _differences(usual: Run, run: Run) -> Iterator[str]:
-    """What must be ``--set`` to make one model of the other."""
+    """Yield the ``--set`` assignments that turn ``usual`` into ``run``."""
     before, after = usual.protocol, run.protocol
     for name in protocol_fields():
         if getattr(before, name) != getattr(after, name):
             yield f"protocol.{name}={getattr(after, name)}"
-    defaults = {name: field.default for name, field in method_fields(registry.method(run.method)).items()}
+    defaults = dict(registry.describe_method(run.method).defaults)
     was, now = defaults | dict(usual.overrides), defaults | dict(run.overrides)
     yield from (f"method.{name}={now[name]}" for name in sorted(now) if was.get(name) != now[name])

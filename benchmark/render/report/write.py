@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing beside it."""
+"""Write the report as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from benchmark.render.report.model import data_url, model, moment_points
 from benchmark.store.files import write_atomically
 from benchmark.store.store import Store
 
-#: Colours that a figure keeps: line drawings have few.
+#: Colours per figure. Line drawings need few.
 _COLOURS = 128
-#: How verdicts are said on the page, in this order: tone, sign, words.
+#: Verdicts on the page, in this order: tone, sign, words.
 TONES = (
     ("equivalent", "✓", "equivalent"),
     ("undecided", "?", "undecided"),
@@ -37,9 +37,13 @@ TONES = (
 
 
 def write_report(store: Store, path: Path) -> Report:
-    """Write the page of all that is stored. The same records and figures give the same bytes.
+    """Write the report. The same records and figures give the same bytes.
 
-    Raises ``UserError`` where nothing is stored, or where the file cannot be written.
+    Returns:
+        The content of the report.
+
+    Raises:
+        UserError: Nothing is stored, or the file cannot be written.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder; --output names a file")
@@ -49,14 +53,17 @@ def write_report(store: Store, path: Path) -> Report:
 
 
 def report_page(report: Report, store: Store) -> str:
-    """The HTML. What comes from records is escaped by the template, or packed and put in as text by the script."""
+    """Return the HTML.
+
+    Text from records is either escaped by the template, or packed as data that the script inserts as text.
+    """
     templates = PackageLoader("benchmark.render.report", "page")
     environment = Environment(
         loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
 
     def whole(name: str) -> Markup:
-        """A file of the package, which may say what it likes."""
+        """Return a file of this package, which is trusted and not escaped."""
         return Markup(templates.get_source(environment, name)[0])  # noqa: S704
 
     environment.filters["markdown"] = _markdown
@@ -91,7 +98,7 @@ def _models(table: Filled) -> Iterable[str]:
 
 
 def index(report: Report) -> dict[str, Any]:
-    """What the script must know of tables: entries by name, and cost against quality."""
+    """Return the script's data on tables: entries by name, and cost against quality."""
     entries, trades = {}, {}
     for table in report.tables:
         for place, part in enumerate(table.parts):
@@ -120,12 +127,12 @@ def index(report: Report) -> dict[str, Any]:
 
 
 def _fluctuation(box: Box) -> str:
-    """In the column's digits, empty where nothing was evaluated along the training."""
+    """Format the fluctuation with the column's digits; empty if nothing was evaluated during training."""
     return "" if math.isnan(box.fluctuation) else number(box.fluctuation, box.column)
 
 
 def _trade(part: Part) -> dict[str, Any] | None:
-    """Cost and quality of the rows, for each column that has a better direction; None where nothing was timed."""
+    """Return cost and quality of the rows, for each column with a better direction; None without any cost."""
     lines = [line for line in part.lines if not math.isnan(line.seconds)]
     if not lines:
         return None
@@ -151,7 +158,7 @@ def _number(value: float) -> float | None:
 
 
 def _by_table(paragraphs: Iterable[str], tables: Iterable[Filled]) -> Mapping[str, list[str]]:
-    """Paragraphs by the table that they name in backquotes first; those of none are about the folder and left out."""
+    """Group paragraphs by the table that they name first in backquotes. Paragraphs that name none are left out."""
     names = list(dict.fromkeys(table.table for table in tables))
     found: dict[str, list[str]] = {}
     for text in paragraphs:
@@ -162,12 +169,12 @@ def _by_table(paragraphs: Iterable[str], tables: Iterable[Filled]) -> Mapping[st
 
 
 def _markdown(text: str) -> Markup:
-    """Markdown as HTML; HTML inside it stays text."""
+    """Convert Markdown to HTML. HTML inside it is escaped."""
     return Markup(MarkdownIt("commonmark", {"html": False}).render(text))  # noqa: S704
 
 
 def picture(path: Path) -> dict[str, Any]:
-    """A stored figure for the page: its data URL, width and height in pixels."""
+    """Return a stored figure for the page: data URL, and width and height in pixels."""
     with Image.open(path) as image:
         few = image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).convert("RGB")
     return {"source": data_url(few), "width": few.width, "height": few.height}
@@ -178,7 +185,7 @@ def _library() -> bytes:
 
 
 def _pack(content: bytes) -> str:
-    """Gzip in Base64, always the same bytes for the same content."""
+    """Compress bytes with gzip and encode them in Base64. The same content gives the same bytes."""
     return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
 
 

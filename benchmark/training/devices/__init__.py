@@ -1,1 +1,1 @@
-"""One block on several devices, and its steps as CUDA graphs."""
+"""Train one block on several devices, and replay its iterations as CUDA graphs."""

@@ -1,5 +1,7 @@
-"""How a process for another device begins: with nothing loaded that takes long, so that it ends with its parent even
-while PyTorch loads."""
+"""Entry point of the processes for ranks above 0.
+
+It imports nothing slow, so that the process ends with its parent even while PyTorch loads.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 
 
 def run_worker(line: Connection) -> None:
-    """Do what the first process sends: a function and its arguments, whose modules load as they arrive."""
+    """Receive a function and its arguments from the parent and call it. Unpickling them imports their modules."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     work, arguments = line.recv()
     work(line, *arguments)

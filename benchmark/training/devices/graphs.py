@@ -1,10 +1,10 @@
-"""Iterations on a GPU as CUDA graphs: one launch in place of hundreds.
+"""Replay training iterations as CUDA graphs: one launch instead of hundreds.
 
-An iteration on points is hundreds of kernels of a few microseconds, and starting one from Python takes longer than it
-runs. A graph is recorded once and holds what the GPU was told, not what Python decided: it fits an iteration that
-depends on nothing but its parameters, buffers, data and noise, at one learning rate. Whether it does is not believed
-but seen: the first replays, and one in every epoch, start where an ordinary iteration starts, and must end in the same
-bits. What does not fit is trained as ever, and its record says why.
+An iteration on points launches hundreds of kernels of a few microseconds each, and launching one from Python takes
+longer than running it. A graph is recorded once. It contains the GPU's work but not Python's decisions, so it is valid
+only if an iteration depends on nothing but parameters, buffers, data and noise, at one learning rate. This is verified:
+the first replays, and one in every epoch, are compared with an ordinary iteration from the same state and must agree
+bit for bit. A module that does not qualify trains without graphs, and its record states the reason.
 """
 
 from __future__ import annotations
@@ -21,22 +21,25 @@ from torch import Tensor, nn
 
 from benchmark.errors import UserError, first_line
 from modules.base import AdversarialModule
-from modules.noise import Distribution, Noise
+from modules.noise import Noise
+from modules.options import Distribution
 
-#: Set to 0, nothing is recorded.
+#: Environment variable; the value 0 turns CUDA graphs off.
 SWITCH = "MODECOV_CUDA_GRAPHS"
-#: Ordinary iterations before the first recording: they make the optimizers' state and the libraries' handles.
+#: Ordinary iterations before the first recording. They create the optimizers' state and the handles of libraries.
 WARM_UP = 3
-#: Replays in a row that are compared before one is believed; what is kept between iterations shows in the second.
+#: Consecutive replays to compare before a graph is trusted. State that an iteration hands to the next one shows from
+#: the second on.
 COMPARED = 3
-#: What the base class keeps in Python, and ``_attempt`` puts back.
+#: Python attributes of the base class that an iteration changes and ``_attempt`` restores.
 _COUNTERS = ("iteration", "noise", "_losses", "_traces", "_slot", "_noise_calls")
 
 
 class Graphs(Callback):
-    """Replays the iterations of a module of points that trains on one GPU.
+    """Replay the iterations of a module of points that trains on one GPU.
 
-    said: for the record, empty where nothing could be replayed.
+    Attributes:
+        said: Entry for the record: whether graphs were used, or why not. Empty if graphs do not apply.
     """
 
     def __init__(self) -> None:
@@ -70,7 +73,7 @@ class Graphs(Callback):
 
 
 class NoiseOn(Noise):
-    """The same numbers, drawn on the processor as ever, and kept on a device, many iterations at a time."""
+    """Noise with the same numbers, drawn on the CPU and copied to a device in chunks of many iterations."""
 
     def __init__(self, device: torch.device, seeds: Sequence[int]) -> None:
         super().__init__(seeds)
@@ -82,31 +85,39 @@ class NoiseOn(Noise):
             return found
         index, chunk = self._chunks[name]
         if self.device.type == "cuda":
-            # From pinned memory a copy waits for nothing.
+            # Copies from pinned memory are asynchronous.
             chunk = chunk.pin_memory()
         self._chunks[name] = index, chunk.to(self.device, non_blocking=True)
         return super().__call__(name, iteration, distribution, shape)
 
 
 class Recorder(Protocol):
-    """What records a run once and repeats it, on the same memory, as often as asked."""
+    """An object that records a function once and replays it on the same memory."""
 
     def screen(self, run: Callable[[], None]) -> None:
-        """Run it. ``Unfit`` where it does what a recording cannot hold."""
+        """Run the function once and check that it can be recorded.
+
+        Raises:
+            Unfit: The function does something that a recording cannot contain.
+        """
 
     def record(self, run: Callable[[], None]) -> None:
-        """Record it without computing anything. ``Unfit`` where that fails."""
+        """Record the function without computing anything.
+
+        Raises:
+            Unfit: The recording fails.
+        """
 
     def replay(self) -> None:
-        """Compute it."""
+        """Replay the recorded function."""
 
 
 class Unfit(Exception):
-    """Why an iteration is no graph."""
+    """An iteration cannot be replayed as a graph; the message says why."""
 
 
 class CudaGraph:
-    """PyTorch's graph of a whole iteration, backward passes and steps of Adam included."""
+    """PyTorch's CUDA graph of a whole iteration, including backward passes and Adam steps."""
 
     def __init__(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         if not all(isinstance(each, torch.optim.Adam) for each in optimizers):
@@ -128,7 +139,7 @@ class CudaGraph:
     def record(self, run: Callable[[], None]) -> None:
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         for group in groups:
-            # A promise that its steps are counted on the GPU, which fused ones do anyway.
+            # Recording requires step counters on the GPU. Fused Adam keeps them there anyway.
             group["capturable"] = True
         try:
             with torch.cuda.graph(self.graph, stream=self.stream):
@@ -144,7 +155,10 @@ class CudaGraph:
 
 
 class _Stream(NamedTuple):
-    """What an iteration asks of the noise; ``sign`` is -1 in pre-training, which counts up to 0."""
+    """Key of one noise tensor of an iteration.
+
+    ``sign`` is -1 where a method asks for noise at the negated iteration, else 1: pre-training counts up to 0.
+    """
 
     name: str
     sign: int
@@ -153,8 +167,11 @@ class _Stream(NamedTuple):
 
 
 class _Buffers:
-    """Stands in for the noise while an iteration is looked at and recorded: memory that the numbers of every replay are
-    put into. It is taken before the recording, in which it might share a place with what the graph computes earlier."""
+    """Replacement for the noise during screening and recording, with one buffer per noise tensor.
+
+    Each replay copies its numbers into these buffers. They are allocated before the recording, so that they do not
+    share memory with intermediate results of the graph.
+    """
 
     def __init__(self, module: AdversarialModule) -> None:
         self.noise, self.iteration = module.noise, module.iteration
@@ -173,7 +190,10 @@ class _Buffers:
 
 
 class Recording:
-    """An iteration of a module on full batches, at the rates of now: looked at when it is made, then recorded."""
+    """A recorded iteration of a module on full batches, at the current learning rates.
+
+    The constructor screens the iteration; ``record`` records it.
+    """
 
     def __init__(
         self, module: AdversarialModule, iterate: Callable[[Tensor], None], recorder: Recorder, draws: Tensor
@@ -186,12 +206,16 @@ class Recording:
         recorder.screen(self._run)
 
     def record(self) -> None:
-        """Record what was looked at. Raises ``Unfit`` where that fails."""
+        """Record the screened iteration.
+
+        Raises:
+            Unfit: The recording fails.
+        """
         self.buffers.complete = True
         self.recorder.record(self._run)
 
     def _run(self) -> None:
-        """The iteration on memory of this recording's own; the module's counters stay as they were."""
+        """Run the iteration on the buffers of this recording; the module's counters do not change."""
         with _attempt(self.module):
             self.losses, self.traces = {}, {}
             self.module.noise = self.buffers  # type: ignore[assignment]
@@ -199,7 +223,7 @@ class Recording:
             self._iterate(self.draws)
 
     def replay(self, draws: Tensor) -> None:
-        """The iteration on ``draws``, all but its losses, which lie in ``losses`` until the next one."""
+        """Replay the iteration on ``draws``. Its losses stay in ``losses`` until the next replay."""
         self.draws.copy_(draws)
         for stream, held in self.buffers.held.items():
             held.copy_(
@@ -208,16 +232,18 @@ class Recording:
         self.recorder.replay()
 
     def keep(self) -> None:
-        """Hand losses and traces over to the module, and count the iteration."""
+        """Append losses and traces to the module's, and count the iteration."""
         _hand_over(self.losses, self.module._losses)
         _hand_over(self.traces, self.module._traces)
         self.module.iteration += 1
 
 
 class Replayed:
-    """In place of a module's ``iterate``: the same, by a graph where there is one that fits.
+    """Replacement for a module's ``iterate`` that replays a graph if there is a valid one.
 
-    unfit: why there can be none. to_compare: replays to come that are compared with an ordinary iteration.
+    Attributes:
+        unfit: Why no graph can be used; empty if one can.
+        to_compare: Number of upcoming replays to compare with an ordinary iteration.
     """
 
     def __init__(
@@ -231,7 +257,7 @@ class Replayed:
         self._warm, self._believed = 0, False
 
     def forget(self) -> None:
-        """Give back the memory of the graph."""
+        """Free the memory of the graph."""
         self._recording = self._key = None
 
     def __call__(self, draws: Tensor) -> None:
@@ -256,22 +282,26 @@ class Replayed:
             self._recording.keep()
 
     def _rates(self) -> tuple[float, ...]:
-        """Learning rates of all calls of this iteration."""
+        """Return the learning rates of all optimizer steps of this iteration."""
         module, found = self.module, []
         for slot in range(module.calls_per_iteration + 1):
-            # Simultaneous updates are made after all calls. Every iteration begins at 0 anew.
+            # The extra slot is for simultaneous updates, which follow all calls. Each iteration resets ``_slot`` to 0.
             module._slot = slot
             found.append(module.learning_rate())
         return tuple(found)
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         found: Any = self.module.optimizers()
-        # Lightning wraps them.
+        # Unwrap Lightning's optimizers.
         bare: list[Any] = [getattr(each, "optimizer", each) for each in (found if isinstance(found, list) else [found])]
         return bare
 
     def _record(self, draws: Tensor) -> Recording | None:
-        """A recording of this iteration, unless it does what no graph can; and the iteration, as ever."""
+        """Record this iteration, then run it without a graph.
+
+        Returns:
+            The recording; None if the iteration cannot be recorded.
+        """
         before, attributes = self._state(), _Attributes(self.module)
         recording: Recording | None = None
         try:
@@ -288,7 +318,11 @@ class Replayed:
         return recording
 
     def _compare(self, recording: Recording, draws: Tensor) -> None:
-        """A replay and an ordinary iteration from the same start; the ordinary one's result is kept."""
+        """Compare a replay with an ordinary iteration from the same state, and keep the result of the ordinary one.
+
+        Raises:
+            UserError: They differ although earlier comparisons agreed.
+        """
         before = self._state()
         recording.replay(draws)
         replayed = [*self._state(), *(v.clone() for v in _values(recording.losses, recording.traces))]
@@ -314,7 +348,7 @@ class Replayed:
         self.forget()
 
     def _tensors(self) -> list[Tensor]:
-        """Everything that training changes."""
+        """Return all tensors that training changes."""
         states = [state for optimizer in self._optimizers() for state in optimizer.state.values()]
         moments = [value for state in states for value in state.values() if isinstance(value, Tensor)]
         return [*self.module.parameters(), *self.module.buffers(), *moments]
@@ -331,7 +365,7 @@ class Replayed:
 
 @contextmanager
 def _never_waiting() -> Iterator[None]:
-    """Inside, whatever makes the processor wait for the GPU raises ``RuntimeError``, as far as PyTorch knows."""
+    """Let every operation that PyTorch knows to wait for the GPU raise ``RuntimeError``."""
     before = torch.cuda.get_sync_debug_mode()
     try:
         with warnings.catch_warnings():
@@ -344,7 +378,7 @@ def _never_waiting() -> Iterator[None]:
 
 @contextmanager
 def _attempt(module: AdversarialModule) -> Iterator[None]:
-    """Inside, an iteration can be tried: what the base class counts and keeps is put back afterwards."""
+    """Restore the counters, losses and traces of the base class after trying an iteration."""
     before = {name: getattr(module, name) for name in _COUNTERS}
     module._losses, module._traces = {}, {}
     try:
@@ -355,7 +389,7 @@ def _attempt(module: AdversarialModule) -> Iterator[None]:
 
 
 class _Attributes:
-    """What the parts of a module hold in Python: an iteration that sets any of it cannot be replayed."""
+    """The Python attributes of all submodules. An iteration that rebinds one cannot be replayed."""
 
     def __init__(self, module: nn.Module) -> None:
         self.kept = [(place, dict(place)) for part in module.modules() for place in self._places(part)]
@@ -386,5 +420,5 @@ def _values(*made: dict[str, list[Tensor]]) -> list[Tensor]:
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors are equal, NaN to NaN included."""
+    """Return whether two tensors are equal; NaN equals NaN."""
     return a.shape == b.shape and bool(((a == b) | (a.isnan() & b.isnan())).all())

@@ -1,7 +1,7 @@
-"""One block on several devices of this machine: a process for each, joined by Lightning's strategy for DDP.
+"""Train one block on several devices of this machine with Lightning's DDP strategy, one process per device.
 
-The first process is the one that runs the command: it alone claims, evaluates, and writes checkpoints and records. The
-others only train. They end with it, however it ends, and it ends them.
+Rank 0 is the process of the command. It alone claims blocks, evaluates, and writes checkpoints and records; the other
+ranks only train. It kills them at the end, and they end by themselves if it dies.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from benchmark.spec.run import Run
 from benchmark.training.devices import ddp_worker
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-#: How long the others wait for the first, which evaluates alone.
+#: Timeout of the other ranks while rank 0 evaluates.
 _PATIENCE = timedelta(days=1)
 
 
 class Rank(LightningEnvironment):
-    """One of the processes on this machine, which find one another by the first one's ``port``."""
+    """A rank on this machine; all ranks connect through rank 0's ``port``."""
 
     creates_processes_externally = True
 
@@ -52,21 +52,28 @@ class Rank(LightningEnvironment):
 
 
 class SharedBatches(DDPStrategy):
-    """Lightning's processes and their group, without its wrapper around the module: that averages the gradients of all
-    parameters at the end of a step, and an adversarial module those of one update at a time (``modules.ranks``)."""
+    """Lightning's DDP strategy without ``DistributedDataParallel`` around the module.
+
+    The wrapper averages the gradients of all parameters at the end of a step, but an adversarial module averages those
+    of one update at a time (``modules.ranks``).
+    """
 
     def __init__(self, rank: int, port: int) -> None:
         super().__init__(cluster_environment=Rank(rank, port), timeout=_PATIENCE)
 
     def configure_ddp(self) -> None:
-        """No wrapper."""
+        """Do not wrap the module."""
 
     def barrier(self, *args: Any, **kwargs: Any) -> None:
-        """Every iteration keeps the processes together. Nobody waits where one of them writes a checkpoint alone."""
+        """Do not wait: every iteration synchronizes the ranks, and rank 0 writes checkpoints alone."""
 
 
 def check_devices(run: Run, accelerator: str) -> None:
-    """Refuse what cannot be trained on as many devices as the protocol says."""
+    """Check that a run can be trained on as many devices as its protocol requires.
+
+    Raises:
+        UserError: The method, the batch size or this machine does not allow it.
+    """
     count, batch, method = run.protocol.world_size, run.protocol.batch_size, registry.method(run.method)
     if count == 1:
         return
@@ -83,7 +90,7 @@ def check_devices(run: Run, accelerator: str) -> None:
         if torch.cuda.device_count() < count:
             raise UserError(f"this machine has {torch.cuda.device_count()} GPUs, not {count}; or --accelerator cpu")
     elif count > max(2, os.cpu_count() or 1):
-        # Each holds PyTorch and waits for all others in every update: a few dozen bring a machine down.
+        # Each process loads PyTorch and waits for all others in every update, so a few dozen overload the machine.
         raise UserError(
             f"this machine has {os.cpu_count()} cores, not {count}: that many processes stand in one another's way"
         )
@@ -91,21 +98,24 @@ def check_devices(run: Run, accelerator: str) -> None:
 
 @contextmanager
 def ddp_workers(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[SharedBatches | None]:
-    """The strategy of this process, with ``count - 1`` others that run ``work(strategy, *arguments)`` meanwhile; None
-    where it is alone."""
+    """Start ``count - 1`` processes that run ``work(strategy, *arguments)``, and end them after the ``with`` block.
+
+    Yields:
+        The strategy of this process; None if ``count`` is 1.
+    """
     if count == 1:
         yield None
         return
     port, context = find_free_network_port(), multiprocessing.get_context("spawn")
     processes, listeners = [], []
-    # Where it starts with the first process, it takes the mask below away.
+    # Start the resource tracker now: if it starts with the first process, it resets the signal mask set below.
     resource_tracker.ensure_running()
     try:
         for _ in range(1, count):
             listener, speaker = context.Pipe()
             processes.append(context.Process(target=ddp_worker.run_worker, args=(speaker,), daemon=True))
             listeners.append(listener)
-            # A process keeps the mask that it starts with: Ctrl-C, which a terminal tells all, is the first one's.
+            # A terminal sends Ctrl-C to every process. The others inherit this mask, so only rank 0 handles it.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
             try:
                 processes[-1].start()
@@ -130,14 +140,18 @@ def ddp_workers(count: int, work: Callable[..., None], *arguments: Any) -> Itera
 def _work_on_rank(
     speaker: Connection, threads: int, rank: int, port: int, work: Callable[..., None], *words: Any
 ) -> None:
-    """What another process does."""
+    """Run ``work`` on another rank."""
     torch.set_num_threads(threads)
     speaker.send(rank)
     work(SharedBatches(rank, port), *words)
 
 
 def _hear(listener: Connection) -> None:
-    """Wait until a process says that it is there. Raises ``RuntimeError`` for one that is gone."""
+    """Wait until a rank has started.
+
+    Raises:
+        RuntimeError: The process has ended.
+    """
     try:
         listener.recv()
     except (EOFError, ConnectionResetError) as error:

@@ -1,10 +1,12 @@
-"""Blocks side by side on this machine: a process for each core, or several for each GPU, that share the results folder.
+"""Train several blocks at a time on this machine: one process per core, or several per GPU.
 
-Small networks want one thread: more of them wait for one another, which on a busy machine costs ten times the training.
-So processes fill the cores, and threads do not; images, whose products are large, take all cores for one block.
+Small networks run fastest on one thread. Several threads wait for one another, which on a busy machine can make
+training ten times slower. So processes fill the cores, not threads. Image networks have large matrix products and use
+all cores for one block.
 
-The standard library's process pools, loky and joblib give up the whole pool when one process is killed, cannot hand a
-process a GPU of its own or a wish to stop, and report nothing before a task ends. Here a process is lost alone.
+The standard library's process pools, loky and joblib do not fit: they give up the whole pool when one process is
+killed, cannot assign a GPU to a process or ask it to stop, and report nothing before a task ends. Here a killed process
+affects only its own block. The processes share the results folder.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ import torch
 from benchmark.errors import Stopped, UserError
 from benchmark.spec import registry
 from benchmark.spec.block import Block
+from benchmark.spec.versions import versions_of
 from benchmark.store.environment import environment, take_commit
 from benchmark.store.store import Store
 from benchmark.training.callback import STOPPING, Progress, Watch
@@ -41,21 +44,21 @@ from benchmark.training.engines.runner import POLL_SECONDS, Inline, Result, run_
 from benchmark.training.engines.worker import END, STOP
 from benchmark.training.estimate import Estimate, estimate
 from benchmark.training.recording import write_failures
-from benchmark.training.versions import versions_of
 from datamodules.images import ImageSet, MissingData
-from evaluators.features import MissingWeights
+from evaluators.names import MissingWeights
 
-#: Seconds between looks at signals, and between a worker's reports.
+#: Seconds between checks for signals, and between a worker's progress reports.
 _LOOK_SECONDS = 0.25
-#: Seconds that a worker without work has to end by itself.
+#: Seconds that an idle worker has to end by itself.
 _PATIENCE = 10.0
-#: Memory of a worker, most of it libraries, and what images take beside: a network that judges them, and a batch in it.
+#: Memory of a worker, mostly libraries, and the extra memory for images: a feature network and a batch in it.
 _WORKER_BYTES, _IMAGES_BYTES = 2**30, 2 * 2**30
-#: Seconds of one core until a worker has loaded PyTorch. Training that takes less than two of these starts none.
+#: Core seconds that a worker needs to load PyTorch. No workers are started for training that takes less than twice
+#: this time.
 _START_SECONDS = 5.0
-#: Times that a block is given to a worker before it counts as failed.
+#: Times that a block is tried before it counts as failed.
 _TRIES = 2
-#: Variables by which numerical libraries know how many threads they may have, read when they load.
+#: Environment variables that limit the threads of numerical libraries; libraries read them when they load.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -63,11 +66,12 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLI
 class Jobs:
     """How blocks share this machine.
 
-    jobs: blocks at a time; one is trained in this process.
-    threads: of each.
-    gpus: what ``CUDA_VISIBLE_DEVICES`` says to each worker in turn; empty on processors, and for one block at a time.
-    why: what else people should know, with a comma before; may be empty.
-    asked: whether somebody asked for so many jobs.
+    Attributes:
+        jobs: Blocks at a time. A single one is trained in this process.
+        threads: Threads of each block.
+        gpus: Values of ``CUDA_VISIBLE_DEVICES``, one per worker; empty on CPUs and for one block at a time.
+        why: Further information for the user, appended to ``where`` with its own comma; may be empty.
+        asked: Whether the user chose the number of jobs.
     """
 
     jobs: int
@@ -78,7 +82,7 @@ class Jobs:
 
     @property
     def where(self) -> str:
-        """For people: ``on this machine, 8 blocks at a time``."""
+        """Description for the user, such as ``on this machine, 8 blocks at a time``."""
         several = f"{self.jobs} blocks at a time" if self.jobs > 1 else "one block after another"
         threads = f" with {self.threads} threads{' each' if self.jobs > 1 else ''}" if self.threads > 1 else ""
         used = len(set(self.gpus))
@@ -95,22 +99,21 @@ def choose_jobs(
     devices: int | None = None,
     gpus_per_block: float | None = None,
 ) -> Jobs:
-    """How many of these blocks to train at a time, with how many threads, and on which GPUs.
+    """Choose how many blocks to train at a time, with how many threads and on which GPUs.
 
-    Points on processors: as many blocks as this process has cores and memory for, one thread each. Images on
-    processors: one block with all cores. On GPUs: one block on the first, or as many as ``devices`` and
-    ``gpus_per_block`` say.
+    Points on CPUs: as many blocks as this process has cores and memory for, with one thread each. Images on CPUs: one
+    block with all cores. On GPUs: one block on the first GPU, or as many as ``devices`` and ``gpus_per_block`` allow.
 
     Args:
-        blocks: all of points, or all of images.
-        threads: of a block, instead of the choice.
-        jobs: blocks at a time, instead of the choice.
-        accelerator: as in Lightning.
-        devices: GPUs to use; where there are none, blocks at a time.
-        gpus_per_block: share of a GPU that a block takes; 0.25 puts four on each.
+        blocks: Blocks that are all of points or all of images.
+        threads: Threads of a block; None chooses.
+        jobs: Blocks at a time; None chooses.
+        accelerator: Lightning's name of the kind of device.
+        devices: Number of GPUs to use; on a machine without GPUs, blocks at a time.
+        gpus_per_block: Share of a GPU per block; 0.25 puts four blocks on each GPU.
 
     Raises:
-        UserError: if this machine has fewer devices or cores than are asked for.
+        UserError: This machine has fewer devices or cores than requested.
     """
     cores, images, asked = resources.usable_cores(), any(map(_of_images, blocks)), jobs or devices
     gpus = [] if accelerator == "cpu" else _gpus()
@@ -155,11 +158,12 @@ def choose_jobs(
 
 @dataclass
 class LocalEngine:
-    """Every block in a process of its own, as many at a time as ``kinds`` says; one at a time in this process.
+    """Train blocks in worker processes, or in this process if it is one at a time.
 
-    kinds: for points (False) and for images (True), as far as there are any.
-    say: hears what people should know meanwhile.
-    loggers: that training writes its curves to.
+    Attributes:
+        kinds: The choice for points (False) and for images (True), for the kinds that occur.
+        say: Receives messages for the user.
+        loggers: Names of the loggers for the training curves.
     """
 
     kinds: Mapping[bool, Jobs]
@@ -168,23 +172,32 @@ class LocalEngine:
 
     @property
     def workers(self) -> int:
-        """Blocks at a time; of images where there are both, as these take the time."""
+        """Blocks at a time.
+
+        With points and images it is the smaller number, that of images, which dominate the time.
+        """
         return min((jobs.jobs for jobs in self.kinds.values()), default=1)
 
     @property
     def where(self) -> str:
-        """For people."""
+        """Description for the user."""
         named = {True: "images ", False: "points "} if len(self.kinds) > 1 else {}
         return "; ".join(f"{named.get(images, '')}{jobs.where}" for images, jobs in self.kinds.items())
 
     @property
     def threads(self) -> int:
-        """Of this process, for what it does itself beside the training."""
+        """Threads of this process, for its own computations besides training."""
         return max((jobs.threads for jobs in self.kinds.values()), default=1)
 
     def estimate(self, blocks: Sequence[Block], store: Store, accelerator: str) -> dict[str, Estimate]:
-        """What each block costs, with as many threads as it will have. Where all together costs less than to start
-        workers, this process trains them."""
+        """Estimate the cost of each block with its number of threads.
+
+        If all blocks together cost less than starting workers, this process will train them, unless the user chose
+        otherwise.
+
+        Returns:
+            The estimate of each block, by block id.
+        """
         found: dict[str, Estimate] = {}
         for images, jobs in list(self.kinds.items()):
             part = [block for block in blocks if _of_images(block) == images]
@@ -213,8 +226,18 @@ def local_engine(
     loggers: Sequence[str] = (),
     **wanted: Any,
 ) -> LocalEngine:
-    """The engine for these blocks. ``wanted``: ``threads``, ``jobs``, ``devices``, ``gpus_per_block`` of
-    ``choose_jobs``, which raises ``UserError`` for what this machine has not."""
+    """Create the engine for these blocks.
+
+    Args:
+        blocks: Blocks of points, of images or of both.
+        accelerator: Lightning's name of the kind of device.
+        say: Receives messages for the user.
+        loggers: Names of the loggers for the training curves.
+        **wanted: ``threads``, ``jobs``, ``devices`` and ``gpus_per_block`` of ``choose_jobs``.
+
+    Raises:
+        UserError: This machine has fewer devices or cores than requested.
+    """
     kinds = {}
     for images in (False, True):
         part = [block for block in blocks if _of_images(block) == images]
@@ -225,7 +248,7 @@ def local_engine(
 
 @dataclass(frozen=True)
 class _Task:
-    """A block for a worker, with all that it needs to train it as this process would."""
+    """A block for a worker, with everything needed to train it as this process would."""
 
     block: Block
     store: Store
@@ -237,7 +260,7 @@ class _Task:
 
 
 class _Worker:
-    """A process that trains blocks, and this end of the line to it."""
+    """A worker process and the connection to it."""
 
     def __init__(self, slot: int, threads: int, gpu: str | None) -> None:
         self.slot = slot
@@ -247,11 +270,11 @@ class _Worker:
         if gpu is not None:
             variables["CUDA_VISIBLE_DEVICES"] = gpu
         self.line, other = multiprocessing.Pipe()
-        # A process keeps the mask that it starts with. A terminal gives Ctrl-C to all processes, and Slurm and systemd
-        # SIGTERM: what the workers do then is for this process to say, once.
+        # A terminal sends Ctrl-C to all processes, and Slurm and systemd send SIGTERM to all. Workers inherit this mask
+        # and ignore both; this process tells them to stop, once.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
-            # -P: the module of that name that this process has, not one in the working directory.
+            # -P: import the module from this process's path, not one of the same name in the working directory.
             command = [sys.executable, "-P", "-m", "benchmark.training.engines.worker", str(other.fileno())]
             self.process = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, pass_fds=[other.fileno()])
         finally:
@@ -263,12 +286,12 @@ class _Worker:
         self.send(pickle.dumps((_train, (task,))))
 
     def send(self, message: bytes) -> None:
-        """A worker that is gone says so when it is heard."""
+        """Send a message. Errors are ignored, as ``hear`` reports a worker that has ended."""
         with contextlib.suppress(ConnectionError):
             self.line.send_bytes(message)
 
     def hear(self) -> Progress | Result | str | None:
-        """What it sends next; None if it has ended."""
+        """Return the worker's next message; None if it has ended."""
         try:
             found: Progress | Result | str = self.line.recv()
         except (EOFError, ConnectionError):
@@ -277,7 +300,7 @@ class _Worker:
         return found
 
     def end(self) -> None:
-        """End it: in good order where it has no work, else at once."""
+        """End the process: gracefully if it has no work, else at once."""
         if self.block is None:
             self.send(END)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -342,12 +365,12 @@ class _Pool:
         return [worker for worker in self.workers if worker.block]
 
     def _ready(self) -> list[_Worker]:
-        """Those that have said something, or ended; after a moment none."""
+        """Wait briefly, and return the workers that have sent a message or ended."""
         lines: dict[Any, _Worker] = {worker.line: worker for worker in self.workers}
         return [lines[line] for line in wait(list(lines), _LOOK_SECONDS)]
 
     def _free(self) -> _Worker | None:
-        """A worker without work, a new one if there may be more; None where all are busy."""
+        """Return an idle worker, or start a new one; None if all are busy and no more may start."""
         for worker in self.workers:
             if worker.block is None:
                 return worker
@@ -364,7 +387,11 @@ class _Pool:
         return _Task(block, *here, commit, versions_of(block.first))
 
     def _lost(self, block: Block, status: int) -> Result | None:
-        """What became of a block whose worker ended: None where it is to be tried again."""
+        """Handle a block whose worker ended.
+
+        Returns:
+            The result; None if the block is to be tried again.
+        """
         self.tries[block.place] += 1
         how = f"was killed ({signal.Signals(-status).name})" if status < 0 else f"ended with status {status}"
         if status == -signal.SIGKILL:
@@ -382,7 +409,7 @@ class _Pool:
         worker.line.close()
 
     def _end(self, interrupts: list[int]) -> None:
-        """Let workers finish their epoch and write a checkpoint, until another interrupt; then end them."""
+        """Let workers finish their epoch and write a checkpoint. A further interrupt ends them at once."""
         if self._busy() and interrupts:
             print(f"\n{STOPPING}", file=sys.stderr)
         elif self._busy():
@@ -408,7 +435,7 @@ class _Pool:
 
 
 def _train(line: Connection, stop: threading.Event, task: _Task) -> None:
-    """Train a block in a worker: its progress, and then what became of it, go to the parent."""
+    """Train a block in a worker, and send its progress and its result to the parent."""
     torch.set_num_threads(task.threads)
     take_commit(task.commit)
     last = -_LOOK_SECONDS
@@ -417,7 +444,7 @@ def _train(line: Connection, stop: threading.Event, task: _Task) -> None:
         try:
             line.send(message)
         except OSError:
-            # The parent has ended, which is no fault of the method's.
+            # The parent has ended: exit here, as raising would count as an error of the method.
             os._exit(1)
 
     def watch(step: Progress) -> bool:
@@ -441,7 +468,7 @@ def _train(line: Connection, stop: threading.Event, task: _Task) -> None:
 
 @contextlib.contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM are noted instead of obeyed, until the end of the ``with`` block."""
+    """Collect Ctrl-C and SIGTERM in a list during the ``with`` block instead of handling them."""
     seen: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -460,7 +487,7 @@ def _interrupts() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def _with_threads(count: int) -> Iterator[None]:
-    """So many threads of PyTorch in this process, and afterwards as many as before."""
+    """Set PyTorch's number of threads in this process, and restore it afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -470,7 +497,7 @@ def _with_threads(count: int) -> Iterator[None]:
 
 
 def _sweep(block: Block, store: Store) -> None:
-    """Remove what a worker that was killed has left of a block, but its checkpoint."""
+    """Remove the partial files of a block whose worker was killed, except its checkpoint."""
     with contextlib.suppress(UserError), store.claimed(block) as ours:
         if ours:
             store.remove_partials(block)
@@ -485,18 +512,20 @@ def _bytes_of(blocks: Sequence[Block]) -> int:
 
 
 def _in_main(name: str) -> bool:
-    """Whether a name is of what a script or a notebook defines itself, which other processes do not have."""
+    """Return whether a script or notebook defines this name itself, so that other processes cannot import it."""
     return name.startswith("__main__:")
 
 
 def _all_threads(cores: int, jobs: int) -> int:
-    """Threads of each of so many blocks that have all cores; no more than PyTorch takes by itself, which knows of
-    cores that are one core twice, and of ``OMP_NUM_THREADS``."""
+    """Return the threads per block if the blocks use all cores.
+
+    PyTorch's own number is the maximum: it excludes hyper-threads and respects ``OMP_NUM_THREADS``.
+    """
     return max(1, min(torch.get_num_threads(), cores // jobs))
 
 
 def _gpus() -> list[str]:
-    """What ``CUDA_VISIBLE_DEVICES`` calls the GPUs that PyTorch finds."""
+    """Return the names that ``CUDA_VISIBLE_DEVICES`` uses for the GPUs that PyTorch finds."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     return ([name.strip() for name in named.split(",")] if named else [str(index) for index in range(count)])[:count]
@@ -507,7 +536,7 @@ def _apple() -> bool:
 
 
 def _about_mps() -> str:
-    """Whether NVIDIA's Multi-Process Service lets processes run on a GPU at the same time."""
+    """Tell the user whether NVIDIA's Multi-Process Service lets several processes run on a GPU at the same time."""
     pipes = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"))  # noqa: S108 - NVIDIA's default
     if (pipes / "control").exists():
         return ", beside one another by NVIDIA's MPS"

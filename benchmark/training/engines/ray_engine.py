@@ -1,4 +1,4 @@
-"""Blocks as tasks of Ray, on this machine or on a cluster that runs: placement, retries and lost nodes are Ray's."""
+"""Train blocks as Ray tasks, on this machine or on an existing cluster. Ray places, retries and recovers them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from benchmark.errors import Stopped, UserError
 from benchmark.spec.block import Block
 from benchmark.spec.run import Run, dataset_of_run
 from benchmark.spec.user_code import FILES_VARIABLE
+from benchmark.spec.versions import versions_of
 from benchmark.store.environment import environment, take_commit
 from benchmark.store.files import write_atomically
 from benchmark.store.record import Record
@@ -35,9 +36,8 @@ from benchmark.training.callback import Progress, Watch
 from benchmark.training.devices.sharing import SIGNALS
 from benchmark.training.engines.runner import POLL_SECONDS, Result, run_block, still_left, waiting_for
 from benchmark.training.recording import write_failures
-from benchmark.training.versions import versions_of
 from datamodules.images import DATA_VARIABLE, ImageSet, MissingData
-from evaluators.features import WEIGHTS_VARIABLE, MissingWeights
+from evaluators.names import WEIGHTS_VARIABLE, MissingWeights
 
 try:
     import ray
@@ -46,13 +46,21 @@ except ImportError as error:
     way_out = "pip install -c constraints.txt -e '.[ray]'"
     raise UserError(f"--engine ray and --devices need Ray, which is not installed: {way_out}") from error
 
-#: Seconds between looks at what workers report, and between a worker's reports.
+#: Seconds between checks of the workers' progress, and between a worker's progress reports.
 _LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class RecordPayload:
-    """A record with its samples and weights, as a value."""
+    """A record with its samples and weights, to be sent from a worker.
+
+    Attributes:
+        run: The run.
+        record: Its record.
+        samples: Stored samples ``[n, ...]``; None without any.
+        frames: Samples during training ``[frames, n, ...]``; None without any.
+        weights: Weights by name; None without any.
+    """
 
     run: Run
     record: Record
@@ -63,10 +71,12 @@ class RecordPayload:
 
 @dataclass(frozen=True)
 class JobResult:
-    """What a worker sends back.
+    """What a worker returns for a block.
 
-    error: what the user must change; empty where a result is there.
-    payloads: what the worker could not write itself, as it does not see the results folder.
+    Attributes:
+        result: The result of the block; None if there is an error.
+        error: An error that the user must fix; empty if there is a result.
+        payloads: Records that the worker could not write because it has no access to the results folder.
     """
 
     result: Result | None
@@ -76,11 +86,16 @@ class JobResult:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """What is the same for every block of a run.
+    """Settings that all blocks of a run share.
 
-    folder, token: the results folder, and the content of a file there by which a worker knows that it sees the same.
-    commit: of the code here; workers may run from an installed copy of it.
-    variables: of the environment, that data and weights are found by.
+    Attributes:
+        folder: The results folder.
+        token: Content of a file in the results folder. A worker that reads it there has access to the same folder.
+        accelerator: Lightning's name of the kind of device.
+        threads: Threads of a block.
+        commit: Commit of the code here, as workers may run an installed copy without git.
+        variables: Environment variables with the places of data and weights.
+        directory: Working directory of the command.
     """
 
     folder: Path
@@ -93,7 +108,7 @@ class JobSpec:
 
 
 class ProgressActor:
-    """Where workers pin up how far they are: the latest of each block."""
+    """A Ray actor that holds the latest progress of each block."""
 
     def __init__(self) -> None:
         self.latest: dict[str, Progress] = {}
@@ -108,10 +123,14 @@ class ProgressActor:
 
 @dataclass
 class RayEngine:
-    """A task for every block, with ``threads`` processor cores and a share of a GPU each.
+    """Train each block as a Ray task with ``threads`` cores and ``gpus`` GPUs.
 
-    gpus: of a block, 0 for none.
-    where: for people.
+    Attributes:
+        threads: Threads and cores of a block.
+        gpus: GPUs of a block, possibly a fraction; 0 for none.
+        workers: Blocks at a time.
+        where: Description for the user.
+        say: Receives messages for the user.
     """
 
     threads: int
@@ -166,14 +185,18 @@ class RayEngine:
             sign.unlink(missing_ok=True)
 
     def _result(self, reference: Any, block: Block, store: Store) -> Result:
-        """What became of a block, with its records in the store. Raises ``UserError`` for what the user must change."""
+        """Return the result of a block, and write the records that it sent.
+
+        Raises:
+            UserError: The user must fix something.
+        """
         try:
             job_result: JobResult = ray.get(reference)
         except RayTaskError as error:
             said = " ".join(str(error.cause or error).split())
             raise UserError(f"a Ray worker cannot run a block: {said}; install the same code on every node") from error
         except RayError as error:
-            # Ray has tried again as often as it does.
+            # Ray has exhausted its retries.
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             write_failures(still_left(block, store), store, reason)
             return Result(block, "failed", reason=reason)
@@ -187,7 +210,7 @@ class RayEngine:
         return job_result.result
 
     def _stop(self, running: dict[Any, Block], store: Store) -> None:
-        """Let workers finish their epoch and write a checkpoint; keep what they finished meanwhile."""
+        """Let workers finish their epoch and write a checkpoint, and keep what they finish meanwhile."""
         for reference in running:
             ray.cancel(reference, force=False)
         with _signals() as interrupted:
@@ -200,7 +223,11 @@ class RayEngine:
 
 
 def work(block: Block, job: JobSpec, versions: dict[str, int], actor: Any) -> JobResult:
-    """A block on a worker: trained in the shared results folder, or beside it with its records sent back."""
+    """Train a block on a worker.
+
+    If the worker has access to the results folder, it writes records there. Otherwise it uses a temporary folder and
+    sends the records back.
+    """
     torch.set_num_threads(job.threads)
     os.environ.update(job.variables)
     if job.directory.is_dir():
@@ -231,7 +258,7 @@ def work(block: Block, job: JobSpec, versions: dict[str, int], actor: Any) -> Jo
 
 @contextlib.contextmanager
 def _seen_from_here(job: JobSpec, block: Block) -> Iterator[tuple[Store, bool]]:
-    """The results folder where this machine sees it, or a folder that lasts until the block is done."""
+    """Yield the results folder and True if this machine has access to it, else a temporary folder and False."""
     shared = Store(job.folder)
     with contextlib.suppress(OSError):
         if _sign(shared, job.token).read_text() == job.token:
@@ -257,7 +284,10 @@ def _payloads(store: Store, block: Block) -> Iterator[RecordPayload]:
 
 
 def _steps(actor: Any) -> list[Progress]:
-    """What workers report; nothing where the board's machine is lost, which costs the display and no result."""
+    """Return the progress that workers reported.
+
+    If the actor's machine is lost, return nothing: this affects only the display.
+    """
     with contextlib.suppress(RayError):
         found: list[Progress] = ray.get(actor.take.remote(), timeout=_LOOK_SECONDS)
         return found
@@ -272,7 +302,7 @@ def _variables() -> dict[str, str]:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM are counted instead of obeyed; a second one in the same list is obeyed."""
+    """Collect Ctrl-C and SIGTERM in a list during the ``with`` block. A second signal raises ``Stopped``."""
     seen: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -300,10 +330,25 @@ def ray_engine(
     accelerator: str,
     say: Callable[[str], None],
 ) -> Iterator[RayEngine]:
-    """Ray on this machine, or the cluster at ``address``, for as long as the ``with`` block lasts."""
+    """Start Ray on this machine, or connect to a cluster, for the duration of the ``with`` block.
+
+    Args:
+        address: Address of the cluster as ``HOST:PORT``, or ``auto``; None starts Ray on this machine.
+        devices: GPUs of this machine to use, or without GPUs the blocks at a time; None uses the whole machine.
+        threads: Cores and threads of a block.
+        gpus_per_block: GPUs of a block, possibly a fraction; None uses 1 if the cluster has GPUs.
+        accelerator: Lightning's name of the kind of device.
+        say: Receives messages for the user.
+
+    Yields:
+        The engine.
+
+    Raises:
+        UserError: Ray is not reachable, or no machine has enough cores or GPUs for a block.
+    """
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     _connect(address, devices, threads, accelerator)
-    # Ray puts in a handler of its own.
+    # Restore the handlers that Ray has replaced.
     for number, handler in handlers.items():
         signal.signal(number, handler)
     try:
@@ -346,7 +391,11 @@ def _connect(address: str | None, devices: int | None, threads: int, accelerator
 
 
 def check_port(address: str) -> None:
-    """Whether anybody listens, as Ray itself would try for minutes."""
+    """Check that the cluster's port accepts connections, as Ray itself would retry for minutes.
+
+    Raises:
+        UserError: The address is malformed or does not answer.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if address in ("auto", "local"):
         return
@@ -359,7 +408,7 @@ def check_port(address: str) -> None:
 
 
 def _gpus(nodes: Sequence[dict[str, float]], wanted: float | None, accelerator: str) -> float:
-    """GPUs of a block: what is asked for, else a whole one where there are any."""
+    """Return the GPUs per block: the requested share, else 1 if the cluster has GPUs, else 0."""
     there = any(node.get("GPU", 0) for node in nodes)
     if accelerator == "gpu" and not there:
         raise UserError("--accelerator gpu: Ray sees no GPU; leave it out or say cpu")
@@ -369,6 +418,6 @@ def _gpus(nodes: Sequence[dict[str, float]], wanted: float | None, accelerator: 
 
 
 def _fits(node: dict[str, float], threads: int, gpus: float) -> int:
-    """Blocks that a machine trains at a time."""
+    """Return how many blocks a machine trains at a time."""
     by_cores = int(node.get("CPU", 0) // threads)
     return min(by_cores, int(node.get("GPU", 0) / gpus + 1e-9)) if gpus else by_cores

@@ -1,4 +1,4 @@
-"""Cores and memory that this process may really use, the limits of its control groups (containers, Slurm) included."""
+"""Cores and memory that this process may use, with the limits of its control groups (containers, Slurm)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Where Linux shows a process's control groups and their limits; other systems have neither.
+#: Linux files with a process's control groups, their limits and the free memory; other systems lack them.
 _MEMBERSHIP, _MOUNT, _MEMINFO = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"), Path("/proc/meminfo")
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: those of its CPU affinity, and no more than its CPU quota pays for.
+    """Return the number of cores that this process may use: those of its CPU affinity, limited by its CPU quota.
 
-    A quota of one and a half cores counts as two: two processes use all of it, one would not.
+    The quota is rounded, with halves rounded up: two processes use a quota of 1.5 cores fully, one would not.
     """
     if sys.version_info >= (3, 13):
         cores = os.process_cpu_count() or 1
@@ -27,7 +27,7 @@ def usable_cores() -> int:
 
 
 def free_memory() -> int:
-    """Bytes that this process and its children can still take before the machine or a control group has no more."""
+    """Return the bytes that this process and its children can still allocate, control groups considered."""
     free = _available()
     for group in _groups("memory"):
         for limit_file, used_file, cache in (
@@ -36,13 +36,13 @@ def free_memory() -> int:
         ):
             limit, used = _number(group / limit_file), _number(group / used_file)
             if limit is not None and used is not None:
-                # The kernel gives cached files up before it kills anybody.
+                # The kernel frees cached file pages before it kills a process, so they do not count as used.
                 free = min(free, limit - max(0, used - _entry(group / "memory.stat", cache)))
     return max(0, free)
 
 
 def _cpu_quota() -> float:
-    """Cores' worth of time that the control groups grant; infinite without a quota."""
+    """Return the CPU quota of the control groups in cores; infinite without one."""
     quota = float("inf")
     for group in _groups("cpu"):
         with contextlib.suppress(OSError, ValueError):
@@ -50,14 +50,14 @@ def _cpu_quota() -> float:
             share, period = (group / "cpu.max").read_text().split()
             quota = min(quota, int(share) / int(period))
         share_v1, period_v1 = _number(group / "cpu.cfs_quota_us"), _number(group / "cpu.cfs_period_us")
-        # Version 1 says -1 for no quota.
+        # In control groups v1, -1 means no quota.
         if share_v1 and period_v1 and share_v1 > 0:
             quota = min(quota, share_v1 / period_v1)
     return quota
 
 
 def _groups(controller: str) -> Iterator[Path]:
-    """Folders of this process's control groups of both versions, and of those around them, as any may have a limit."""
+    """List the folders of this process's control groups (v1 and v2) and of their parents, as each may set a limit."""
     try:
         lines = _MEMBERSHIP.read_text().splitlines()
     except OSError:
@@ -72,25 +72,25 @@ def _groups(controller: str) -> Iterator[Path]:
             continue
         for mount in mounts:
             group = Path(place.lstrip("/"))
-            # Inside a container the path may be the host's, of which only the root is seen.
+            # Inside a container the path may be the host's, and only the root folder exists.
             yield from (mount / part for part in (group, *group.parents) if (mount / part).is_dir())
 
 
 def _available() -> int:
-    """Bytes of memory that the machine has left."""
+    """Return the bytes of memory that the machine has left."""
     found = _entry(_MEMINFO, "MemAvailable:")
     return 1024 * found if found else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _number(path: Path) -> int | None:
-    """The number in a file; None where there is none."""
+    """Return the number in a file; None if there is none."""
     with contextlib.suppress(OSError, ValueError):
         return int(path.read_text())
     return None
 
 
 def _entry(path: Path, name: str) -> int:
-    """The number after a name in a file of one per line; 0 where there is none."""
+    """Return the number after a name in a file with one entry per line; 0 if there is none."""
     with contextlib.suppress(OSError, ValueError):
         for line in path.read_text().splitlines():
             words = line.split()

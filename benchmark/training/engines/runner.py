@@ -1,4 +1,4 @@
-"""Running what a table needs: blocks, locks, training, records."""
+"""Run blocks: find the unfinished ones, claim each by its lock, train it and report the result."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ POLL_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a block.
+    """Result of one block.
 
-    block: with the runs that were trained as its pending ones.
-    status: ``trained``; ``failed`` here or elsewhere, with the reason; ``elsewhere``: another process finished it;
-        ``held``: another process trains it, who is the reason.
+    Attributes:
+        block: The block; its pending runs are those that were trained.
+        status: ``trained``; ``failed``, here or in another process; ``elsewhere`` if another process finished it;
+            ``held`` if another process is training it.
+        seconds: Seconds of training in this process.
+        reason: The error of a failed block, or the process that holds a held one.
     """
 
     block: Block
@@ -42,42 +45,57 @@ class Result:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: seconds by method and overrides, the blocks whose method raised, with the reason, and how many
-    blocks other processes finished."""
+    """Summary of a run.
+
+    Attributes:
+        seconds: Seconds of training, by method and overrides.
+        failed: The blocks whose method raised, each with the reason.
+        elsewhere: Number of blocks that other processes finished.
+    """
 
     seconds: Mapping[str, float]
     failed: tuple[tuple[Block, str], ...]
     elsewhere: int = 0
 
 
-#: Where blocks are trained.
-ENGINES = {
-    "local": "on this machine, as many blocks at a time as it has cores and memory for, or on its GPUs (--devices)",
-    "inline": "one block after another, in this process",
-    "ray": "every block a task of Ray, on this machine or on a cluster (--address)",
-}
-
-
 class Engine(Protocol):
-    """Where blocks are trained, and how many at a time."""
+    """An engine that trains blocks, one or several at a time."""
 
     @property
     def workers(self) -> int:
-        """How many at a time."""
+        """Number of blocks that are trained at a time."""
 
     @property
     def where(self) -> str:
-        """For people."""
+        """Description for the user."""
 
     def run(self, blocks: Sequence[Block], store: Store, watch: Watch, accelerator: str) -> Iterator[Result]:
-        """Settle every block and say what became of it. Raises ``UserError`` and ``Stopped`` as ``train`` does."""
+        """Train every block, unless another process finishes it.
+
+        Args:
+            blocks: The blocks to train.
+            store: The results folder.
+            watch: Receives progress.
+            accelerator: Lightning's name of the kind of device.
+
+        Yields:
+            The result of each block.
+
+        Raises:
+            UserError: See ``train``.
+            Stopped: Ctrl-C was pressed.
+        """
 
 
 @dataclass(frozen=True)
 class Inline:
-    """One block after another in this process.
+    """Train one block after another in this process.
 
-    say: hears of waiting for other processes. loggers: that training writes its curves to.
+    Attributes:
+        say: Receives a message when this process waits for others.
+        loggers: Names of the loggers for the training curves.
+        workers: Blocks at a time.
+        where: Description for the user.
     """
 
     say: Callable[[str], None] = lambda line: None
@@ -104,13 +122,23 @@ class Inline:
 
 
 def waiting_for(held: Sequence[Result]) -> str:
-    """What is told to whoever waits."""
+    """Return the message that this process waits for others."""
     who = ", ".join(dict.fromkeys(result.reason for result in held))
     return f"waiting for {len(held)} blocks that others train ({who}); if one of them ends early, this goes on with its"
 
 
 def to_do(store: Store, runs: Sequence[Run], redo: Sequence[str] = (), shard: Shard | None = None) -> list[Block]:
-    """Blocks that are left, of one part of them: without a record, failed before, or named in ``redo`` by id."""
+    """List the unfinished blocks.
+
+    Args:
+        store: The results folder.
+        runs: The runs that are wanted.
+        redo: Ids of runs to train again.
+        shard: The shard whose blocks are listed; None lists all.
+
+    Returns:
+        Blocks with those runs that have no record, have failed, or are named in ``redo``.
+    """
     blocks = (shard or Shard()).of(make_blocks(runs))
     wanted = [run for block in blocks for run in block.runs]
     stamps = {run.id: store.stamp(run) for run in wanted}
@@ -121,14 +149,21 @@ def to_do(store: Store, runs: Sequence[Run], redo: Sequence[str] = (), shard: Sh
 
 
 def still_left(block: Block, store: Store) -> Block:
-    """The block without the runs whose records others have written since it was laid out."""
+    """Remove the runs whose records other processes have written since the block was made."""
     before = dict(zip(block.pending, block.before, strict=True)) if block.before else {}
     pending = [run for run in block.pending if store.stamp(run) in (None, before.get(run))]
     return dataclasses.replace(block, pending=tuple(pending), before=tuple(before.get(run) for run in pending))
 
 
 def run_block(block: Block, store: Store, watch: Watch, accelerator: str, loggers: Sequence[str] = ()) -> Result:
-    """Train what is left of a block, unless another process does. A method that raises makes ``failed`` records."""
+    """Train the unfinished runs of a block, unless another process does.
+
+    If the method raises, ``failed`` records are written.
+
+    Raises:
+        UserError: A checkpoint or a folder is refused.
+        Stopped: Ctrl-C was pressed.
+    """
     with store.claimed(block) as ours:
         if not ours:
             return Result(block, "held", reason=holder(store.claim(block)))
@@ -157,11 +192,19 @@ def run_blocks(
     engine: Engine | None = None,
     on_result: Callable[[Result], None] = lambda result: None,
 ) -> Outcome:
-    """Train blocks, one after another or as the engine does. Where a method raises, the other blocks go on.
+    """Train blocks with an engine. If a method raises, the other blocks are still trained.
 
-    on_result: hears what became of each block.
-    Raises ``UserError`` before anything is trained if a method from outside would train wrongly, or a checkpoint does
-    not fit.
+    Args:
+        blocks: The blocks to train.
+        store: The results folder.
+        watch: Receives progress.
+        accelerator: Lightning's name of the kind of device.
+        engine: The engine; None trains one block after another in this process.
+        on_result: Receives the result of each block.
+
+    Raises:
+        UserError: A user's method or a checkpoint is refused, before anything is trained; or as ``train`` does.
+        Stopped: Ctrl-C was pressed.
     """
     # Now, as the code that runs is today's: files and the commit may change while it does.
     environment()
@@ -179,7 +222,7 @@ def run_blocks(
 
 
 def _found(block: Block, store: Store) -> Result:
-    """What another process made of a block."""
+    """Return the result of a block that another process trained."""
     records = read_records(store, block.pending).values()
     reasons = [str(record.reason) for record in records if record.status == "failed"]
     return Result(block, "failed" if reasons else "elsewhere", reason=reasons[0] if reasons else "")

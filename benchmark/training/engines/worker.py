@@ -1,6 +1,6 @@
-"""A process that trains blocks for the process that started it: ``python -m benchmark.training.engines.worker HANDLE``.
+"""A process that trains blocks for its parent: ``python -m benchmark.training.engines.worker HANDLE``.
 
-It listens before it loads PyTorch, so that it ends with its parent at any time, however that ends.
+It listens to its parent before it loads PyTorch, so that it always ends when the parent does.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
-#: What the parent sends besides work: finish the epoch and write a checkpoint; end.
+#: Messages of the parent besides tasks: finish the epoch and write a checkpoint; end the process.
 STOP, END = b"stop", b"end"
 
 
 def main(handle: int) -> None:
-    """Do what the parent sends, one piece of work after another: a function and its arguments, whose modules load as
-    they arrive. What the user must change goes back as a ``str``.
+    """Run the parent's tasks one after another.
 
-    handle: the file descriptor of a duplex ``Connection`` to the parent.
+    A task is a pickled function with its arguments; unpickling it imports its modules. An error that the user must fix
+    is sent back as a ``str``.
+
+    Args:
+        handle: File descriptor of a duplex ``Connection`` to the parent.
     """
     os.set_inheritable(handle, False)
     line, work, stop = Connection(handle), SimpleQueue[bytes](), threading.Event()
@@ -36,7 +39,7 @@ def main(handle: int) -> None:
 
 
 def _listen(line: Connection, work: SimpleQueue[bytes], stop: threading.Event) -> None:
-    """Take messages while the main thread trains. Without a parent there is nobody to train for."""
+    """Receive messages while the main thread trains, and end the process when the parent has ended."""
     with suppress(EOFError, OSError):
         while True:
             message = line.recv_bytes()

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from modules.base import AdversarialModule, Training, Update
+from modules.base import AdversarialModule, Update
 from modules.losses import bce_fake, bce_real
 from modules.networks import forward_batched
+from modules.options import Training
 
 
 class PacGAN(AdversarialModule):

@@ -20,7 +20,8 @@ import numpy as np
 from scipy.special import logsumexp, xlogy
 
 from benchmark.plotting.axes import tidy
-from benchmark.plotting.canvas import COLOURS, blank
+from benchmark.plotting.canvas import blank
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
 
 Array = np.ndarray

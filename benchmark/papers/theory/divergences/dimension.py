@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 
 from benchmark.plotting.axes import tidy
-from benchmark.plotting.canvas import COLOURS, blank
+from benchmark.plotting.canvas import blank
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
-from modules.networks import MLP, Activation
+from modules.families import Activation
+from modules.networks import MLP
 
 Array = np.ndarray
 ACTIVATIONS: tuple[Activation, ...] = ("relu", "tanh", "maxout")

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from benchmark.plotting.axes import tidy
-from benchmark.plotting.canvas import COLOURS, blank
+from benchmark.plotting.canvas import blank
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
 
 #: Largest difference that counts as equal. It is above machine precision because sums over 1,000 outcomes round.

@@ -19,7 +19,8 @@ import matplotlib.figure
 import numpy as np
 
 from benchmark.plotting.axes import band, tidy
-from benchmark.plotting.canvas import COLOURS, blank
+from benchmark.plotting.canvas import blank
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
 
 Array = np.ndarray

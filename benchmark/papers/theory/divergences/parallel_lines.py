@@ -23,7 +23,8 @@ from torch import Tensor
 
 from benchmark.papers.theory.games import step, transport
 from benchmark.plotting.axes import band, tidy
-from benchmark.plotting.canvas import COLOURS, blank
+from benchmark.plotting.canvas import blank
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
 from modules.losses import bce_fake, bce_real, per_seed
 from modules.networks import MLP, forward_batched

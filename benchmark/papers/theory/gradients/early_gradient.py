@@ -18,7 +18,8 @@ import torch
 
 from benchmark.papers.theory.games import Game, digits, gradients
 from benchmark.plotting.axes import band, tidy
-from benchmark.plotting.canvas import COLOURS, blank
+from benchmark.plotting.canvas import blank
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
 
 Array = np.ndarray

@@ -24,7 +24,8 @@ from torch.func import functional_call, jacrev, vmap
 
 from benchmark.papers.theory.games import Game, anneal, digits, gradients, moments
 from benchmark.plotting.axes import band, tidy
-from benchmark.plotting.canvas import COLOURS, blank
+from benchmark.plotting.canvas import blank
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
 from modules.losses import bce_fake, bce_real
 from modules.networks import MLP

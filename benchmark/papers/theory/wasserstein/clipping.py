@@ -25,7 +25,8 @@ from torch import Tensor
 
 from benchmark.papers.theory.games import anneal, step, transport
 from benchmark.plotting.axes import tidy
-from benchmark.plotting.canvas import COLOURS, blank
+from benchmark.plotting.canvas import blank
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
 from datamodules.synthetic import RING8
 from modules.losses import gradient_penalty, per_seed

@@ -15,7 +15,8 @@ from scipy.spatial.distance import cdist
 
 from benchmark.papers.theory.wasserstein.transport_plan import best_plan
 from benchmark.plotting.axes import tidy
-from benchmark.plotting.canvas import COLOURS, blank
+from benchmark.plotting.canvas import blank
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
 
 Array = np.ndarray

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from benchmark.papers.theory.divergences.dimension import jacobians
 from benchmark.plotting.axes import band, tidy
-from benchmark.plotting.canvas import COLOURS, blank
+from benchmark.plotting.canvas import blank
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
 from modules.networks import MLP, SeedLinear
 

@@ -16,7 +16,8 @@ from matplotlib.axes import Axes
 from scipy.optimize import linprog
 
 from benchmark.plotting.axes import tidy
-from benchmark.plotting.canvas import COLOURS, blank
+from benchmark.plotting.canvas import blank
+from benchmark.plotting.colours import COLOURS
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
 
 Array = np.ndarray

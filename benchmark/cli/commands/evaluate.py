@@ -1,4 +1,4 @@
-"""``evaluate``: every measure of a data set on samples of a model that was trained anywhere."""
+"""The command ``evaluate``: compute every measure of a data set on samples of any model."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from benchmark.spec.registry import DataSet
 
-#: What a measure counts, by its name: modes of the data, or samples.
+#: Names of measures that count modes of the data, and of those that count samples.
 _OF_MODES = ("registered_modes", "captured_modes", "captured_modes_literal", "modes")
 _OF_SAMPLES = ("registered_points",)
-#: What a column stands for, beside the value itself.
+#: Measures of known samplers, by title of the column.
 Columns = Mapping[str, Mapping[str, float]]
 
 
@@ -49,7 +49,7 @@ class EvaluateOptions(DataOptions, FeatureOptions, MeasureOptions):
 
 
 def run(options: EvaluateOptions) -> int:
-    """Measure and print."""
+    """Compute the measures and print them."""
     from benchmark import api
     from benchmark.cli.output import write
     from benchmark.cli.select import name, prepare
@@ -79,7 +79,7 @@ def run(options: EvaluateOptions) -> int:
 
 
 def _line(frame: pd.DataFrame) -> dict[str, float]:
-    """The one line of what ``api.evaluate`` returns. Counts stay whole numbers."""
+    """Return the single line of the frame of ``api.evaluate``. Counts remain integers."""
     return {str(name): value for name, value in frame.to_dict("records")[0].items()}
 
 
@@ -94,8 +94,11 @@ def _sampler(word: str) -> Any:
 
 
 def _known(dataset: DataSet, values: Mapping[str, float], settings: Mapping[str, Any]) -> Columns:
-    """What as many new samples of the data get, and those of a sampler that has half of its modes. Distances of images
-    take minutes, so that there the data's value is the one that ``evaluate`` has anyway."""
+    """Return the measures of as many new samples of the data, and of a sampler with half of its modes.
+
+    Distances between images take minutes, so for them only the data's value is returned, which ``evaluate`` computes
+    anyway.
+    """
     import numpy as np
 
     from benchmark import api
@@ -112,7 +115,7 @@ def _known(dataset: DataSet, values: Mapping[str, float], settings: Mapping[str,
 
 
 def _table(dataset: DataSet, values: Mapping[str, float], known: Columns) -> str:
-    """Lines in columns: measure, value, of how many, and what known samplers get."""
+    """Format the columns measure, value, maximum of a count, and the values of the known samplers."""
     n = int(values["n"])
     of = dict.fromkeys(_OF_MODES, dataset.modes) | dict.fromkeys(_OF_SAMPLES, n)
     rows = [["measure", "value", "of", *known]]

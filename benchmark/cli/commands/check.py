@@ -1,4 +1,4 @@
-"""``check``: whether a method keeps what every table relies on."""
+"""The command ``check``: test the promises of a method."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CheckOptions(DataOptions):
 
 
 def run(options: CheckOptions) -> int:
-    """Print which promises a method keeps; 1 if it breaks any."""
+    """Print which promises a method keeps; return 1 if it breaks any."""
     from benchmark.checks.conformance import CHECKS, DATASET, Case, check_method
     from benchmark.cli.select import name, prepare
     from benchmark.errors import UserError

@@ -1,4 +1,4 @@
-"""``plan``: what is done, what is to do, and what it will cost."""
+"""The command ``plan``: show what is done, what is left, and how long it will take."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def worker_counts(value: Any) -> list[int]:
-    """Return counts of machines: ``1,8,64``, in a file of options a list or one number."""
+    """Return numbers of machines, from ``1,8,64`` or in an options file from a list or a number."""
     parts = words(value).split(",")
     if not all(re.fullmatch(r"[1-9][0-9]{0,5}", part) for part in parts):
         raise ValueError(f"{value}: write counts from 1 on with commas between, as in 1,8,64")
@@ -77,13 +77,13 @@ class PlanOptions(
 
 @dataclass(frozen=True)
 class Work:
-    """What was chosen.
+    """The models and demonstrations that were chosen.
 
     Attributes:
-        header: Says what it is.
-        lines: Models by a name to print.
-        paper: Models that the paper's budget asks of the same choice, where that is another one.
-        experiments: Demonstrations that belong to it.
+        header: Description of the selection.
+        lines: Models, by the name that is printed for them.
+        paper: Models of the same selection at the paper's budget, if that is a different one.
+        experiments: Demonstrations of the selection.
     """
 
     header: str
@@ -93,12 +93,12 @@ class Work:
 
     @property
     def cells(self) -> list[Run]:
-        """Every model."""
+        """All models."""
         return [run for line in self.lines.values() for run in line]
 
 
 def run(options: PlanOptions) -> int:
-    """Print what is done, what is to do, and what that costs."""
+    """Print what is done, what is left, and how long it will take."""
     from benchmark.analysis.power import seeds_lines
     from benchmark.cli.select import TableChoice, blocks_of, choose
     from benchmark.errors import UserError
@@ -145,9 +145,9 @@ def run(options: PlanOptions) -> int:
 
 
 def _work(chosen: Choice, options: PlanOptions) -> Work:
-    from benchmark.analysis.claims import ClaimSelection
     from benchmark.cli.select import TableChoice
     from benchmark.spec import commands
+    from benchmark.spec.claims import ClaimSelection
 
     if isinstance(chosen, ClaimSelection):
         return Work(chosen.header, chosen.trained, experiments=chosen.all_experiments)
@@ -159,7 +159,7 @@ def _work(chosen: Choice, options: PlanOptions) -> Work:
 def _rows(
     work: Work, blocks: Sequence[Block], estimates: Estimates, store: Store, options: PlanOptions
 ) -> Iterator[str]:
-    """A line for each row, and what of it will fail."""
+    """Yield a line for each row, and the errors of blocks that will fail."""
     from benchmark.cli.select import shard_of
     from benchmark.render.progress import many
     from benchmark.spec.block import make_blocks
@@ -175,7 +175,7 @@ def _rows(
 
 
 def _counts(runs: Sequence[Run], blocks: Sequence[Block], store: Store) -> Iterator[str]:
-    """How many models of a row are done, to do, diverged, failed and stale, where there are any."""
+    """Yield how many models of a row are done, left, diverged, failed and stale, without zeros."""
     from benchmark.analysis.frame import is_stale
     from benchmark.store.store import read_records
 
@@ -205,7 +205,7 @@ def _remarks(estimates: Estimates, crowded: str, options: PlanOptions) -> Iterat
 
 
 def _shared(workers: Sequence[int], blocks: Sequence[Block], estimates: Estimates, overhead: float) -> Iterator[str]:
-    """How long so many machines take."""
+    """Yield the time that each number of workers needs."""
     from benchmark.render.progress import duration, many
     from benchmark.training.schedule import make_span
 
@@ -218,7 +218,7 @@ def _shared(workers: Sequence[int], blocks: Sequence[Block], estimates: Estimate
 
 
 def _state_of(experiment: Experiment, options: PlanOptions) -> str:
-    """Whether a demonstration is done."""
+    """Return whether a demonstration is done."""
     from benchmark.analysis.experiments import is_experiment_stale
 
     record = options.store().read(experiment)
@@ -229,8 +229,11 @@ def _state_of(experiment: Experiment, options: PlanOptions) -> str:
 
 
 def _cost(estimates: Estimates, blocks: Sequence[Block], engines: Mapping[Device, LocalEngine] | None = None) -> str:
-    """What blocks take on each device: with engines as ``run`` trains them, under the device's full name; without, one
-    after another under its kind, or under none if it is alone."""
+    """Return the time that the blocks take on each device.
+
+    With engines, it is the time of ``run`` and the device has its full name. Without, the blocks run one after another
+    and the device has the name of its kind, or none if it is the only one.
+    """
     from benchmark.render.progress import duration
     from benchmark.training.schedule import make_span
 
@@ -248,8 +251,11 @@ def _cost(estimates: Estimates, blocks: Sequence[Block], engines: Mapping[Device
 
 
 def _at_paper(chosen: TableChoice, options: PlanOptions) -> list[Run]:
-    """What the paper's budget asks of a table of images that is chosen at another: mostly too much for one machine, so
-    that whoever plans a part wants to know. The seeds are the paper's, too, unless they are named."""
+    """Return the models of the same selection at the paper's budget, for tables of images at another profile.
+
+    That budget mostly exceeds one machine, so a plan for a part of it shows the total, too. The seeds are the paper's
+    unless the user chose them.
+    """
     from benchmark.spec.selection import select
     from datamodules.images import ImageSet
 

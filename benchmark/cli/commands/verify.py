@@ -1,4 +1,4 @@
-"""``verify``: train stored models again and compare every number."""
+"""The command ``verify``: retrain stored models and compare every number."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class VerifyOptions(
 
 
 def run(options: VerifyOptions) -> int:
-    """Train again and compare; 1 if any number differs."""
+    """Retrain and compare; return 1 if any number differs."""
     from benchmark.cli.select import TableChoice, choose_rows
     from benchmark.errors import UserError
 
@@ -74,19 +74,23 @@ def run(options: VerifyOptions) -> int:
     if options.sample:
         runs = sample(runs, store, options.sample)
         if options.epochs is None:
-            # One that differs must not hide the next.
+            # Run all of them, even after one that differs.
             return max([_to_its_end(run, store, options) for run in runs])
     return _first_epochs(runs, store, options)
 
 
 def sample(runs: Sequence[Run], store: Store, size: int) -> list[Run]:
-    """Return so many of the finished models, drawn by a hash of their ids: the same ones whenever the same are stored,
-    and mostly the same when more are.
+    """Return ``size`` of the finished models, chosen by a hash of their ids.
+
+    The choice depends only on which models are stored, and changes little when more are added.
 
     Args:
-        runs: What to choose from.
-        store: Where they are stored.
-        size: How many; all if there are fewer.
+        runs: Runs to choose from.
+        store: The results folder.
+        size: Number of models; all if there are fewer.
+
+    Raises:
+        UserError: No run has a finished record.
     """
     from benchmark.errors import UserError
     from benchmark.spec.run import digest
@@ -128,7 +132,10 @@ def _first_epochs(runs: Sequence[Run], store: Store, options: VerifyOptions) -> 
 
 
 def _one(options: VerifyOptions) -> int:
-    """``--cell``: what a record names from outside must be on the command line, as looking at records runs no code."""
+    """Verify the model of ``--cell``.
+
+    The user's code that its record names must be on the command line, as reading a record never runs code.
+    """
     from benchmark.cli.select import name, prepare, words_of
     from benchmark.errors import UserError
 

@@ -1,4 +1,4 @@
-"""``figure``: draw a figure from stored results, or the film of one training."""
+"""The command ``figure``: draw a figure from stored results, or the movie of one training."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class FigureCommandOptions(
 
 
 def run(options: FigureCommandOptions) -> int:
-    """Draw it and print where."""
+    """Draw the figure and print the paths of its files."""
     from benchmark.cli.select import TableChoice, choose
     from benchmark.errors import UserError
     from benchmark.render.experiments import draw_experiment

@@ -1,4 +1,4 @@
-"""``show``: a table from stored results."""
+"""The command ``show``: print a table from stored results."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ShowOptions(
 
 
 def run(options: ShowOptions) -> int:
-    """Print it."""
+    """Print the table, the curves or the demonstration."""
     from benchmark.analysis.experiments import experiment_report, read_experiment
     from benchmark.cli.output import width, write
     from benchmark.cli.select import TableChoice, choose
@@ -77,11 +77,11 @@ def run(options: ShowOptions) -> int:
 
 
 def _sheet(chosen: Choice, options: ShowOptions) -> ResultTable:
-    from benchmark.analysis.claims import ClaimSelection, aggregate_claims
+    from benchmark.analysis.claims import aggregate_claims
     from benchmark.analysis.comparison import compare_rows
     from benchmark.analysis.frame import aggregate
-    from benchmark.analysis.networks import read_networks
     from benchmark.cli.select import TableChoice
+    from benchmark.spec.claims import ClaimSelection
     from benchmark.spec.table import NetworkTable
 
     if isinstance(chosen, TableChoice):
@@ -89,16 +89,18 @@ def _sheet(chosen: Choice, options: ShowOptions) -> ResultTable:
             return compare_rows(chosen.selection, options.store_to_look_at(), options.compare.split(","), options.last)
         return aggregate(chosen.selection, options.store_to_look_at(), last=options.last)
     if isinstance(chosen, NetworkTable):
+        from benchmark.analysis.networks import read_networks
+
         return read_networks(chosen)
     assert isinstance(chosen, ClaimSelection)
     return aggregate_claims(chosen, options.store_to_look_at())
 
 
 def _curves(chosen: Choice, options: ShowOptions) -> str:
-    from benchmark.analysis.claims import ClaimSelection as Inquiry
     from benchmark.analysis.curves import read_curves
     from benchmark.cli.select import TableChoice
     from benchmark.errors import UserError
+    from benchmark.spec.claims import ClaimSelection as Inquiry
     from benchmark.spec.selection import Selection
     from benchmark.spec.table import NetworkTable
 

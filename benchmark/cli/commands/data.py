@@ -1,4 +1,4 @@
-"""``data``: download an image set, or look whether it is there."""
+"""The command ``data``: download an image set, or check that it is present."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DataCommandOptions(DataOptions):
 
 
 def run(options: DataCommandOptions) -> int:
-    """Print what is there."""
+    """Download the image set if it is missing, and print its size."""
     from benchmark.cli.select import prepare
     from benchmark.errors import UserError, unknown
     from datamodules.images import READERS, MissingData, download, read_images, set_aside

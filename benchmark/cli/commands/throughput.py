@@ -1,4 +1,4 @@
-"""``throughput``: what an iteration of each method costs here."""
+"""The command ``throughput``: measure the cost of an iteration of each method on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ThroughputOptions(DataOptions, ThreadOptions, SelectionOptions, TableOptio
 
 
 def run(options: ThroughputOptions) -> int:
-    """Measure and print."""
+    """Measure the throughput and print it."""
     from benchmark.checks import throughput
     from benchmark.cli.output import write
     from benchmark.cli.select import TableChoice, choose_rows, set_threads

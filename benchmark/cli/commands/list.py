@@ -1,4 +1,4 @@
-"""``list``: what there is, by name."""
+"""The command ``list``: print everything that has a name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from benchmark.cli.options import ResultsOptions, option
 
-#: What it tells, in this order.
+#: The sections, in this order.
 SECTIONS = (
     "tables",
     "figures",
@@ -20,12 +20,12 @@ SECTIONS = (
     "protocols",
     "stored",
 )
-#: Sections of tables and files rather than of names: what the overview says of them.
+#: Texts in the overview for sections of tables and files, which have no names to count.
 _WORDS = {
     "protocols": "rows, profiles and readings of every table",
     "stored": "how much of each table is in the results folder",
 }
-#: Examples of the other sections in the overview, and its width.
+#: Number of examples per section in the overview, and its width in characters.
 _EXAMPLES, _WIDTH = 3, 100
 
 
@@ -45,7 +45,7 @@ class ListOptions(ResultsOptions):
 
 
 def run(options: ListOptions) -> int:
-    """Print the overview, one section, or all of them."""
+    """Print the overview, one section, or all sections."""
     from benchmark.cli.output import write
     from benchmark.errors import UserError, unknown
     from benchmark.render.listing import entries
@@ -70,6 +70,6 @@ def run(options: ListOptions) -> int:
 
 
 def _summary(name: str, found: list[str]) -> str:
-    """A section's line of the overview: how many there are, and the first."""
+    """Return a section's line in the overview: the number of its names and the first few."""
     said = _WORDS.get(name) or ", ".join(found[:_EXAMPLES]) + (", ..." if len(found) > _EXAMPLES else "")
     return f"{name:<15}{len(found) or '':>4}  {said}"[:_WIDTH] + "\n"

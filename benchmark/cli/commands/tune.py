@@ -1,4 +1,4 @@
-"""``tune``: train every reading that a table declares, on seeds of its own, and rank them."""
+"""The command ``tune``: train every reading of a table on separate seeds, and rank the readings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TuneOptions(DataOptions, ResultsOptions, TrainOptions, TableOptions):
 
 
 def run(options: TuneOptions) -> int:
-    """Train, rank and print; 1 if a method failed."""
+    """Train and rank the readings, and print the ranking; return 1 if a method failed."""
     from rich.console import Console
 
     from benchmark.analysis.search import candidates, misfits

@@ -1,4 +1,4 @@
-"""``doctor``: what is wrong here, and what to do."""
+"""The command ``doctor``: diagnose the results folder and this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DoctorOptions(DataOptions, ResultsOptions, NamedOptions):
 
 
 def run(options: DoctorOptions) -> int:
-    """Print what is wrong and what to do; 1 if anything is."""
+    """Print the diagnosis; return 1 if anything is wrong."""
     from benchmark.checks.doctor import diagnose
     from benchmark.cli.select import prepare
 

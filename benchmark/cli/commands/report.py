@@ -1,4 +1,4 @@
-"""``report``: one page to look at all that is stored."""
+"""The command ``report``: write one HTML page with everything that is stored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ReportOptions(DataOptions, ResultsOptions, NamedOptions):
 
 
 def run(options: ReportOptions) -> int:
-    """Write it and print where."""
+    """Write the report and print its path."""
     from benchmark.cli.select import prepare
     from benchmark.render.report.write import write_report
 

@@ -1,4 +1,4 @@
-"""Integer versions: what a record was made with, and whether that is what the code has today."""
+"""Integer versions of the parts of the code, stored in records to tell current ones from stale ones."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 
 from benchmark.spec import registry
 from benchmark.spec.run import Run
-from benchmark.training.evaluation import MEASURES
-from modules.base import AdversarialModule
-from modules.convolutions import find_family
+from evaluators.names import MEASURE_VERSIONS
+from modules.families import find_family
 
 #: Version of what all methods share: the training loop, its noise, optimizers and evaluation. Raise it when a change
 #: alters the numbers of every record.
@@ -20,33 +19,34 @@ PARTS = ("method", "dataset", "measures", "networks", "training")
 
 
 def version_of(thing: Any) -> int:
-    """The version of a method's class or of a data set; 0 where it states none.
+    """Return the version of a method's class or of a data set; 0 if it states none.
 
-    A class states its own: a version that it inherits is that of its base class.
+    A class must state its own version; an inherited one belongs to the base class and does not count.
     """
-    if isinstance(thing, type):
-        return int(vars(thing).get("version", 0))
     return int(getattr(thing, "version", 0))
 
 
 def versions_of(run: Run) -> dict[str, int]:
-    """The versions that a record of this run is made with today.
+    """Return today's versions of the parts that a run depends on.
 
     Raises:
-        UserError: the method or the data set is not here.
+        UserError: The method or the data set is unknown.
     """
-    method: type[AdversarialModule] = registry.method(run.method)
     dataset = registry.dataset(run.dataset)
     return {
-        "method": version_of(method),
+        "method": registry.describe_method(run.method).version,
         "dataset": version_of(dataset),
-        "measures": MEASURES[dataset.measures].version,
+        "measures": MEASURE_VERSIONS[dataset.measures],
         "networks": find_family(run.protocol.networks).version,
         "training": TRAINING_VERSION,
     }
 
 
 def differing(stored: Mapping[str, int], today: Mapping[str, int]) -> str:
-    """What has another version today, as in ``method 1, now 2``; empty where nothing has."""
+    """Describe the parts whose version has changed, as in ``method 1, now 2``.
+
+    Returns:
+        The description; empty if no version has changed.
+    """
     parts = (f"{part} {stored.get(part, 0)}, now {now}" for part, now in today.items() if stored.get(part, 0) != now)
     return "; ".join(parts)

@@ -1,4 +1,4 @@
-"""``run``: train what is missing, then show it."""
+"""The command ``run``: train what is missing, then show the result."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from benchmark.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from benchmark.analysis.claims import ClaimSelection
     from benchmark.cli.select import TableChoice
+    from benchmark.spec.claims import ClaimSelection
     from benchmark.spec.demonstration import Experiment
     from benchmark.spec.table import NetworkTable
     from benchmark.store.store import Store
@@ -62,10 +62,10 @@ class RunOptions(
 
 
 def run(options: RunOptions) -> int:
-    """Train and show; 1 if a method failed."""
-    from benchmark.analysis.claims import ClaimSelection
+    """Train and show the result; return 1 if a method failed."""
     from benchmark.cli.select import TableChoice, choose, shard_of
     from benchmark.cli.train import with_engine
+    from benchmark.spec.claims import ClaimSelection
     from benchmark.spec.demonstration import Experiment
 
     options = _with_shared_batches(options)
@@ -119,7 +119,7 @@ def _run_table(chosen: TableChoice, store: Store, options: RunOptions) -> int:
 
 
 def _run_experiment(experiment: Experiment, options: RunOptions) -> int:
-    """Measure, unless that is done; then show claim, numbers and verdict, and draw."""
+    """Run a demonstration unless it is done; then print claim, numbers and verdict, and draw it."""
     from benchmark.analysis.experiments import experiment_report, is_experiment_stale
     from benchmark.cli.output import write
     from benchmark.cli.select import set_threads
@@ -143,7 +143,7 @@ def _run_experiment(experiment: Experiment, options: RunOptions) -> int:
 
 
 def _run_claims(inquiry: ClaimSelection, store: Store, options: RunOptions) -> int:
-    """Train the models that claims look at and no other table has trained, measure their demonstrations, and judge."""
+    """Train the missing models of the claims, run their demonstrations, and print the verdicts."""
     from rich.console import Console
 
     from benchmark.analysis.claims import aggregate_claims
@@ -167,7 +167,7 @@ def _run_claims(inquiry: ClaimSelection, store: Store, options: RunOptions) -> i
 
 
 def _with_shared_batches(options: RunOptions) -> RunOptions:
-    """``--devices N --strategy ddp`` is a protocol of its own; on processors the devices share the cores."""
+    """Translate ``--devices N --strategy ddp`` to a protocol field. On CPUs, the devices share the cores."""
     import torch
 
     from benchmark.cli.train import ONE_DEVICE

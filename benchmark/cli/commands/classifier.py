@@ -1,4 +1,4 @@
-"""``classifier``: train the classifier of digits that judges all methods."""
+"""The command ``classifier``: train the digit classifier that evaluates all methods."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ClassifierOptions(DataOptions, ThreadOptions):
 
 
 def run(options: ClassifierOptions) -> int:
-    """Train, print the accuracy and write the weights."""
+    """Train the classifier, print its accuracy and write its weights."""
     from benchmark.cli.select import prepare, set_threads
     from benchmark.training.classifier import train_classifier
     from datamodules.image_sets import MNIST
