@@ -261,7 +261,10 @@ def test_what_killed_writers_left_is_swept(tmp_path: Path) -> None:
     block = _planned(store)
     record = store.path(RUNS[0])
     record.parent.mkdir(parents=True)
-    left = [record.with_name(f".{record.name}.abc"), store.checkpoint(block.id).with_suffix(".part99")]
+    left = [
+        record.with_name(f".{record.name}.abc"),
+        (part := store.checkpoint(block.id)).with_name(f".{part.name}.abc"),
+    ]
     other = record.with_name(f".{RUNS[2].id}.json.abc")
     for path in (*left, other):
         path.write_text("half")
