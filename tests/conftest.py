@@ -1,5 +1,6 @@
 """Before anything imports PyTorch."""
 
+import dataclasses
 import os
 import signal
 
@@ -21,3 +22,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks are trained in this process, where tests can look at it; what is about workers asks for them."""
     monkeypatch.setattr(resources, "usable_cores", lambda: 1)
+
+
+@pytest.fixture
+def small_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace every data set by GAAN's grid with 1,600 points, so that an epoch has 25 iterations."""
+    from benchmark.spec import registry
+    from datamodules.grid25_gaan import GRID25_GAAN
+
+    small = dataclasses.replace(GRID25_GAAN, per_mode=64)
+    monkeypatch.setattr(registry, "dataset", lambda name: small)

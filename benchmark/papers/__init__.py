@@ -1,1 +1,1 @@
-"""One folder for each text: its tables, figures, claims and demonstrations."""
+"""One folder for each paper, with its tables, figures, claims and demonstrations."""

@@ -1,4 +1,4 @@
-"""What the five texts say in sentences, and what is measured here about it."""
+"""The claims of all papers, in one table."""
 
 from benchmark.papers.gaan.claims import GAAN_CLAIMS
 from benchmark.papers.gan_ae.claims import GAN_AE_CLAIMS

@@ -235,7 +235,7 @@ class Store:
         """
         found = [path for path in sorted(self.folder.glob("records/*/*/*.json")) if path.stem.startswith(name)]
         if len(found) != 1 or not name:
-            said = f"{len(found)} runs whose id begins with" if found else "no cell"
+            said = f"{len(found)} runs whose id begins with" if found else "no run"
             raise UserError(f"{self.folder} has {said} '{name}'; ids are the names of the files under records/")
         return self.run_at(found[0])
 

@@ -189,7 +189,9 @@ class Evaluation(Callback):
         means = {name.removeprefix("loss."): float(np.mean(values)) for name, values in losses.items()}
         done = before * self.data.iterations_per_epoch + self.module.iteration
         epoch, epochs = trainer.current_epoch + 1, before + self.protocol.epochs
-        self.stop |= bool(self.watch(Progress(self.block, done, total, epoch, epochs, means, self.measures)))
+        # Not "self.stop |= ...", which reads self.stop first and would undo what a Ctrl-C meanwhile sets.
+        if self.watch(Progress(self.block, done, total, epoch, epochs, means, self.measures)):
+            self.stop = True
 
     def _save(self, trainer: Trainer, checkpoint: Path) -> None:
         checkpoints.write_checkpoint(trainer, checkpoint)

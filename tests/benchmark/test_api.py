@@ -22,8 +22,9 @@ from benchmark.spec.table import Table
 from benchmark.store.store import Store
 from datamodules.synthetic import RING8
 from modules.gan import GAN
+from tests.benchmark.made import fill_store
 
-from .made import fill_store
+pytestmark = pytest.mark.slow
 
 
 def first_three(n: int) -> torch.Tensor:

@@ -36,9 +36,10 @@ from datamodules.images import DATA_VARIABLE, MissingData
 from evaluators.features import EXTRACTORS
 from evaluators.names import WEIGHTS_VARIABLE
 from modules.families import find_family
+from tests.benchmark.command import call, refused
+from tests.benchmark.made import fill_store
 
-from .command import call, refused
-from .made import fill_store
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +13,11 @@ from scipy import stats
 from benchmark.analysis.comparison import compare_rows
 from benchmark.analysis.statistics import holm
 from benchmark.errors import UserError
-from benchmark.papers.discovery import find_table
 from benchmark.render.formats import FORMATS, render
-from benchmark.spec.selection import Selection, select
-from benchmark.spec.table import Table
 from benchmark.store.store import Store
+from tests.benchmark.made import change, choose, fill_store
 
-from .made import change, fill_store
-
-
-def selection(**options: object) -> Selection:
-    table = find_table("2")
-    assert isinstance(table, Table)
-    return select(table, **{"profile": "short", "methods": ["gan", "ali", "gaan_2"], **options})
+selection = partial(choose, "2", profile="short", methods=["gan", "ali", "gaan_2"])
 
 
 @pytest.fixture

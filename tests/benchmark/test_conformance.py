@@ -16,6 +16,8 @@ from benchmark.spec.registry import methods
 from modules.base import Update
 from modules.gan import GAN
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", methods())

@@ -19,8 +19,7 @@ from benchmark.spec.selection import select
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.training.evaluation import MEASURES
-
-from .made import make_record
+from tests.benchmark.made import make_record
 
 
 def record(captured: list[float | None], quality: list[float | None]) -> Record:

@@ -15,7 +15,6 @@ from scipy.spatial.distance import cdist, jensenshannon
 from scipy.stats import entropy, wasserstein_distance, wasserstein_distance_nd
 
 from benchmark.analysis.experiments import findings, is_experiment_stale
-from benchmark.cli import main
 from benchmark.errors import UserError
 from benchmark.papers.discovery import all_figures
 from benchmark.papers.gan_ae import hungarian
@@ -31,6 +30,9 @@ from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.training.experiments import perform
 from modules.networks import MLP
+from tests.benchmark.command import call
+
+pytestmark = pytest.mark.slow
 
 ALL = {name: found for name, found in all_figures().items() if isinstance(found, Demonstration)}
 
@@ -128,30 +130,24 @@ def test_every_demonstration_states_its_version(name: str) -> None:
 # The command line ------------------------------------------------------------------------------------------------
 
 
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    status = main(words)
-    out, err = capsys.readouterr()
-    return status, out, err
-
-
 def test_run_plan_and_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name, results = "theory-identity", ("--profile", "smoke", "--results", str(tmp_path))
-    status, out, err = run(capsys, "figure", name, *results)
+    status, out, err = call(capsys, "figure", name, *results)
     assert (status, out) == (2, "")
     assert f"first: python -m benchmark run --figure {name} --profile smoke --results {tmp_path}\n" in err
-    assert run(capsys, "show", "--figure", name, *results)[:2] == (2, "")
-    assert "to do" in run(capsys, "plan", "--figure", name, *results)[1]
-    status, out, _ = run(capsys, "run", "--figure", name, *results)
+    assert call(capsys, "show", "--figure", name, *results)[:2] == (2, "")
+    assert "to do" in call(capsys, "plan", "--figure", name, *results)[1]
+    status, out, _ = call(capsys, "run", "--figure", name, *results)
     assert status == 0
     assert f"claim: {ALL[name].claim}" in out and "verdict: holds" in out
-    assert run(capsys, "show", "--figure", name, *results) == (0, out, "")
-    status, _, err = run(capsys, "show", "--figure", name, "--curves", *results)
+    assert call(capsys, "show", "--figure", name, *results) == (0, out, "")
+    status, _, err = call(capsys, "show", "--figure", name, "--curves", *results)
     assert status == 2 and f"--curves means nothing to {name}" in err
-    assert "done" in run(capsys, "plan", "--figure", name, *results)[1]
+    assert "done" in call(capsys, "plan", "--figure", name, *results)[1]
     before = [path.read_bytes() for path in sorted((tmp_path / "records" / name).iterdir())]
-    assert "everything was done already" in run(capsys, "run", "--figure", name, *results)[2]
+    assert "everything was done already" in call(capsys, "run", "--figure", name, *results)[2]
     assert before == [path.read_bytes() for path in sorted((tmp_path / "records" / name).iterdir())]
-    status, out, _ = run(capsys, "figure", name, *results)
+    status, out, _ = call(capsys, "figure", name, *results)
     assert status == 0
     assert [Path(line).name for line in out.splitlines()] == [f"{name}-smoke.png", f"{name}-smoke.svg"]
 
@@ -161,9 +157,9 @@ def test_stale_records_are_made_again_when_asked(tmp_path: Path, capsys: pytest.
     record = perform(experiment, store)
     store.write(experiment, dataclasses.replace(record, versions={"demonstration": 0}))
     words = ("--figure", "theory-transport-plan", "--profile", "smoke", "--results", str(tmp_path))
-    assert "done, stale" in run(capsys, "plan", *words)[1]
-    assert "to do, stale" in run(capsys, "plan", *words, "--redo-stale")[1]
-    run(capsys, "run", *words, "--redo-stale")
+    assert "done, stale" in call(capsys, "plan", *words)[1]
+    assert "to do, stale" in call(capsys, "plan", *words, "--redo-stale")[1]
+    call(capsys, "run", *words, "--redo-stale")
     again = store.read(experiment)
     assert again is not None and again.versions == record.versions
 
@@ -186,13 +182,13 @@ def test_stale_records_are_made_again_when_asked(tmp_path: Path, capsys: pytest.
     ],
 )
 def test_bad_input_is_one_line(words: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = run(capsys, *words.split())
+    status, out, err = call(capsys, *words.split())
     assert (status, out) == (2, "")
     assert len(err.strip().splitlines()) == 1 and line in err
 
 
 def test_list_shows_the_claims(capsys: pytest.CaptureFixture[str]) -> None:
-    out = run(capsys, "list", "demonstrations")[1]
+    out = call(capsys, "list", "demonstrations")[1]
     assert all(name in out and found.claim in out for name, found in ALL.items())
 
 

@@ -20,7 +20,7 @@ from benchmark.spec.selection import select
 from benchmark.store.store import Store
 from benchmark.training.devices.ddp_worker import run_worker
 from modules.gan import GAN
-from tests.processes import CONTEXT
+from tests.processes import CONTEXT, is_alive
 
 #: Three iterations in each of two epochs, so that sums in another order cannot make much of their last bits.
 FEW = ["--set", "protocol.fresh_iterations=3", "--set", "protocol.epochs=2", "--set", "protocol.width=1"]
@@ -112,10 +112,3 @@ def test_a_process_that_still_loads_ends_with_the_first_one() -> None:
     while is_alive(pid) and time.monotonic() < until:
         time.sleep(0.05)
     assert not is_alive(pid)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

@@ -22,11 +22,12 @@ from benchmark.spec.run import Run
 from benchmark.store.store import Store
 from benchmark.training import callback, trainer
 from benchmark.training.callback import Progress
-from benchmark.training.engines.runner import run_blocks, to_do
+from benchmark.training.engines.runner import to_do
 from datamodules import decoded, images
 from datamodules.images import DATA_VARIABLE, PARTS
+from tests.benchmark.made import make_record, train_all
 
-from .made import make_record
+pytestmark = pytest.mark.slow
 
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
 RUNS = [Run("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
@@ -36,8 +37,7 @@ RUNS = [Run("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
 def store(tmp_path: Path) -> Store:
     """One finished block."""
     store = Store(tmp_path / "results")
-    store.prepare()
-    run_blocks(to_do(store, RUNS[:2]), store, lambda progress: None, "cpu")
+    train_all(store, RUNS[:2])
     return store
 
 
@@ -64,7 +64,7 @@ def test_demonstrations_are_looked_at_too(store: Store, monkeypatch: pytest.Monk
 def test_weights_that_are_elsewhere_are_no_trouble_and_other_ones_are(store: Store) -> None:
     protocol = dataclasses.replace(PROTOCOL, networks="metz-k4", epochs=1, samples=20, width=1, batch_size=8)
     run = Run("digits", "gan", protocol, 0)
-    run_blocks(to_do(store, [run]), store, lambda progress: None, "cpu")
+    train_all(store, [run])
     weights = store.path(run).with_suffix(".safetensors")
     content = weights.read_bytes()
     weights.unlink()
@@ -196,7 +196,7 @@ def test_checkpoints(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(BaseException):  # noqa: B017, PT011
-        run_blocks(to_do(store, RUNS[2:]), store, stop, "cpu")
+        train_all(store, RUNS[2:], watch=stop)
     (path,) = store.unfinished.glob("*.ckpt")
     assert any("unfinished: gan on ring8, seeds 2-3" in note for note in said(store, "note"))
     whole = path.read_bytes()
@@ -209,7 +209,7 @@ def test_checkpoints(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr(trainer, "versions_of", lambda run: {"method": 99})
         assert any("other versions" in line for line in said(store, "wrong"))
     path.rename(path.with_suffix(".kept"))
-    run_blocks(to_do(store, RUNS[2:]), store, lambda progress: None, "cpu")
+    train_all(store, RUNS[2:])
     path.with_suffix(".kept").rename(path)
     assert any("of blocks that are done" in note for note in said(store, "note"))
 

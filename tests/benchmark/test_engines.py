@@ -18,11 +18,12 @@ from benchmark.spec.protocol import Protocol
 from benchmark.spec.run import Run
 from benchmark.store.store import Store
 from benchmark.training import checkpoints
-from benchmark.training.callback import Progress, Watch
+from benchmark.training.callback import Progress
 from benchmark.training.engines.local_engine import Jobs, LocalEngine
-from benchmark.training.engines.runner import Engine, Outcome, run_blocks, to_do
+from benchmark.training.engines.runner import Engine
+from tests.benchmark.made import numbers, run, train_all
 
-from .made import numbers, run
+pytestmark = pytest.mark.slow
 
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
 RUNS = [Run("ring8", method, PROTOCOL, seed) for method in ("gan", "wgan-gp") for seed in range(4)]
@@ -52,14 +53,9 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[Run, tuple[object
     return {one_run: numbers(record) for one_run, record in zip(RUNS, records, strict=True)}
 
 
-def train(store: Store, runs: list[Run], engine: Engine, watch: Watch = lambda progress: None) -> Outcome:
-    store.prepare()
-    return run_blocks(to_do(store, runs), store, watch, "cpu", engine)
-
-
 def test_the_same_records_as_inline(tmp_path: Path, engine: Engine, straight: dict) -> None:
     store, seen = Store(tmp_path), []
-    assert not train(store, RUNS, engine, lambda step: seen.append(step.block.place)).failed
+    assert not train_all(store, RUNS, engine, lambda step: seen.append(step.block.place)).failed
     assert {run: numbers(store.read(run)) for run in RUNS} == straight
     assert seen and set(seen) <= {block.place for block in make_blocks(RUNS)}
     assert [path.name for path in store.unfinished.iterdir()] == [".gitignore"]
@@ -84,7 +80,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path, engine: Engine) 
     store.prepare()
     killer = threading.Thread(target=kill_who_trains, args=(store, killed))
     killer.start()
-    assert not train(store, runs, engine).failed
+    assert not train_all(store, runs, engine).failed
     killer.join()
     assert killed
     assert [numbers(store.read(one_run)) for one_run in runs] == expected
@@ -93,7 +89,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path, engine: Engine) 
 def test_a_method_that_raises_fails_alone(tmp_path: Path, engine: Engine) -> None:
     broken = [Run("ring8", "aeis", PROTOCOL, seed, (("reference", 0),)) for seed in (0, 1)]
     store = Store(tmp_path)
-    outcome = train(store, broken + RUNS[:2], engine)
+    outcome = train_all(store, broken + RUNS[:2], engine)
     assert [block.first.method for block, _ in outcome.failed] == ["aeis"]
     assert [getattr(store.read(run), "status", None) for run in broken + RUNS[:2]] == ["failed"] * 2 + ["done"] * 2
 
@@ -111,7 +107,7 @@ def test_an_interrupt_lets_workers_write_checkpoints(number: signal.Signals, tmp
 
     before = signal.getsignal(number)
     with pytest.raises(Stopped):
-        train(store, runs, engine, interrupt)
+        train_all(store, runs, engine, interrupt)
     assert signal.getsignal(number) is before
     found = sorted(store.unfinished.glob("*.ckpt"))
     assert len(found) == 2

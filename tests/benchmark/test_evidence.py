@@ -34,8 +34,7 @@ from benchmark.spec.selection import select
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from datamodules.images import DATA_VARIABLE
-
-from .made import make_record
+from tests.benchmark.made import make_record
 
 POINTS = Statistic("points", "registered_points", lost=0.0)
 GAN, GAAN = (Models(TABLE_2, row, "grid25-gaan", seeds=3) for row in ("gan", "gaan_2"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import matplotlib
 import matplotlib.figure
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
@@ -19,26 +19,23 @@ from benchmark.errors import UserError
 from benchmark.papers.discovery import all_figures, find_figure, find_table
 from benchmark.papers.gaan.figures import mode_shares
 from benchmark.plotting.canvas import own_style
-from benchmark.plotting.figure import Figure, line_style, records_by_row, with_status
+from benchmark.plotting.figure import Figure, line_style, records_by_row
 from benchmark.render.figures import compose_figure, draw_figure, figure_small_print
 from benchmark.spec import registry
 from benchmark.spec.commands import file_name
 from benchmark.spec.run import Run
-from benchmark.spec.selection import Selection, select
+from benchmark.spec.selection import select
 from benchmark.spec.table import Table
 from benchmark.store.record import Record, Status
 from benchmark.store.store import Store
 from benchmark.training.evaluation import measure
+from tests.benchmark.made import choose_figure, panels
 
 FIGURES = ("gaan-fig5", "gaan-fig6", "gaan-fig7")
 EPOCHS = 30
 
 
-def choose(figure: str, **options: object) -> Selection:
-    table = find_table(find_figure(figure).table)
-    assert isinstance(table, Table)
-    settings = {"profile": "smoke", "seeds": (0, 1, 2), "assignments": [f"protocol.epochs={EPOCHS}"]}
-    return select(table, **{**settings, **options})  # type: ignore[arg-type]
+choose = partial(choose_figure, seeds=(0, 1, 2), assignments=[f"protocol.epochs={EPOCHS}"])
 
 
 def record(run: Run, status: Status = "done", modes: int = 25) -> tuple[Record, np.ndarray]:
@@ -75,11 +72,6 @@ def mixed(store: Store) -> Store:
     fill(store, gaan[1:])
     fill(store, [gaan[0]], "failed")
     return store
-
-
-def panels(name: str, selection: Selection, store: Store) -> list[Axes]:
-    figure = find_figure(name)
-    return figure.draw(selection, with_status(records_by_row(selection, store), "done"), store).axes
 
 
 def test_figures_of_the_paper_are_found() -> None:

@@ -7,37 +7,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
 
 from benchmark.cli import main
 from benchmark.errors import UserError
 from benchmark.papers.discovery import find_figure, find_table
-from benchmark.plotting.canvas import own_style
-from benchmark.plotting.figure import records_by_row, with_status
 from benchmark.plotting.mosaic import as_read, reconstructions
 from benchmark.render.figures import draw_figure
 from benchmark.spec import registry
 from benchmark.spec.protocol import Protocol, frame_epochs
 from benchmark.spec.run import Run
-from benchmark.spec.selection import Selection, select
+from benchmark.spec.selection import select
 from benchmark.spec.table import Table
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.training import callback
 from benchmark.training.callback import Progress
 from benchmark.training.trainer import load_module
-from datamodules.grid25_gaan import GRID25_GAAN
+from tests.benchmark.made import choose_figure, numbers, panels, run
 
-from .made import run
+pytestmark = pytest.mark.slow
 
 PICTURES = ("gan-ae-mnist", "gan-ae-natural", "gan-ae-instability")
 RNG = np.random.default_rng(0)
-
-
-def choose(figure: str, **options: object) -> Selection:
-    table = find_table(find_figure(figure).table)
-    assert isinstance(table, Table)
-    return select(table, **{"profile": "smoke", **options})  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -50,7 +41,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr("benchmark.papers.gan_ae.figures.reconstructions", rebuilt)
     store = Store(tmp_path)
     for name in PICTURES:
-        chosen = choose(name)
+        chosen = choose_figure(name)
         for row in chosen.rows:
             for one_run in chosen.runs(row):
                 epochs, shape = one_run.protocol.named_frames, registry.dataset(one_run.dataset).data_shape
@@ -63,14 +54,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     return store
 
 
-def panels(name: str, store: Store, **options: object) -> list[Axes]:
-    figure, chosen = find_figure(name), choose(name, **options)
-    with own_style(figure.id):
-        return figure.draw(chosen, with_status(records_by_row(chosen, store), "done"), store).axes
-
-
 def test_draws_the_same_bytes_again(store: Store) -> None:
-    figure, chosen = find_figure("gan-ae-instability"), choose("gan-ae-instability")
+    figure, chosen = find_figure("gan-ae-instability"), choose_figure("gan-ae-instability")
     first = [path.read_bytes() for path in draw_figure(figure, chosen, store)]
     assert [path.read_bytes() for path in draw_figure(figure, chosen, store)] == first
 
@@ -78,11 +63,11 @@ def test_draws_the_same_bytes_again(store: Store) -> None:
 @pytest.mark.parametrize("name", PICTURES)
 def test_nothing_stored_names_the_command(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"run --figure {name}"):
-        draw_figure(find_figure(name), choose(name), Store(tmp_path))
+        draw_figure(find_figure(name), choose_figure(name), Store(tmp_path))
 
 
 def test_seven_methods_are_shown_at_both_moments(store: Store) -> None:
-    shown = panels("gan-ae-mnist", store)
+    shown = panels("gan-ae-mnist", choose_figure("gan-ae-mnist"), store)
     assert len(shown) == 2 * 7 + 1
     said = [ax.get_title().splitlines()[-1] for ax in shown]
     assert said == ["after 1 batch"] * 7 + ["after 10 batches"] * 7 + ["test images, G(E(x)) beside"]
@@ -94,7 +79,7 @@ def test_seven_methods_are_shown_at_both_moments(store: Store) -> None:
 
 
 def test_natural_images_are_the_last_ones_of_both_sets(store: Store) -> None:
-    shown = panels("gan-ae-natural", store)
+    shown = panels("gan-ae-natural", choose_figure("gan-ae-natural"), store)
     beside = "test images, G(E(x)) beside"
     assert [ax.get_title().splitlines()[-1] for ax in shown] == [
         *["cifar10, 1 batch"] * 7,
@@ -105,7 +90,7 @@ def test_natural_images_are_the_last_ones_of_both_sets(store: Store) -> None:
 
 
 def test_instability_has_curves_and_pictures_without_alpha_above_and_with_it_below(store: Store) -> None:
-    shown = panels("gan-ae-instability", store)
+    shown = panels("gan-ae-instability", choose_figure("gan-ae-instability"), store)
     assert len(shown) == 2 * 6
     assert shown[0].get_title().startswith("GAN + AE\n") and shown[6].get_title().startswith("GAN + AE, alpha\n")
     assert [ax.images[0].get_array()[0, 0] for ax in (shown[5], shown[11])] == [99, 99]
@@ -113,18 +98,18 @@ def test_instability_has_curves_and_pictures_without_alpha_above_and_with_it_bel
     assert (x[0], x[-1]) == (1, 20)
     for column in (0, 1):
         assert shown[column].get_ylim() == shown[6 + column].get_ylim()
-    paper = choose("gan-ae-instability", profile="paper")
+    paper = choose_figure("gan-ae-instability", profile="paper")
     protocol = paper.protocol(paper.rows[0])
     assert [epoch * protocol.fresh_iterations for epoch in protocol.named_frames] == [10, 50, 100]
 
 
 def test_records_without_pictures_say_how_to_get_them(store: Store) -> None:
-    chosen = choose("gan-ae-mnist")
+    chosen = choose_figure("gan-ae-mnist")
     for row in chosen.rows:
         (run,) = chosen.runs(row)
         store.write(run, Record(run.id, run.identity(), "done", {}))
     with pytest.raises(UserError, match=r"protocol\.frames"):
-        panels("gan-ae-mnist", store)
+        panels("gan-ae-mnist", choose_figure("gan-ae-mnist"), store)
 
 
 def test_reconstructions_are_what_the_stored_networks_make_of_test_images(tmp_path: Path) -> None:
@@ -159,21 +144,10 @@ def test_reconstructions_are_what_the_stored_networks_make_of_test_images(tmp_pa
 SHORT = Protocol(profile="test", epochs=3, width=2, prior="normal", batch_size=64, samples=50)
 
 
-@pytest.fixture
-def small_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """1,600 points, 25 iterations an epoch."""
-    small = dataclasses.replace(GRID25_GAAN, per_mode=64)
-    monkeypatch.setattr(registry, "dataset", lambda name: small)
-
-
 def gan_ae(*seeds: int, **fields: object) -> list[Run]:
     overrides = (("calibration", 100), ("decay", "adaptive"))
     protocol = dataclasses.replace(SHORT, **fields)  # type: ignore[arg-type]
     return [Run("grid25-gaan", "gan-ae", protocol, seed, overrides) for seed in seeds]
-
-
-def numbers(record: Record) -> tuple:
-    return record.measures, record.curves, record.samples, record.frames
 
 
 @pytest.mark.usefixtures("small_data")

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from benchmark.errors import UserError
 from benchmark.spec.registry import methods
 from benchmark.training.devices.graphs import COMPARED, WARM_UP, CudaGraph, NoiseOn, Recorder, Replayed, Unfit
-from modules.aeis import AEIS
 from modules.base import AdversarialModule
 from modules.gan import GAN
 from modules.losses import bce_fake, bce_real
 from modules.noise import Noise
-from modules.options import Training
 from modules.wgan_gp import WGANGP
-from tests.modules.steps import NORMAL, batches, use
+from tests.modules.steps import batches, build
+
+pytestmark = pytest.mark.slow
 
 SIZE, SEEDS = 16, (0, 3)
 #: What no graph holds: densities and matchings on the processor, steps of Adam that are counted there.
@@ -58,18 +58,6 @@ def tensors(module: AdversarialModule) -> list[Tensor]:
     found: Any = module.optimizers()
     moments = [v for optimizer in found for s in optimizer.state.values() for v in s.values()]
     return [*module.parameters(), *module.buffers(), *moments]
-
-
-def build(method: type[AdversarialModule], device: str = "cpu", **fields: Any) -> AdversarialModule:
-    prior = {"prior": "normal"} if method.name in NORMAL else {}
-    module = method(Training(**({"batch_size": SIZE, "beta1": 0.8} | prior | fields)), (2,), SEEDS)
-    if isinstance(module, AEIS):
-        # It insists on data seen before.
-        generator = torch.Generator().manual_seed(0)
-        module.reference_points.copy_(torch.rand(module.reference_points.shape, generator=generator))
-    module.to(device)
-    use(module, module.configure_optimizers())
-    return module
 
 
 def data(module: AdversarialModule, iterations: int, device: str = "cpu") -> list[Tensor]:
@@ -239,7 +227,7 @@ def test_noise_on_a_device_is_the_noise() -> None:
 @on_a_gpu
 @pytest.mark.parametrize("method", [Ordinary, WithBatchNorm, WithDropout])
 def test_ordinary_modules_on_a_gpu_train_as_ever(method: type[GAN]) -> None:
-    ordinary, other = build(method, "cuda"), build(method, "cuda")
+    ordinary, other = build(method, device="cuda"), build(method, device="cuda")
     other.noise = NoiseOn(torch.device("cuda", 0), SEEDS)  # type: ignore[assignment]
     graph = replayed(other, CudaGraph)
     before = torch.cuda.get_rng_state()
@@ -253,7 +241,7 @@ def test_ordinary_modules_on_a_gpu_train_as_ever(method: type[GAN]) -> None:
 @every_method
 def test_a_graph_is_the_iterations_it_stands_for(method: type[AdversarialModule]) -> None:
     fields = {"lr_decay": 0.5, "lr_decay_every": 40}
-    ordinary, other = build(method, "cuda", **fields), build(method, "cuda", **fields)
+    ordinary, other = build(method, device="cuda", **fields), build(method, device="cuda", **fields)
     other.noise = NoiseOn(torch.device("cuda", 0), SEEDS)  # type: ignore[assignment]
     graph = replayed(other, CudaGraph)
     x = data(ordinary, 90, "cuda")

@@ -30,8 +30,9 @@ from benchmark.training.evaluation import draw_samples
 from benchmark.training.trainer import load_module
 from datamodules.image_sets import DIGITS
 from evaluators.digits import digits
+from tests.benchmark.made import run
 
-from .made import run
+pytestmark = pytest.mark.slow
 
 ON_DIGITS = dataclasses.replace(MNIST, data={"mnist": "digits"})
 ROWS = ("gan", "gaan_2")

@@ -31,9 +31,10 @@ from benchmark.training.evaluation import as_pixels, draw_samples, measure
 from benchmark.training.trainer import load_module
 from datamodules.image_sets import DIGITS, DIGITS_1K
 from datamodules.images import ImageSet
+from tests.benchmark.made import run
 from tests.real_data import needs_data
 
-from .made import run
+pytestmark = pytest.mark.slow
 
 PROTOCOL = Protocol(
     profile="test",

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.kill import kill
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_killed_table_goes_on_to_the_same_records(tmp_path: Path) -> None:

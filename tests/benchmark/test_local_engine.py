@@ -31,9 +31,10 @@ from benchmark.training.callback import Progress
 from benchmark.training.engines import local_engine, resources, runner
 from benchmark.training.engines.local_engine import Jobs, LocalEngine, _Pool, _Worker, choose_jobs
 from benchmark.training.engines.runner import run_blocks, to_do
-from tests.processes import start
+from tests.benchmark.made import numbers, run
+from tests.processes import is_alive, start
 
-from .made import numbers, run
+pytestmark = pytest.mark.slow
 
 GIB = 2**30
 PROTOCOL = Protocol(profile="test", epochs=2, width=2, batch_size=32, fresh_iterations=5, samples=200)
@@ -286,13 +287,6 @@ def test_a_second_interrupt_ends_workers_at_once(tmp_path: Path) -> None:
         run_blocks(to_do(store, long), store, interrupt, "cpu", LocalEngine({False: Jobs(2, 1)}))
     assert not any(map(is_alive, pids))
     assert [path.name for path in store.unfinished.iterdir()] == [".gitignore"]
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and that nobody has waited for does not."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 def wait_for(condition: Any, seconds: float = 180) -> Any:

@@ -22,9 +22,12 @@ from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.training import loggers
 from benchmark.training.callback import Evaluation
-from benchmark.training.engines.runner import Inline, run_blocks, to_do
+from benchmark.training.engines.runner import Inline
 from benchmark.training.trainer import fit
 from modules.gaan import GAAN
+from tests.benchmark.made import train_all
+
+pytestmark = pytest.mark.slow
 
 SMALL = Protocol(profile="test", epochs=3, width=2, batch_size=16, samples=50, evaluate_every=2)
 RUNS = [Run("benchmark.checks.conformance:POINTS", "gan", SMALL, seed) for seed in (4, 5)]
@@ -32,9 +35,7 @@ RUNS = [Run("benchmark.checks.conformance:POINTS", "gan", SMALL, seed) for seed 
 
 def run(folder: Path, *names: str) -> list[Record]:
     store = Store(folder)
-    store.prepare()
-    outcome = run_blocks(to_do(store, RUNS), store, lambda step: None, "cpu", Inline(loggers=names))
-    assert not outcome.failed
+    assert not train_all(store, RUNS, Inline(loggers=names)).failed
     return [record for run in RUNS if (record := store.read(run))]
 
 

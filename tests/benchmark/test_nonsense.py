@@ -38,8 +38,9 @@ from benchmark.training import callback, checkpoints, classifier, estimate
 from benchmark.training.engines import ENGINES
 from datamodules import images
 from datamodules.images import MissingData
+from tests.benchmark.made import make_record, run
 
-from .made import make_record, run
+pytestmark = pytest.mark.slow
 
 RUN = Run("ring8", "gan", Protocol(epochs=3, samples=200), 0)
 FUZZ = settings(

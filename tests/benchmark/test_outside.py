@@ -22,6 +22,8 @@ from benchmark.spec.table import Table
 from benchmark.store.store import Store
 from modules.losses import bce_fake, bce_real
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = {
     "methods": ("pacgan", "pacgan.pacgan:PacGAN"),

@@ -18,8 +18,9 @@ from benchmark.store.store import Store
 from benchmark.training.callback import _clear
 from benchmark.training.evaluation import draw_samples
 from benchmark.training.trainer import load_module, make_module
+from tests.benchmark.made import run
 
-from .made import run
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 IMAGES = Protocol(

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from benchmark.analysis.power import seeds_lines, seeds_wanted
 from benchmark.analysis.statistics import seeds_for_margin
-from benchmark.papers.discovery import find_table
-from benchmark.spec.selection import Selection, select
-from benchmark.spec.table import Table
 from benchmark.store.store import Store
+from tests.benchmark.made import change, choose, fill_store
 
-from .made import change, fill_store
-
-
-def selection(**options: object) -> Selection:
-    table = find_table("2")
-    assert isinstance(table, Table)
-    return select(table, **{"profile": "short", "methods": ["gan", "gaan_2"], **options})
+selection = partial(choose, "2", profile="short", methods=["gan", "gaan_2"])
 
 
 def test_seeds_come_from_the_stored_spread(tmp_path: Path) -> None:

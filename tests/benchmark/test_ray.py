@@ -11,10 +11,7 @@ from benchmark.errors import UserError
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.run import Run
 from benchmark.store.store import Store
-from benchmark.training.callback import Watch
-from benchmark.training.engines.runner import Outcome, run_blocks, to_do
-
-from .made import numbers, run
+from tests.benchmark.made import numbers, run, train_all
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install -c constraints.txt -e '.[ray]'")
 
@@ -23,7 +20,7 @@ from ray.exceptions import AuthenticationError
 from benchmark.training.engines import ray_engine
 from benchmark.training.engines.ray_engine import RayEngine
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
 RUNS = [Run("ring8", method, PROTOCOL, seed) for method in ("gan", "wgan-gp") for seed in range(4)]
@@ -41,17 +38,12 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[Run, tuple[object
     return {one_run: numbers(record) for one_run, record in zip(RUNS, records, strict=True)}
 
 
-def train(store: Store, runs: list[Run], engine: RayEngine, watch: Watch = lambda progress: None) -> Outcome:
-    store.prepare()
-    return run_blocks(to_do(store, runs), store, watch, "cpu", engine)
-
-
 def test_workers_that_do_not_see_the_folder_send_records_back(
     tmp_path: Path, engine: RayEngine, straight: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(tmp_path)
     monkeypatch.setattr(ray_engine, "write_atomically", lambda *_: None)
-    assert not train(store, RUNS[:4], engine).failed
+    assert not train_all(store, RUNS[:4], engine).failed
     assert {run: numbers(store.read(run)) for run in RUNS[:4]} == {run: straight[run] for run in RUNS[:4]}
     record = store.read(RUNS[0])
     assert record
@@ -82,7 +74,7 @@ def test_a_cluster_that_wants_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_other_code_on_a_worker_is_refused(tmp_path: Path, engine: RayEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_engine, "versions_of", lambda run: {"method": 99})
     with pytest.raises(UserError, match="other code"):
-        train(Store(tmp_path), RUNS[:2], engine)
+        train_all(Store(tmp_path), RUNS[:2], engine)
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,15 @@ from benchmark.spec.protocol import Protocol
 from benchmark.spec.run import Run
 from benchmark.store.store import Store
 from benchmark.training.engines.runner import run_blocks, to_do
-
-from .made import numbers, run
+from tests.benchmark.made import numbers, run
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install -c constraints.txt -e '.[ray]'")
 
 from ray.cluster_utils import Cluster
 
 from benchmark.training.engines.ray_engine import ray_engine
+
+pytestmark = pytest.mark.slow
 
 PROTOCOL = Protocol(profile="test", epochs=8, width=2, batch_size=64, fresh_iterations=60, samples=200)
 RUNS = [Run("ring8", "gan", PROTOCOL, seed) for seed in range(4)]

@@ -17,18 +17,14 @@ from benchmark.store import store as store_module
 from benchmark.store.files import write_atomically
 from benchmark.store.record import Record
 from benchmark.store.store import Store
-
-from .made import make_record
+from tests.benchmark.made import make_record, store_with
 
 RUN = Run("grid25-gaan", "gan", Protocol(epochs=3), 0)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path)
-    record, samples = make_record(RUN)
-    store.write(RUN, record, samples)
-    return store
+    return store_with(tmp_path, RUN)
 
 
 def test_what_is_written_is_read(store: Store) -> None:

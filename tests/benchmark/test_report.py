@@ -43,8 +43,9 @@ from benchmark.spec.table import Column, Table
 from benchmark.store.record import Record, Status
 from benchmark.store.store import Store
 from benchmark.training.experiments import perform
+from tests.benchmark.made import change, fill_store, make_record
 
-from .made import change, fill_store, make_record
+pytestmark = pytest.mark.slow
 
 EVIL = "</script><script>window.evil = 1</script><img src=x onerror='window.evil = 1'>"
 

@@ -15,9 +15,10 @@ import pytest
 from benchmark.render.report.write import write_report
 from benchmark.spec.run import Run
 from benchmark.store.store import Store
+from tests.benchmark.made import make_record
+from tests.benchmark.test_report import EVIL, add_gaan_1, selected, stored
 
-from .made import make_record
-from .test_report import EVIL, add_gaan_1, selected, stored
+pytestmark = pytest.mark.slow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -23,17 +23,13 @@ from benchmark.store.store import Store
 from benchmark.training import trainer
 from benchmark.training.engines import runner
 from benchmark.training.engines.runner import Inline, Result, run_block, run_blocks, to_do
+from tests.benchmark.made import make_record, numbers, train_all
 from tests.processes import CONTEXT, start
 
-from .made import make_record, numbers
+pytestmark = pytest.mark.slow
 
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
 RUNS = [Run("ring8", method, PROTOCOL, seed) for method in ("gan", "wgan-gp") for seed in range(4)]
-
-
-def train(store: Store, runs: list[Run], **more: Any) -> runner.Outcome:
-    store.prepare()
-    return run_blocks(to_do(store, runs, **more), store, lambda progress: None, "cpu")
 
 
 # Shards ---------------------------------------------------------------------------------------------------------------
@@ -150,7 +146,7 @@ def test_a_file_system_without_locks_is_named_and_used(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", none)
-    assert train(Store(tmp_path), RUNS[:2]).seconds
+    assert train_all(Store(tmp_path), RUNS[:2]).seconds
     assert "--shard" in capsys.readouterr().err
 
 
@@ -174,7 +170,7 @@ def _train_and_note(folder: Path, runs: list[Run], barrier: Any, trained: Any) -
 
 def test_eight_processes_train_every_run_once(tmp_path: Path) -> None:
     straight = Store(tmp_path / "straight")
-    train(straight, RUNS)
+    train_all(straight, RUNS)
     parts = [RUNS, RUNS[::-1], RUNS[:6], RUNS[2:], RUNS[1:7], RUNS[:4], RUNS[4:], RUNS[::2]]
     barrier, trained = CONTEXT.Barrier(len(parts)), CONTEXT.Queue()
     others = [start(_train_and_note, tmp_path / "shared", part, barrier, trained) for part in parts]
@@ -216,14 +212,14 @@ def _planned(store: Store, **more: Any) -> Block:
 def test_a_block_that_another_finished_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
     block = _planned(store)
-    train(store, RUNS[:2])
+    train_all(store, RUNS[:2])
     monkeypatch.setattr(runner, "train", lambda *_: pytest.fail("it was done"))
     assert run_block(block, store, lambda progress: None, "cpu").status == "elsewhere"
 
 
 def test_stale_records_are_redone_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, ids = Store(tmp_path), [run.id for run in RUNS[:2]]
-    train(store, RUNS[:2])
+    train_all(store, RUNS[:2])
     blocks = [_planned(store, redo=ids) for _ in range(2)]
     statuses = [run_block(block, store, lambda progress: None, "cpu").status for block in blocks]
     assert statuses == ["trained", "elsewhere"]
@@ -240,7 +236,7 @@ def test_a_block_that_failed_elsewhere_meanwhile_is_not_tried_again(
 
     monkeypatch.setattr(trainer, "make_module", broken)
     store = Store(tmp_path)
-    train(store, RUNS[:2])
+    train_all(store, RUNS[:2])
     blocks = [_planned(store) for _ in range(2)]
     results = [run_block(block, store, lambda progress: None, "cpu") for block in blocks]
     assert [result.status for result in results] == ["failed", "failed"]
@@ -250,9 +246,9 @@ def test_a_block_that_failed_elsewhere_meanwhile_is_not_tried_again(
 
 def test_the_seeds_that_another_finished_are_left_out(tmp_path: Path) -> None:
     straight, store = Store(tmp_path / "straight"), Store(tmp_path / "shared")
-    train(straight, RUNS[:2])
+    train_all(straight, RUNS[:2])
     block = _planned(store)
-    train(store, RUNS[1:2])
+    train_all(store, RUNS[1:2])
     before = store.stamp(RUNS[1])
     assert run_block(block, store, lambda progress: None, "cpu").status == "trained"
     assert store.stamp(RUNS[1]) == before
@@ -265,7 +261,10 @@ def test_what_killed_writers_left_is_swept(tmp_path: Path) -> None:
     block = _planned(store)
     record = store.path(RUNS[0])
     record.parent.mkdir(parents=True)
-    left = [record.with_name(f".{record.name}.abc"), store.checkpoint(block.id).with_suffix(".part99")]
+    left = [
+        record.with_name(f".{record.name}.abc"),
+        (part := store.checkpoint(block.id)).with_name(f".{part.name}.abc"),
+    ]
     other = record.with_name(f".{RUNS[2].id}.json.abc")
     for path in (*left, other):
         path.write_text("half")

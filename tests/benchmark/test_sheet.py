@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,10 @@ from benchmark.papers.discovery import find_table
 from benchmark.render.formats import FORMATS, render
 from benchmark.spec.commands import complete_selection, file_name, seeds_text
 from benchmark.spec.registry import dataset
-from benchmark.spec.selection import Selection, select
-from benchmark.spec.table import NetworkTable, Table
+from benchmark.spec.table import NetworkTable
 from benchmark.store.record import Record
 from benchmark.store.store import Store
-
-from .made import change, fill_store
+from tests.benchmark.made import change, choose, fill_store
 
 COLUMNS = (
     "table,row,column,profile,reading,budget,n,n_diverged,n_failed,n_no_value,mean,std,ci_low,ci_high,fluctuation,"
@@ -34,10 +33,7 @@ COLUMNS = (
 )
 
 
-def selection(**options: object) -> Selection:
-    table = find_table("2")
-    assert isinstance(table, Table)
-    return select(table, **{"profile": "short", **options})
+selection = partial(choose, "2", profile="short")
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from matplotlib.axes import Axes
 from PIL import Image
 from scipy.stats import energy_distance as scipy_energy_distance
 
 from benchmark.errors import UserError
 from benchmark.papers.discovery import find_figure, find_table
 from benchmark.papers.veegan.figures import energy_distance, point_density, reconstruct
-from benchmark.plotting.canvas import own_style
-from benchmark.plotting.figure import records_by_row, with_status
 from benchmark.plotting.points import flat, latents_of
 from benchmark.render.figures import draw_figure
 from benchmark.render.movie import make_movie
@@ -29,7 +26,9 @@ from benchmark.store.store import Store
 from benchmark.training.evaluation import draw_samples, measure
 from benchmark.training.trainer import make_module
 from modules.noise import draw as draw_noise
-from tests.benchmark.made import run
+from tests.benchmark.made import choose_figure, panels, run
+
+pytestmark = pytest.mark.slow
 
 FIGURES = ("veegan-fig1", "veegan-fig2", "aeis-fig1", "aeis-fig2")
 #: The autoencoder of aeis-fig1 is trained for a moment only.
@@ -37,11 +36,8 @@ QUICK = ["protocol.fresh_iterations=6", "protocol.epochs=30", "protocol.batch_si
 
 
 def choose(figure: str, **options: object) -> Selection:
-    table = find_table(find_figure(figure).table)
-    assert isinstance(table, Table)
-    set_too = ["method.pretraining_epochs=2", "method.reference=96"] if table.id == "aeis-1" else []
-    settings = {"profile": "smoke", "datasets": ("ring8", "grid25"), "assignments": QUICK + set_too}
-    return select(table, **{**settings, **options})  # type: ignore[arg-type]
+    set_too = ["method.pretraining_epochs=2", "method.reference=96"] if figure.startswith("aeis") else []
+    return choose_figure(figure, **{"datasets": ("ring8", "grid25"), "assignments": QUICK + set_too, **options})
 
 
 def write(store: Store, run: Run, modes: int) -> None:
@@ -63,12 +59,6 @@ def store(tmp_path: Path) -> Store:
             for one_run in chosen.runs(row):
                 write(store, one_run, place)
     return store
-
-
-def panels(name: str, selection: Selection, store: Store) -> list[Axes]:
-    figure = find_figure(name)
-    with own_style(figure.id):
-        return figure.draw(selection, with_status(records_by_row(selection, store), "done"), store).axes
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -18,20 +18,22 @@ from benchmark.papers.importance_sampling import tables
 from benchmark.papers.veegan.tables import TABLE_1, TABLE_1_ABLATION
 from benchmark.render.formats import FORMATS, render
 from benchmark.spec import registry
-from benchmark.spec.selection import Selection, select
-from benchmark.spec.table import Table
+from benchmark.spec.protocol import Setting
+from benchmark.spec.selection import select
+from benchmark.spec.table import Profile, Reading, Row, Table
 from benchmark.store.store import Store
 from benchmark.training.trainer import make_module
 from modules.unrolled import UnrolledGAN
-
-from .made import change, fill_store
+from tests.benchmark.made import change, choose, fill_store
 
 TABLES = [table for table in all_tables().values() if isinstance(table, Table)]
 SYNTHETIC = [TABLE_1, tables.TABLE_1]
 
 
-def choose(table: Table, **options: object) -> Selection:
-    return select(table, **{"profile": "smoke", **options})
+def settings_of(where: Profile | Reading, row: Row, dataset: str) -> dict[str, Setting]:
+    """Fields of the protocol that a profile or a reading sets; those of a data set count more than those of all."""
+    of_row = where.rows.get(row.id, {}) if isinstance(where, Reading) else {}
+    return {**where.protocol, **of_row, **where.datasets.get(dataset, {})}
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.id)
@@ -43,10 +45,14 @@ def test_every_run_of_every_reading_can_be_built(table: Table) -> None:
             for row in chosen.rows:
                 for dataset in chosen.datasets_of(row):
                     run = chosen.run(row, 0, dataset)
-                    assert (run.protocol.profile, run.protocol.reading) == (profile, reading)
-                    assert run.protocol.epochs > 0
-        module = make_module(choose(table, reading=reading).run(table.rows[-1], 0), (0,))
-        assert sum(p.numel() for p in module.parameters()) > 0
+                    fields = dataclasses.asdict(run.protocol)
+                    assert (fields["profile"], fields["reading"]) == (profile, reading)
+                    of_reading = settings_of(table.readings[reading], row, dataset)
+                    of_profile = settings_of(table.profiles[profile], row, dataset)
+                    assert {**of_reading, **of_profile, **row.protocol}.items() <= fields.items()
+        # The first axis of every parameter is the seeds'.
+        module = make_module(choose(table, reading=reading).run(table.rows[-1], 0), (0, 1))
+        assert {len(parameter) for parameter in module.parameters()} == {2}
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.id)

@@ -12,35 +12,22 @@ import pytest
 import torch
 
 from benchmark.errors import Stopped, UserError
-from benchmark.spec import registry
 from benchmark.spec.block import drop_finished, make_blocks
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.run import Run
-from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.training import callback, checkpoints, trainer
 from benchmark.training.callback import Progress
 from benchmark.training.engines.runner import run_blocks, to_do
-from datamodules.grid25_gaan import GRID25_GAAN
+from tests.benchmark.made import numbers, run
 
-from .made import run
+pytestmark = [pytest.mark.usefixtures("small_data"), pytest.mark.slow]
 
 SHORT = Protocol(profile="test", epochs=3, width=2, beta1=0.8, lr_decay=0.9, batch_size=64, lr_decay_every=20)
 
 
-@pytest.fixture(autouse=True)
-def small_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """1,600 points, 25 iterations an epoch."""
-    small = dataclasses.replace(GRID25_GAAN, per_mode=64)
-    monkeypatch.setattr(registry, "dataset", lambda name: small)
-
-
 def runs(method: str, *seeds: int, protocol: Protocol = SHORT) -> list[Run]:
     return [Run("grid25-gaan", method, protocol, seed) for seed in seeds]
-
-
-def numbers(record: Record) -> tuple:
-    return record.measures, record.curves, record.samples, record.status
 
 
 def test_killed_and_resumed_equals_straight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,9 +25,10 @@ from benchmark.spec.table import Table
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from modules.gan import GAN
+from tests.benchmark.command import call, refused
+from tests.benchmark.made import make_record, run
 
-from .command import call, refused
-from .made import make_record, run
+pytestmark = pytest.mark.slow
 
 ROOT = Path(benchmark.__file__).parents[1]
 HINGE = "from modules.gan import GAN\n\n\nclass Hinge(GAN):\n    pass\n"

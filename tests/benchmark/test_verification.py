@@ -16,9 +16,11 @@ from benchmark.spec.run import Run
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.training import trainer
-from benchmark.training.engines.runner import run_blocks, to_do
 from datamodules.synthetic import RING8
 from modules.gan import GAN
+from tests.benchmark.made import train_all
+
+pytestmark = pytest.mark.slow
 
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
 RUNS = [Run("ring8", method, PROTOCOL, seed) for method in ("gan", "aeis") for seed in (0, 1)]
@@ -34,8 +36,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
 @pytest.fixture
 def store(tmp_path: Path, runs: list[Run]) -> Store:
     store = Store(tmp_path)
-    store.prepare()
-    assert not run_blocks(to_do(store, runs), store, lambda progress: None, "cpu").failed
+    assert not train_all(store, runs).failed
     return store
 
 
@@ -112,7 +113,7 @@ def test_a_generator_that_was_inverted_is_compared_after_all_epochs(tmp_path: Pa
     protocol = Protocol(profile="test", epochs=2, width=1, batch_size=8, fresh_iterations=1, **networks)  # type: ignore[arg-type]
     run, store = Run("digits", "gan", protocol, 0), Store(tmp_path)
     store.prepare()
-    assert not run_blocks(to_do(store, [run]), store, lambda progress: None, "cpu").failed
+    assert not train_all(store, [run]).failed
     (found,) = records(store, [run])
     change(store, run, measures={**found.measures, "ivom": 0.5})
     assert not verify_runs([run], store, epochs=1, accelerator="cpu")[0].difference
@@ -173,4 +174,4 @@ def test_a_model_that_fails_today_is_not_reproduced(
 
 def test_only_what_is_stored_can_be_reproduced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "--cell", "0123", "--results", str(tmp_path)]) == 2
-    assert "no cell" in capsys.readouterr().err
+    assert "no run" in capsys.readouterr().err

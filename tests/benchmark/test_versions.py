@@ -22,8 +22,7 @@ from evaluators.names import MEASURE_VERSIONS
 from modules.base import AdversarialModule
 from modules.families import NETWORKS, families, find_family
 from modules.gan import GAN
-
-from .made import make_record
+from tests.benchmark.made import make_record
 
 RUN = Run("ring8", "gan", Protocol(profile="test", samples=50), 0)
 

@@ -25,6 +25,8 @@ from datamodules import decoded, images
 from datamodules.files import files_below, read_array_header
 from datamodules.images import DATA_VARIABLE, MissingData, read_images
 
+pytestmark = pytest.mark.slow
+
 POINTS = np.random.default_rng(0).normal(size=(40, 2)).round(6)
 FRAME = pd.DataFrame(POINTS)
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,17 +17,16 @@ from benchmark.spec.run import Run
 from benchmark.store.store import Store
 from benchmark.training.evaluation import measure_own
 from tests.attack import RECORDS, attack, sealed
-from tests.benchmark.made import make_record
+from tests.benchmark.made import make_record, store_with
+
+pytestmark = pytest.mark.slow
 
 RUN = Run("ring8", "gan", Protocol(profile="test", epochs=3, width=1, samples=50), 0)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "results")
-    store.prepare()
-    store.write(RUN, *make_record(RUN))
-    return store
+    return store_with(tmp_path / "results", RUN)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +129,7 @@ def test_paths_that_are_no_folder_of_results_are_one_line(tmp_path: Path, capsys
     assert main(["list", "stored", "--results", str(tmp_path / "file")]) == 2
     assert "is no folder of results" in capsys.readouterr().err
     assert main(["doctor", "--results=--"]) == 2
-    assert "gives no value" in capsys.readouterr().err
+    assert "is no value" in capsys.readouterr().err
     for verb in (["list", "stored"], ["doctor"], ["show", "--table", "2"]):
         assert main([*verb, "--results", os.fsdecode(b"/nowhere/\xff")]) in (0, 1, 2)
 

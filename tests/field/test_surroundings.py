@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.run import Run
 from benchmark.store.store import Store
-from benchmark.training.engines.runner import run_blocks, to_do
+from benchmark.training.engines.runner import to_do
 from benchmark.training.loggers import make_loggers
-from tests.benchmark.made import numbers
+from tests.benchmark.made import numbers, train_all
+
+pytestmark = pytest.mark.slow
 
 PROTOCOL = Protocol(profile="test", epochs=2, width=1, batch_size=32, fresh_iterations=3, samples=100)
 RUN = Run("ring8", "gan", PROTOCOL, 5)
@@ -74,9 +76,7 @@ VARIABLES = {
 
 def trained(folder: Path) -> tuple[object, ...]:
     store = Store(folder)
-    store.prepare()
-    outcome = run_blocks(to_do(store, [RUN]), store, lambda progress: None, "cpu")
-    assert not outcome.failed
+    assert not train_all(store, [RUN]).failed
     return numbers(store.read(RUN))
 
 

@@ -35,6 +35,8 @@ from tests.golden.cases import (
 )
 from tests.golden.store import Case, Values, read
 
+pytestmark = pytest.mark.slow
+
 CASES = {case.id: case for case in ALL}
 
 

@@ -14,6 +14,8 @@ from modules.aeis import _BANDWIDTHS, AEIS
 from modules.density import held_out_bandwidth
 from modules.options import Training
 
+pytestmark = pytest.mark.slow
+
 BATCH = 32
 
 

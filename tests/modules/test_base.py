@@ -13,7 +13,6 @@ from torch import Tensor
 
 from benchmark.spec.registry import methods
 from modules import noise
-from modules.aeis import AEIS
 from modules.ali import ALI
 from modules.base import AdversarialModule, Update
 from modules.families import NETWORKS, MLPFamily
@@ -21,29 +20,14 @@ from modules.gan import GAN
 from modules.noise import Noise
 from modules.options import Training
 from modules.wgan_gp import WGANGP
+from tests.modules.steps import NORMAL, batches, build, descend, run_iterations, same, state, use
 
-from .steps import NORMAL, batches, descend, run_iterations, same, state, use
+pytestmark = pytest.mark.slow
 
 METHODS = methods()
 SIZE = 16
 
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-
-
-def build(
-    method: type[AdversarialModule], seeds: tuple[int, ...] = (0, 3), *, size: int = SIZE, **fields: Any
-) -> AdversarialModule:
-    """An untrained method on two-dimensional data at the start of its game, with optimizers.
-
-    Some insist on a normal prior, AEIS on data seen before.
-    """
-    prior = {"prior": "normal"} if method.name in NORMAL else {}
-    module = method(Training(**({"batch_size": size, "beta1": 0.8} | prior | fields)), (2,), seeds)
-    if isinstance(module, AEIS):
-        for points, seed in zip(module.reference_points, seeds, strict=True):
-            points.copy_(torch.rand(points.shape, generator=torch.Generator().manual_seed(seed)))
-    use(module, module.configure_optimizers())
-    return module
 
 
 def data(module: AdversarialModule, iterations: int = 3, size: int = SIZE) -> list[Tensor]:

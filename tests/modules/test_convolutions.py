@@ -42,8 +42,10 @@ from modules.vae_gan import VAEGAN
 from modules.veegan import VEEGAN
 from modules.wgan import WGAN
 from modules.wgan_gp import WGANGP
+from tests.modules import steps
+from tests.modules.steps import elsewhere, same, use
 
-from .steps import NORMAL, elsewhere, same, use
+pytestmark = pytest.mark.slow
 
 METHODS = (
     GAN,
@@ -74,14 +76,9 @@ def generators(*seeds: int) -> list[np.random.Generator]:
 def build(
     method: type[AdversarialModule], *seeds: int, networks: str = "metz-k4", **fields: object
 ) -> AdversarialModule:
-    prior = "normal" if method.name in NORMAL else "uniform"
-    training = Training(networks=networks, latent_dim=7, prior=prior, scaling="symmetric", batch_size=6, **fields)
-    module = method(training, SHAPE, seeds, **({"reference": 12, "code_dim": 5} if method is AEIS else {}))
-    if isinstance(module, AEIS):
-        for points, seed in zip(module.reference_points, seeds, strict=True):
-            points.copy_(torch.rand(points.shape, generator=torch.Generator().manual_seed(seed)))
-    use(module, module.configure_optimizers())
-    return module
+    settings = {"networks": networks, "latent_dim": 7, "scaling": "symmetric", **fields}
+    overrides = {"reference": 12, "code_dim": 5} if method is AEIS else {}
+    return steps.build(method, seeds, shape=SHAPE, size=6, overrides=overrides, **settings)
 
 
 def images(module: AdversarialModule, iterations: int) -> list[torch.Tensor]:

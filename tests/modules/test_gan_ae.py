@@ -22,8 +22,7 @@ from modules.gmmn import GMMN
 from modules.losses import gaussian_bandwidths, squared_mmd
 from modules.networks import InstanceNoise, forward_batched
 from modules.options import Training
-
-from .steps import NORMAL, batches, run_iterations
+from tests.modules.steps import batches, build, run_iterations
 
 WIDTHS = [0.02, 0.3]
 RNG = np.random.default_rng(0)
@@ -269,16 +268,6 @@ def test_a_critic_draws_codes_to_the_prior_which_free_samples_come_from() -> Non
 # Instance noise -------------------------------------------------------------------------------------------------------
 
 DISCRIMINATING = {name: m for name, m in methods().items() if name not in ("gmmn", "gan-hungarian")}
-
-
-def build(method: type[AdversarialModule], **fields: Any) -> AdversarialModule:
-    prior = {"prior": "normal"} if method.name in NORMAL else {}
-    module = method(Training(**({"batch_size": 16, "beta1": 0.8} | prior | fields)), (2,), (0, 3))
-    if method.name == "aeis":
-        module.reference_points.copy_(
-            torch.rand(module.reference_points.shape, generator=torch.Generator().manual_seed(0))
-        )
-    return module
 
 
 @pytest.mark.parametrize("method", DISCRIMINATING.values(), ids=DISCRIMINATING)

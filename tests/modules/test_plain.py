@@ -34,8 +34,9 @@ from modules.vae_gan import VAEGAN
 from modules.veegan import VEEGAN
 from modules.wgan import WGAN
 from modules.wgan_gp import WGANGP
+from tests.modules.steps import EPS, NORMAL, batches, run_iterations
 
-from .steps import EPS, NORMAL, batches, run_iterations
+pytestmark = pytest.mark.slow
 
 ITERATIONS = 6
 SEED = 3

@@ -18,9 +18,10 @@ from modules.base import AdversarialModule
 from modules.gan import GAN
 from modules.losses import bce_fake, bce_real
 from modules.options import Training
+from tests.modules.steps import EPS, batches, use
 from tests.processes import start
 
-from .steps import EPS, batches, use
+pytestmark = pytest.mark.slow
 
 
 class Ordinary(GAN):

@@ -1,4 +1,4 @@
-"""What GAAN's text says in sentences, and what is measured of it."""
+"""Claims of GAAN's text, and the measurements that test them."""
 
 import math
 
@@ -11,19 +11,19 @@ _GAAN = "Tran et al. 2018 (arXiv:1803.08887)"
 
 _GRID = "grid25-gaan"
 
-#: Training ends early for a model that diverged, which then covers nothing.
+#: Training stops early if a model diverges; it then counts as one with no registered mode.
 _MODES = Statistic("modes registered", "registered_modes", lost=0.0)
 
 _POINTS = Statistic("points registered, of 2,000", "registered_points", lost=0.0)
 
 _DECEIVED = Statistic("mean -log D(G(z)) over the training", "loss.generator", "mean")
 
-#: The most that there can be.
+#: A diverged model gets the largest possible value, log 10.
 _BALANCE = Statistic("KL of digits", "digit_kl", lost=math.log(10))
 
 
 def _gaan(row: str) -> Models:
-    """Rows of GAAN's Table 2 and its ablation share their protocol."""
+    """Return the models of a row of GAAN's Table 2 or of its ablation, which share one protocol."""
     table: Table = tables.TABLE_2 if any(row == known.id for known in tables.TABLE_2.rows) else tables.TABLE_2_ABLATION
     return Models(table, row, _GRID)
 

@@ -29,30 +29,33 @@ from evaluators.registered import registered_counts
 
 Array = np.ndarray
 
-#: Panels per line in figures with one panel per method.
+#: Panels per line, in figures with one panel for each method.
 _PER_LINE = 4
-#: Inches that titles and small print need, however few panels there are.
+#: Least width in inches: titles and notes need it even with few panels.
 _LEAST_WIDTH = 8.0
-#: Curves of up to this many epochs get a mark at every epoch, or the shortest would not show at all.
+#: Curves of up to this many epochs have a marker at every epoch. A curve of one epoch would be invisible without it.
 _MARKED_EPOCHS = 20
 _ROUND_STEPS = (1, 2, 5, 10)
-#: Half the width of the panels of Fig. 6, in the data's units.
+#: Half the width of the panels of Fig. 6, in the unit of the data.
 _HALF_WIDTH = 5.5
 
 
 def _shown(selection: Selection, records: Records) -> Iterator[tuple[Row, Sequence[tuple[Run, Record]]]]:
-    """Rows with their finished runs, in the order of the selection."""
+    """Yield the rows that have finished runs, with these runs, in the order of the selection."""
     return ((row, records[row.id]) for row in selection.rows if row.id in records)
 
 
 def _grid(n: int) -> tuple[int, int]:
-    """Lines and columns for ``n`` panels: no more lines than needed, and these about equally full."""
+    """Return the number of lines and columns for ``n`` panels: as few lines as possible, about equally full."""
     lines = math.ceil(n / _PER_LINE)
     return lines, math.ceil(n / lines)
 
 
 def _panels(picture: matplotlib.figure.Figure, n: int, x_label: str, y_label: str) -> list[Axes]:
-    """``n`` panels with common axes, labelled at the left and below; what is left of the last line stays empty."""
+    """Make ``n`` panels with common axes, labelled at the left and at the bottom.
+
+    Unused places of the last line stay empty.
+    """
     lines, columns = _grid(n)
     axes = picture.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     panels = list(axes.flat[:n])
@@ -70,12 +73,16 @@ def _panels(picture: matplotlib.figure.Figure, n: int, x_label: str, y_label: st
 
 
 def curve(pairs: Sequence[tuple[Run, Record]], measure_name: str) -> Array:
-    """A measure after every epoch, ``[S, E]`` in the measure's unit; NaN where it had no value."""
+    """Return a measure after every epoch, for each seed.
+
+    Returns:
+        Values ``[S, E]`` (seeds, epochs) in the unit of the measure; NaN where it had no value.
+    """
     return np.array([record.curves[measure_name] for _, record in pairs], dtype=float)
 
 
 def draw_curves(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """Registered modes and registered points against epochs of training, one line per method (Fig. 5)."""
+    """Draw registered modes and registered points over the epochs of training, one line for each method (Fig. 5)."""
     picture = blank(10, 3.6)
     axes = picture.subplots(1, 2)
     protocol = selection.protocol(next(_shown(selection, records))[0])
@@ -97,7 +104,7 @@ def _draw_measure(ax: Axes, selection: Selection, records: Records, name: str) -
         epochs = np.arange(1, values.shape[1] + 1)
         colour, style = line_style(selection, row.id)
         mark = "o" if len(epochs) <= _MARKED_EPOCHS else None
-        # The edge keeps the band of a single epoch visible.
+        # Without an edge the band of a single epoch would be invisible.
         ax.fill_between(epochs, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0.7)
         ax.plot(
             epochs, values.mean(0), color=colour, linestyle=style, linewidth=1.4, marker=mark, ms=3, label=row.title
@@ -111,7 +118,7 @@ def _draw_measure(ax: Axes, selection: Selection, records: Records, name: str) -
 
 
 def draw_sample_grid(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """Final samples of each method's first finished seed, beside as many new points of the data (Fig. 6)."""
+    """Draw the final samples of each method's first finished seed, and equally many new points of the data (Fig. 6)."""
     shown = list(_shown(selection, records))
     mixture = registry.mixture(selection.datasets[0])
     lines, columns = _grid(len(shown) + 1)
@@ -142,14 +149,17 @@ def _title_counts(modes: float | None, points: float | None) -> str:
 
 
 def _draw_points(ax: Axes, points: Array, mixture: GaussianMixture, radius: float, colour: str) -> None:
-    """Points ``[n, 2]`` in original units over rings within which a point registers."""
+    """Draw points ``[n, 2]`` in the unit of the data, and a ring of this radius around each centre.
+
+    A point inside a ring registers with the mode at its centre.
+    """
     size = 2 * radius
     rings = EllipseCollection(
         size, size, 0, units="xy", offsets=np.array(mixture.centres), offset_transform=ax.transData
     )
     rings.set(facecolor="none", edgecolor="0.75", linewidth=0.6, zorder=1)
     ax.add_collection(rings)
-    # As pixels: thousands of points would make an SVG of megabytes.
+    # Rasterized, because thousands of vector points would make an SVG of several megabytes.
     ax.scatter(points[:, 0], points[:, 1], s=1.6, color=colour, alpha=0.6, linewidths=0, rasterized=True, zorder=2)
     ticks = range(-4, 5, 2)
     ax.set(
@@ -158,14 +168,23 @@ def _draw_points(ax: Axes, points: Array, mixture: GaussianMixture, radius: floa
 
 
 def mode_shares(samples: Array, centres: Array, radius: float) -> Array:
-    """Share of each mode in the registered points of ``samples [..., n, d]``: ``[..., K]``, NaN if there are none."""
+    """Compute the share of each mode in the registered points.
+
+    Args:
+        samples: Points ``[..., n, d]``.
+        centres: Centres of the modes, ``[K, d]``.
+        radius: Largest distance from a centre at which a point registers.
+
+    Returns:
+        Shares ``[..., K]``; NaN where no point registers.
+    """
     counts: Array = registered_counts(torch.from_numpy(samples), torch.from_numpy(centres), radius).double().numpy()
     total = counts.sum(-1, keepdims=True)
     return np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
 
 
 def _stored_shares(selection: Selection, row: Row, pairs: Sequence[tuple[Run, Record]], store: Store) -> Array:
-    """Shares per mode ``[S, K]`` of the seeds that have any registered point."""
+    """Return the shares of the modes ``[S, K]``, for the seeds that have a registered point."""
     centres = np.array(registry.mixture(selection.datasets[0]).centres)
     radius = selection.protocol(row).mode_radius
     shares = np.stack([mode_shares(store.samples(run, record), centres, radius) for run, record in pairs])
@@ -173,7 +192,7 @@ def _stored_shares(selection: Selection, row: Row, pairs: Sequence[tuple[Run, Re
 
 
 def draw_shares(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """Share of the registered points that each mode got, one panel per method (Fig. 7)."""
+    """Draw the share of the registered points in each mode, one panel for each method (Fig. 7)."""
     shown = list(_shown(selection, records))
     mixture = registry.mixture(selection.datasets[0])
     lines, columns = _grid(len(shown))
@@ -190,7 +209,7 @@ def draw_shares(selection: Selection, records: Records, store: Store) -> matplot
 
 
 def _draw_bars(ax: Axes, shares: Array, colour: str) -> None:
-    """Mean of shares ``[S, K]`` over seeds, from the least to the largest as whiskers."""
+    """Draw the mean over seeds of shares ``[S, K]`` as bars, with whiskers from the minimum to the maximum."""
     modes = np.arange(shares.shape[1])
     if len(shares):
         mean = shares.mean(0)
@@ -203,7 +222,10 @@ def _draw_bars(ax: Axes, shares: Array, colour: str) -> None:
 
 
 def _label_modes(ax: Axes, mixture: GaussianMixture) -> None:
-    """Modes stand in the data set's order: a label for each run of centres with the same first coordinate."""
+    """Label the modes on the horizontal axis, in the order of the data set.
+
+    Neighbouring modes with the same first coordinate share one label.
+    """
     start = 0
     ticks, labels = [], []
     for x, run in itertools.groupby(centre[0] for centre in mixture.centres):

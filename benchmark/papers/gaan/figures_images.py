@@ -41,19 +41,19 @@ from modules.noise import draw
 
 Array = np.ndarray
 
-#: Colours of the ten digits.
+#: One colour for each of the ten digits.
 _DIGITS = [matplotlib.colormaps["tab10"](place) for place in range(10)]
-#: Dimensions of the prior whose means are shown, and draws of each (Fig. 4a).
+#: Dimensions of the prior in Fig. 4a, and number of draws for each.
 _DIMENSIONS, _DRAWS = (1, 2, 10, 100), 10_000
-#: Bins of mean intensities.
+#: Edges of the histogram bins of mean intensities.
 _INTENSITIES = np.linspace(0, 1, 151).tolist()
-#: Images between two latents, and pairs of latents.
+#: Number of images on the line between two latents (ends included), and number of such pairs.
 _BETWEEN = 10
 _PAIRS = 8
 
 
 def _latent_panel(ax: Axes, points: Array, labels: Array, title: str) -> None:
-    """Latents ``[n, 2]`` in the colours of their digits, and how much of them the commonest digit has."""
+    """Draw latents ``[n, 2]`` in the colours of their digits; the title gives the share of the most frequent digit."""
     for digit in range(10):
         x, y = points[labels == digit].T
         ax.scatter(x, y, s=0.8, color=_DIGITS[digit], linewidths=0, rasterized=True, label=digit)
@@ -63,13 +63,13 @@ def _latent_panel(ax: Axes, points: Array, labels: Array, title: str) -> None:
 
 
 def _made_of_latents(run: Run, module: AdversarialModule) -> tuple[Array, Array]:
-    """The latents of a model's samples and the digits that these show."""
+    """Return the latents of a model's samples and the digits that a classifier sees in the samples."""
     samples = draw_samples(module, image_set(run), run.protocol, run.protocol.epochs)[0]
     return latents_of(run), digits(torch.from_numpy(samples))[:, 0].numpy()
 
 
 def _encoded(run: Run, module: AdversarialModule, n: int) -> tuple[Array, Array]:
-    """Codes of the first ``n`` training images and their labels."""
+    """Return the codes of the first ``n`` training images and their labels."""
     images = image_set(run)
     encoder: Any = module.encoder
     with torch.no_grad():
@@ -79,8 +79,13 @@ def _encoded(run: Run, module: AdversarialModule, n: int) -> tuple[Array, Array]
 
 
 def draw_latents(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """Two-dimensional latents in the colours of the digits that are made of them, and below, where there is an encoder,
-    training digits where it puts them (Figs. 1 and 2)."""
+    """Draw two-dimensional latents in the colours of the digits that are generated from them (Figs. 1 and 2).
+
+    For models with an encoder, a second line shows the codes of training digits.
+
+    Raises:
+        UserError: If no selected model has two latents.
+    """
     shown = [(row, pair) for row, pair in firsts(selection, records) if pair[0].protocol.latent_dim == 2]
     if not shown:
         raise UserError("this figure shows models with two latents; --methods names none that has them")
@@ -101,7 +106,11 @@ def draw_latents(selection: Selection, records: Records, store: Store) -> matplo
 
 
 def draw_means(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """M_d of the prior for some d beside the normal law that it goes to, and M_d of data and samples (Fig. 4)."""
+    """Draw the distribution of M_d, the mean over the coordinates (Fig. 4).
+
+    The left panel shows M_d of the prior in several dimensions d, and the normal distribution that it approaches. The
+    right panel shows M_d of the data and of each method's samples.
+    """
     picture = blank(9.6, 3.8)
     left, right = picture.subplots(1, 2)
     rng = np.random.default_rng(0)
@@ -133,7 +142,10 @@ def draw_means(selection: Selection, records: Records, store: Store) -> matplotl
 
 
 def _draw_real_means(ax: Axes, images: ImageSet, n: int) -> Tensor:
-    """The data's, and the KL of as many draws from them as models have samples: what a perfect model gets."""
+    """Draw the mean intensities of the data and return them.
+
+    The label gives the KL of ``n`` draws from the data. A perfect model with ``n`` samples would get this value.
+    """
     real = reference_intensities(images, data_folder())
     drawn = real[torch.randint(len(real), (n,), generator=torch.Generator().manual_seed(0))]
     label = f"data; {n:,} draws from them have KL {float(intensity_kl(drawn, real)):.4f}"
@@ -142,14 +154,14 @@ def _draw_real_means(ax: Axes, images: ImageSet, n: int) -> Tensor:
 
 
 def draw_balance(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """Shares of the digits among samples, beside the training digits' (Fig. 8)."""
+    """Draw the shares of the digits among samples and among training images (Fig. 8)."""
     picture = blank(8.0, 2.8)
     draw_digit_bars(picture.subplots(), list(digits_of_rows(selection, records, store)), real_digit_counts(selection))
     return picture
 
 
 def draw_pictures(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """Samples of each method's first seed, below as many of the data (Figs. 9 and 10)."""
+    """Draw images of the data, and samples of each method's first seed (Figs. 9 and 10)."""
     shown = list(firsts(selection, records))
     images = image_set(shown[0][1][0])
     picture = blank(8.0, 0.55 * (len(shown) + 1))
@@ -161,7 +173,7 @@ def draw_pictures(selection: Selection, records: Records, store: Store) -> matpl
 
 
 def draw_interpolations(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """What a generator makes on the straight way between two latents, eight times for each method (Fig. 11)."""
+    """Draw what a generator makes on the straight line between two latents, for eight pairs of latents (Fig. 11)."""
     shown = list(firsts(selection, records))
     picture = blank(3.6 * len(shown), 3.6)
     axes = picture.subplots(1, len(shown), squeeze=False)[0]

@@ -9,7 +9,10 @@ CITATION = "N.-T. Tran, T.-A. Bui, N.-M. Cheung: Generative Adversarial Autoenco
 
 
 def _reported(*pairs: tuple[str, str]) -> dict[str, Reported]:
-    """Registered modes and points, TV (True) beside ``max_deficit``, TV (Differential) beside ``cv``."""
+    """Return the printed values: registered modes, registered points, TV (True) and TV (Differential).
+
+    TV (True) stands with ``max_deficit``, and TV (Differential) with ``cv``.
+    """
     measures = ("registered_modes", "registered_points", "max_deficit", "cv")
     return {name: Reported.read(*pair) for name, pair in zip(measures, pairs, strict=True)}
 

@@ -11,7 +11,7 @@ _Pair = tuple[str, str]
 
 
 def _reported(*quarters_and_halves: tuple[_Pair, _Pair]) -> dict[str, Reported]:
-    """Modes and KL with a discriminator of a quarter and of a half of the full width."""
+    """Return the printed modes and KL for a discriminator of a quarter and of half the full width, in this order."""
     found: dict[str, Reported] = {}
     for part, (modes, kl) in zip(("k4", "k2"), quarters_and_halves, strict=True):
         found |= {f"{part}/modes": Reported.read(*modes), f"{part}/kl": Reported.read(*kl)}

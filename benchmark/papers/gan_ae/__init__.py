@@ -1,1 +1,1 @@
-"""GANs powered by autoencoding: poster."""
+"""The poster "GANs powered by autoencoding"."""

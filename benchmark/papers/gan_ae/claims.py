@@ -1,4 +1,4 @@
-"""What the autoencoding poster says in sentences, and what is measured of it."""
+"""Claims of the autoencoding poster, and the measurements that test them."""
 
 from benchmark.papers.gan_ae import tables
 from benchmark.papers.statistics import DIVERGENCE, on_each

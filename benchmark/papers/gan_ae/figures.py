@@ -25,12 +25,16 @@ from modules.gan_ae import EQUILIBRIUM, GANAE
 
 Array = np.ndarray
 
-#: Test images that stand beside their reconstructions.
+#: Number of test images that are shown with their reconstructions.
 _REBUILT = 8
 
 
 def _moments(run: Run, record: Record, store: Store) -> dict[int, Array]:
-    """Images along the training, by the batches that it had taken."""
+    """Return the images that were kept during training, by the number of batches trained so far.
+
+    Raises:
+        UserError: If the model kept none.
+    """
     frames = store.frames(run, record)
     if frames is None:
         raise UserError("these models kept no images along their training; run them with --set protocol.frames=1,10")
@@ -38,7 +42,7 @@ def _moments(run: Run, record: Record, store: Store) -> dict[int, Array]:
 
 
 def _show(ax: Axes, images: Array, title: str) -> None:
-    """As many images as fill a square."""
+    """Show the images as a square mosaic; those that do not fill the square are left out."""
     side = math.isqrt(len(images))
     show_mosaic(ax, images[: side * side], side, gap=1)
     ax.set_title(title, fontsize=7)
@@ -49,7 +53,7 @@ def _has_codes(row: Row) -> bool:
 
 
 def _show_rebuilt(ax: Axes, row: Row, pair: Pair, store: Store) -> None:
-    """Test images, each beside its reconstruction."""
+    """Show test images, each beside its reconstruction."""
     _show(ax, reconstructions(*pair, store, _REBUILT), f"{_short(row.title)}\ntest images, G(E(x)) beside")
 
 
@@ -62,8 +66,10 @@ def _short(title: str) -> str:
 
 
 def draw_moments(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """Samples after the epochs that were kept, a column for each method; below, reconstructions at the end, where the
-    method has any."""
+    """Draw samples after each kept epoch, one column for each method.
+
+    The last row shows reconstructions at the end of training, for the methods that have an encoder.
+    """
     (dataset,) = selection.datasets
     columns = [(row, pair, _moments(*pair, store)) for row, pair in firsts(selection, records, dataset)]
     lines = max(len(moments) for *_, moments in columns)
@@ -83,8 +89,10 @@ def draw_moments(selection: Selection, records: Records, store: Store) -> matplo
 
 
 def draw_natural(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """Last samples, a line of panels for each data set and a column for each method; then, where the method has any,
-    reconstructions."""
+    """Draw the last samples of each method, one line of panels for each data set.
+
+    Each line ends with reconstructions, for the methods that have an encoder.
+    """
     lines = {name: list(firsts(selection, records, name)) for name in selection.datasets}
     lines = {name: found for name, found in lines.items() if found}
     columns = max(len(found) + sum(_has_codes(row) for row, _ in found) for found in lines.values())
@@ -104,8 +112,11 @@ def draw_natural(selection: Selection, records: Records, store: Store) -> matplo
 
 
 def draw_instability(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """Discriminator loss, gradient that the discriminator sends to the generator's output, early samples, and
-    reconstructions at the end: a line of panels for each method."""
+    """Draw the training of each method in one line of panels.
+
+    The panels show the discriminator loss, the gradient that the discriminator sends to the generator's output, samples
+    during training, and reconstructions at the end.
+    """
     (dataset,) = selection.datasets
     lines = [(row, *pair, _moments(*pair, store)) for row, pair in firsts(selection, records, dataset)]
     pictures = max(len(moments) for *_, moments in lines)

@@ -1,8 +1,9 @@
-"""What an autoencoder stands in for ("GANs powered by autoencoding", poster): pairing samples with data one to one, by
-the Hungarian method in O(n^3), where an autoencoder pairs every datum with its own reconstruction in O(n).
+"""Compare the autoencoder's pairs with an optimal matching (poster "GANs powered by autoencoding").
 
-By the least total distance no pairing beats the matching, so that the autoencoder's pairs leave at least what the exact
-matching of the same reconstructions does; how much more, and what either costs, is what is measured.
+The Hungarian method pairs samples with data one to one at the least total distance, in O(n^3) time. An autoencoder
+pairs every data point with its own reconstruction, in O(n). No pairing has a smaller total distance than the optimal
+matching of the same reconstructions, so the autoencoder's mean distance is at least as large. The demonstration
+measures how much larger it is, and how long both take.
 """
 
 from __future__ import annotations
@@ -33,7 +34,13 @@ BATCH, RATE, REPEATS, CALIBRATION = 128, 1e-3, 3, 2_000
 
 
 def trained(mixture: GaussianMixture, seeds: Sequence[int], steps: int) -> GANAE:
-    """GAN + AE after so many iterations on new points of a mixture, in [0, 1]."""
+    """Train GAN + AE on new points of a mixture in every batch.
+
+    Args:
+        mixture: Data set; its points are scaled to [0, 1].
+        seeds: Seeds of the models.
+        steps: Number of iterations.
+    """
     dim = mixture.data_shape[0]
     training = Training(latent_dim=dim, prior="normal", batch_size=BATCH, beta1=0.8)
     module = GANAE(training, (dim,), seeds, components=30, calibration=CALIBRATION)
@@ -41,7 +48,7 @@ def trained(mixture: GaussianMixture, seeds: Sequence[int], steps: int) -> GANAE
     for group in FreshBatches(mixture, seeds, BATCH, 1, 0, steps, scaled=True):
         for x in (draws[0] for draws in group):
             for (update, parameters), adam in zip(module.steps, adams, strict=True):
-                # Latents play no part in either loss.
+                # Neither loss uses latents, so x is passed in their place.
                 gradients = torch.autograd.grad(update.loss(x, x).sum(), parameters)
                 for parameter, gradient in zip(parameters, gradients, strict=True):
                     parameter.grad = gradient
@@ -51,7 +58,7 @@ def trained(mixture: GaussianMixture, seeds: Sequence[int], steps: int) -> GANAE
 
 
 def rebuilt(module: GANAE, mixture: GaussianMixture, points: Array) -> Array:
-    """G(E(x)) of ``points [S, n, d]`` in original units."""
+    """Return the reconstructions G(E(x)) of ``points [S, n, d]``, both in the unit of the data."""
     seen = torch.from_numpy(mixture.scale(points)).float()
     with torch.no_grad():
         made: Tensor = module.generator(module.encoder(seen))
@@ -59,14 +66,24 @@ def rebuilt(module: GANAE, mixture: GaussianMixture, points: Array) -> Array:
 
 
 def generated(module: GANAE, mixture: GaussianMixture, n: int, rngs: Sequence[np.random.Generator]) -> Array:
-    """``n`` free samples per seed, ``[S, n, d]`` in original units, once codes of data have been fitted."""
+    """Draw free samples from latents, after a density was fitted to the codes of data.
+
+    Args:
+        module: Trained model of S seeds.
+        mixture: Data set.
+        n: Number of samples for each seed.
+        rngs: Generators, one for each seed.
+
+    Returns:
+        Samples ``[S, n, d]`` in the unit of the data.
+    """
     seen = mixture.scale(mixture.sample(CALIBRATION, rngs[0]))
     module.calibrate(torch.from_numpy(seen).float())
     return mixture.unscale(module.sample(n, rngs).numpy())
 
 
 def milliseconds(work: Callable[[], object]) -> float:
-    """Median of three, after one that is not timed."""
+    """Return the median time in milliseconds of three calls, after one call that is not timed."""
     work()
     times = []
     for _ in range(REPEATS):
@@ -77,16 +94,27 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 
 def growth(counts: Array, costs: Array) -> float:
-    """The exponent p of costs that grow like n^p, over the upper half of ``counts``."""
+    """Estimate the exponent p of costs that grow like n^p, from the upper half of ``counts``."""
     upper = len(counts) // 2
     return float(np.polyfit(np.log(counts[upper:]), np.log(costs[upper:]), 1)[0])
 
 
 def measure(seeds: Sequence[int], *, datasets: tuple[str, ...], steps: int, counts: tuple[int, ...]) -> Findings:
-    """Series: mean distance of pairs ``[D, S, N]`` (data sets, seeds, numbers of points) of the ``autoencoder``, of the
-    ``exact`` matching of the same reconstructions, and of the exact matching with as many ``generated`` samples and
-    with as many other ``data``; ``own``, the share of data whose best partner is their own reconstruction;
-    ``milliseconds_autoencoder`` and ``milliseconds_exact [D, N]``, of the first seed; ``count [N]``."""
+    """Measure distances and times of both ways to pair points.
+
+    Args:
+        seeds: Seeds of the models and of the points.
+        datasets: Names of D mixtures.
+        steps: Number of training iterations.
+        counts: Numbers of points, N of them.
+
+    Returns:
+        Series of the mean distance within pairs, ``[D, S, N]``: ``autoencoder``, each data point and its own
+        reconstruction; ``exact``, the optimal matching of data and reconstructions; ``generated`` and ``data``, the
+        optimal matching of data with equally many free samples and with equally many other data. ``own [D, S, N]`` is
+        the share of data that the optimal matching pairs with their own reconstruction. ``milliseconds_autoencoder``
+        and ``milliseconds_exact [D, N]`` are times for the first seed. ``count [N]`` holds ``counts``.
+    """
     found: dict[str, list[list[Array]]] = {}
     costs: dict[str, list[list[float]]] = {}
     for name in datasets:
@@ -108,7 +136,7 @@ def measure(seeds: Sequence[int], *, datasets: tuple[str, ...], steps: int, coun
             for key, pair in pairs.items():
                 rows.setdefault(key, []).append(np.linalg.norm(x - pair, axis=2).mean(1))
             rows.setdefault("own", []).append((partners == np.arange(n)).mean(1))
-            # The whole way from data to pairs; gradients come on top of either.
+            # Time from data to pairs. Gradients would take more time in both cases.
             times.setdefault("exact", []).append(milliseconds(partial(optimal_pairs, x[0], y[0])))
             times.setdefault("autoencoder", []).append(milliseconds(partial(rebuilt, module, mixture, x)) / len(x))
         for key, row in rows.items():
@@ -154,7 +182,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
             right.plot(series["count"], series[f"milliseconds_{key}"][place], marker=".", label=label)
         for ax in (left, right):
             ax.set(xscale="log", yscale="log")
-        # Room for the legend above the lines.
+        # Leave room for the legend above the lines.
         left.set_ylim(top=10 * left.get_ylim()[1])
         tidy(left, "points", "mean distance of pairs", f"data set {place + 1}")
         tidy(right, "points", "milliseconds", "cost, on the machine that measured")

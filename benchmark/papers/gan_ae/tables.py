@@ -1,4 +1,4 @@
-"""Experiments of the poster "GANs powered by autoencoding": it prints pictures alone, so that no column is printed."""
+"""Tables of the poster "GANs powered by autoencoding". It shows pictures only, so no column has reported values."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ _GAN_AE = (
     "fitted to the codes of training data: 10 to those of 5,000 images, 30 to those of 2,000 points"
 )
 _ALPHA = "alpha: running mean of the discriminator's loss over 2 log 2, between 0 and 1"
-#: Weights of the adversarial error besides the usual 0.01: lambda from 1 to 10,000.
+#: Weights of the adversarial error, besides the default 0.01. They stand for lambda = 1 to 10,000.
 _SWEEP = ("0.0001", "0.001", "0.1", "1")
 
 
 def _ablated() -> Iterator[Row]:
-    """What the poster leaves open of GAN + AE, one choice at a time."""
+    """Yield rows that change one choice of GAN + AE each, where the poster leaves the choice open."""
     for weight in _SWEEP:
         fields: dict[str, Setting] = {"adversarial_weight": float(weight)}
         title = f"GAN + AE, lambda {1 / float(weight):,.0f}"
@@ -39,7 +39,7 @@ def _ablated() -> Iterator[Row]:
 
 
 def _noisy() -> Iterator[Row]:
-    """Instance noise on what the discriminator sees."""
+    """Yield rows with instance noise on the inputs of the discriminator."""
     for std in ("0.01", "0.1"):
         fields: dict[str, Setting] = {"instance_noise": float(std), "instance_noise_schedule": "linear"}
         assumptions = f"Gaussian, std {std} in the scale that networks see, to 0 over the training"
@@ -69,7 +69,7 @@ _FEW_KERNELS = dataclasses.replace(
 
 
 def _on_points(row: Row) -> Row:
-    """A row as it is trained on mixtures: more Gaussians of codes than they have modes."""
+    """Return the row for training on mixtures, with more Gaussians fitted to the codes than a mixture has modes."""
     if row.method != "gan-ae":
         return _FEW_KERNELS if row is _MB else row
     return dataclasses.replace(row, overrides={"components": 30, "calibration": 2_000} | dict(row.overrides))
@@ -112,7 +112,7 @@ TABLE_2 = Table(
     ),
 )
 
-#: Batches of 64 in MNIST's 60,000 training images.
+#: Number of batches of 64 images in MNIST's training set of 60,000.
 _PASS = 938
 _DIGITS: dict[str, Setting] = {
     "networks": "dcgan-28",
@@ -128,14 +128,14 @@ _IMAGE_ROWS = tuple(
     dataclasses.replace(row, assumptions=f"{row.assumptions}; batches of 500") if row is _GMMN else row
     for row in _SEVEN
 )
-#: In a reading, so that a profile may ask for less.
+#: These settings stand in a reading, so that a profile can override them.
 _BATCHES: dict[str, dict[str, Setting]] = {_GMMN.id: {"batch_size": 500}}
 _FEW_CODES: dict[str, dict[str, Setting]] = {name: {"calibration": 100} for name in ("gan-ae", "gan-ae-alpha")}
 _ONE_NETWORK = {"corrected": Reading("DCGAN for 28 x 28 pixels for every method", rows=_BATCHES)}
 
 
 def _smoke(**fields: Setting) -> Profile:
-    """A moment of training on images."""
+    """Return a profile that trains on images for a few iterations only."""
     return Profile({"batch_size": 8, "fresh_iterations": 1, **fields}, seeds=1, overrides=_FEW_CODES)
 
 
@@ -209,7 +209,7 @@ NATURAL = Table(
     notes=("782 batches of 64 count as an epoch. The poster states neither data, networks nor training.",),
 )
 
-#: Batches per entry of a curve, the pictures being after 10, 50 and 100, and their number in an epoch.
+#: Batches per entry of a curve, and entries per epoch. The poster's pictures are after 10, 50 and 100 batches.
 _STEP, _STEPS = 5, 188
 
 INSTABILITY = Table(

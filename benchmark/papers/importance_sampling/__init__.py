@@ -1,1 +1,1 @@
-"""GAN with an autoencoder and importance sampling: Lee and Lee 2018, poster."""
+"""The poster "GAN with an autoencoder and importance sampling" (Lee and Lee 2018)."""

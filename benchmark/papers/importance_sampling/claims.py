@@ -1,4 +1,4 @@
-"""What the importance-sampling poster says in sentences, and what is measured of it."""
+"""Claims of the importance-sampling poster, and the measurements that test them."""
 
 from benchmark.papers.importance_sampling import tables
 from benchmark.papers.statistics import DIVERGENCE, on_each

@@ -23,14 +23,14 @@ from datamodules.mixture import GaussianMixture
 from modules.aeis import AEIS
 
 Array = np.ndarray
-#: Moments of the training that are shown side by side.
+#: Number of moments of the training that are shown side by side.
 _MOMENTS = 5
-#: Rows whose training is shown where the user names none: the poster's two, and GAAN.
+#: Rows that are drawn if the user names none: the poster's two methods, and GAAN.
 _COMPARED = ("veegan", "aeis", "gaan_2")
 
 
 def draw_progress(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """Samples of each method's first seed at five moments of the training (Fig. 2)."""
+    """Draw samples of each method's first seed at five moments of the training (Fig. 2)."""
     if selection.rows == selection.table.rows:
         records = {row: pairs for row, pairs in records.items() if row in _COMPARED} or records
     shown = firsts_by_dataset(selection, records, selection.table.datasets)
@@ -54,9 +54,10 @@ def draw_progress(selection: Selection, records: Records, store: Store) -> matpl
 
 
 def draw_steps(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """The steps of importance sampling on one batch, early in the training of one stored model (Fig. 1).
+    """Draw the steps of importance sampling on one batch, early in the training of one stored model (Fig. 1).
 
-    Its autoencoder is trained again from the same seed and data, as no network is stored; fakes are its stored samples.
+    Networks are not stored on mixtures. The autoencoder is therefore trained again, from the same seed and data. The
+    generated points are the model's stored samples.
     """
     stored = [pair for pairs in records.values() for pair in pairs if registry.method(pair[0].method) is AEIS]
     stored = [pair for pair in stored if pair[1].frames and len(registry.mixture(pair[0].dataset).centres[0]) == 2]
@@ -80,7 +81,7 @@ def draw_steps(selection: Selection, records: Records, store: Store) -> matplotl
 
 
 def pretrained(run: Run) -> AEIS:
-    """The run's method after its pre-training, alone in its block."""
+    """Build the run's model for one seed and train it to the end of its pre-training."""
     module = make_module(run, (run.seed,))
     assert isinstance(module, AEIS)
     with quiet():

@@ -21,7 +21,7 @@ from benchmark.store.store import Store
 
 
 def draw_digits(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """Samples, a line for each method, and the shares of their digits (Fig. 3)."""
+    """Draw samples, one line for each method, and the shares of the digits among them (Fig. 3)."""
     shown = list(firsts(selection, records))
     picture = blank(9.0, 1.3 * len(shown) + 2.6)
     axes = picture.subplots(len(shown) + 1, 1, squeeze=False, height_ratios=[1.0] * len(shown) + [1.8])[:, 0]

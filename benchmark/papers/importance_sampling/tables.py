@@ -1,4 +1,4 @@
-"""Tables of Lee and Lee, the poster on mode-missing in GANs, an autoencoder and importance sampling (2018)."""
+"""Tables of the poster of Lee and Lee on mode missing in GANs, an autoencoder and importance sampling (2018)."""
 
 from benchmark.papers.veegan.tables import GAAN_NETS, NORMAL, SMALL_NOISE, SYNTHETIC, VEEGAN_NETS
 from benchmark.spec.columns import quality_columns
@@ -6,14 +6,20 @@ from benchmark.spec.table import Column, Profile, Reading, Reported, Row, Search
 
 CITATION = "Lee and Lee: GAN with an autoencoder and importance sampling, 2018, poster"
 
-#: 6,000 iterations of the autoencoder instead of 20,000.
+#: Pre-train the autoencoder for 6,000 iterations instead of 20,000.
 _LESS_PRETRAINING = {name: {"pretraining_epochs": 12} for name in ("aeis", "aeis-real", "aeis-pairs")}
 _DATASETS = ("ring8", "grid25", "cube27")
 _Pair = tuple[str, str]
 
 
 def _reported(*triples: tuple[_Pair, _Pair, _Pair]) -> dict[str, Reported]:
-    """Modes, percent of high quality and JSD with their stds; the std of the percentage is printed as a fraction."""
+    """Return the printed modes, percentages of high-quality samples and JSDs, with their standard deviations.
+
+    The poster prints the standard deviation of the percentage as a fraction.
+
+    Args:
+        triples: For each data set, three pairs of value and standard deviation, as printed.
+    """
     found = {}
     for dataset, (modes, percent, jsd) in zip(_DATASETS, triples, strict=True):
         found[f"{dataset}/captured_modes"] = Reported.read(*modes)

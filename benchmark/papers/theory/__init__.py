@@ -1,1 +1,1 @@
-"""The lecture "Understanding GANs", and the papers that it rests on, as demonstrations."""
+"""Demonstrations of claims in the lecture "Understanding GANs" and in the papers that it cites."""

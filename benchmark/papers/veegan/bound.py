@@ -1,10 +1,14 @@
-"""VEEGAN's objective bounds the cross entropy of the noise under the codes (Srivastava et al. 2017).
+"""VEEGAN's objective is an upper bound of the cross entropy of the noise under the codes (Srivastava et al. 2017).
 
-With noise p0(z), data p(x), generator q(x|z), reconstructor p(z|x) and p_theta(z) the reconstructor's codes of data:
--E_p0 log p_theta(z) <= O = KL(q(x|z) p0(z) || p(z|x) p(x)) - E_p0 log p0(z), and O - left side is the mean over p0 of
-KL(q(x|z) || p(x|z)), p(x|z) the posterior of data given a code. A deterministic generator has no such divergence: as
-its noise e goes to 0, O grows like -log e, so that for the generators that are trained the bound says nothing in
-itself; only O's gradient is used.
+p0(z) is the prior of the noise, p(x) the data, q(x|z) the generator and p(z|x) the reconstructor. p_theta(z) is the
+distribution of the codes that the reconstructor gives to data. The bound is
+
+    -E_p0 log p_theta(z) <= O = KL(q(x|z) p0(z) || p(z|x) p(x)) - E_p0 log p0(z).
+
+The difference of the two sides is the mean over p0 of KL(q(x|z) || p(x|z)), where p(x|z) is the posterior of data given
+a code. For a deterministic generator this divergence is infinite: as the variance of the generator's own noise goes to
+0, O grows like minus the logarithm of its standard deviation. The generators that are trained are deterministic, so the
+value of the bound says nothing about them. Training uses only the gradient of O.
 """
 
 from __future__ import annotations
@@ -24,7 +28,11 @@ TOLERANCE = 1e-9
 
 
 def cross_entropy(mean: Array, std: Array, slope: Array, shift: Array, noise: Array) -> Array:
-    """-E log p_theta(z) over z ~ N(0, 1), for data N(mean, std^2) and codes N(slope x + shift, noise^2)."""
+    """Compute -E log p_theta(z) over z ~ N(0, 1) in closed form.
+
+    All arguments and the result have one shape. Data are N(mean, std^2), and codes of x are
+    N(slope x + shift, noise^2).
+    """
     variance = (slope * std) ** 2 + noise**2
     return 0.5 * np.log(2 * np.pi * variance) + (1 + (slope * mean + shift) ** 2) / (2 * variance)
 
@@ -32,9 +40,12 @@ def cross_entropy(mean: Array, std: Array, slope: Array, shift: Array, noise: Ar
 def objective(
     mean: Array, std: Array, slope: Array, shift: Array, noise: Array, gain: Array, offset: Array, spread: Array
 ) -> Array:
-    """O for a generator N(gain z + offset, spread^2): -H(q) - E log p(z|x) - E log p(x), the entropies of p0 cancel."""
+    """Compute O = -H(q) - E log p(z|x) - E log p(x) in closed form; the entropies of p0 cancel.
+
+    The generator is N(gain z + offset, spread^2). Data and codes are as in ``cross_entropy``.
+    """
     entropy = 0.5 * np.log(2 * np.pi * np.e * spread**2)
-    # z - slope x - shift with x = gain z + offset + spread n.
+    # Mean square of z - slope x - shift, where x = gain z + offset + spread n and n ~ N(0, 1).
     missed = (1 - slope * gain) ** 2 + (slope * offset + shift) ** 2 + (slope * spread) ** 2
     code = 0.5 * np.log(2 * np.pi * noise**2) + missed / (2 * noise**2)
     away = gain**2 + (offset - mean) ** 2 + spread**2
@@ -42,15 +53,29 @@ def objective(
 
 
 def posterior(mean: Array, std: Array, slope: Array, shift: Array, noise: Array) -> tuple[Array, Array, Array]:
-    """Gain, offset and spread of the generator p(x|z), at which the bound is tight."""
+    """Compute the generator that equals the posterior p(x|z), at which the bound is an equality.
+
+    Returns:
+        Its gain, offset and spread.
+    """
     variance = (slope * std) ** 2 + noise**2
     gain = slope * std**2 / variance
     return gain, mean - gain * (slope * mean + shift), std * noise / np.sqrt(variance)
 
 
 def measure(seeds: Sequence[int], *, cases: int, spreads: tuple[float, ...]) -> Findings:
-    """Random data, reconstructors and generators, ``cases`` per seed: ``left`` and ``right`` of the bound ``[n]``,
-    ``tight`` the right with the best generator; ``gap`` of the first case against the generator's ``spread``."""
+    """Evaluate both sides of the bound on random data, reconstructors and generators.
+
+    Args:
+        seeds: Seeds of the random cases.
+        cases: Number of cases for each seed.
+        spreads: Standard deviations of the generator that are tried on the first case.
+
+    Returns:
+        Series in nats, of all n cases ``[n]``: ``left`` and ``right``, the two sides of the bound, and ``tight``, the
+        right side with the best generator. ``gap`` is the difference of the sides in the first case for each
+        ``spread``.
+    """
     drawn = []
     for seed in seeds:
         rng = np.random.default_rng((*b"veegan bound", seed))

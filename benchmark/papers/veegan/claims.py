@@ -1,4 +1,4 @@
-"""What VEEGAN's text says in sentences, and what is measured of it."""
+"""Claims of VEEGAN's text, and the measurements that test them."""
 
 from benchmark.spec.claims import Claim
 

@@ -1,7 +1,8 @@
-"""A discriminator that is constant teaches nothing of the data (Srivastava et al. 2017).
+"""A constant discriminator gives the generator no information about the data (Srivastava et al. 2017).
 
-All that a generator learns of the data passes through the discriminator's slope. Where that is 0 VEEGAN is left with
-the reconstruction of the noise, which any generator that can be inverted satisfies, whatever the data are.
+The generator's loss depends on the data only through the gradient of the discriminator. If the discriminator is
+constant, this gradient is 0 and VEEGAN minimises the reconstruction error of the noise alone. Every generator that can
+be inverted does this, whatever the data are.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ DATA, BATCH, RATE = "ring8", 128, 1e-3
 
 
 class Lesson:
-    """VEEGAN on the ring, its discriminator at play or held constant."""
+    """VEEGAN on ring8, with a discriminator that is trained or one that is constant.
+
+    S below is the number of seeds.
+    """
 
     def __init__(self, seeds: Sequence[int], steps: int, constant: bool) -> None:
         training = Training(networks="two-layers", prior="normal", scaling="none", batch_size=BATCH)
@@ -47,7 +51,7 @@ class Lesson:
         return self.module.random("z", x, "normal", self.module.training_setup.latent_dim)
 
     def train(self) -> None:
-        """All gradients from one point, then all steps (Alg. 1)."""
+        """Train: compute the gradients of all networks at one point, then step all of them (Alg. 1)."""
         for x in (draws[0] for group in self.batches for draws in group):
             z = self.latents(x)
             for update, parameters in self.steps:
@@ -59,21 +63,31 @@ class Lesson:
             self.module.iteration += 1
 
     def slope(self) -> Tensor:
-        """Norm of the gradient that the generator gets through the discriminator ``[S]``."""
+        """Return the norm ``[S]`` of the gradient that the generator gets through the discriminator."""
         z = self.latents(torch.zeros(len(self.seeds), BATCH, 1))
         logits = self.module.discriminator.logits(self.module.made(z), z)
         return gradients(per_seed(logits), self.module.generator).norm(dim=1)
 
     def away(self, n: int) -> Array:
-        """W1 between ``n`` samples and as many data ``[S]``."""
+        """Return the W1 distance ``[S]`` between ``n`` samples and ``n`` points of the data."""
         rngs = [np.random.default_rng((*b"lesson", seed)) for seed in self.seeds]
         samples = self.module.sample(n, rngs).numpy()
         return np.array([transport(own, self.mixture.sample(n, rng)) for own, rng in zip(samples, rngs, strict=True)])
 
 
 def measure(seeds: Sequence[int], *, steps: int, points: int) -> Findings:
-    """``before``, ``constant`` and ``playing``: W1 to the data ``[S]`` before training, and after it with a constant
-    discriminator and with one at play. ``slope_constant`` and ``slope_playing`` are gradient norms after training."""
+    """Train VEEGAN with a constant and with a trained discriminator.
+
+    Args:
+        seeds: Seeds of the models.
+        steps: Number of training steps.
+        points: Number of samples, and of data points, for W1.
+
+    Returns:
+        Series ``[S]``: ``before``, W1 to the data before training; ``constant`` and ``playing``, W1 after training
+        with a constant and with a trained discriminator; ``slope_constant`` and ``slope_playing``, the norms of the
+        generator's gradient through the discriminator after training.
+    """
     series: dict[str, Array] = {}
     for name, constant in (("constant", True), ("playing", False)):
         lesson = Lesson(seeds, steps, constant)

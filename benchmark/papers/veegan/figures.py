@@ -23,20 +23,28 @@ from modules.networks import MLP
 
 Array = np.ndarray
 
-#: Pixels of a density along each axis, and the width of its smoothing in pixels.
+#: Number of pixels along each axis of a density plot, and standard deviation in pixels of its smoothing.
 _PIXELS, _SMOOTHING = 240, 2.0
-#: Steps and hidden width of the reconstructor that is fitted to stored samples.
+#: Number of training steps and hidden width of the reconstructor that is fitted to stored samples.
 _FIT_STEPS, _FIT_WIDTH = 600, 64
 
 
 def point_density(points: Array, half: float) -> Array:
-    """Smoothed share of points ``[n, 2]`` per pixel, over ``[-half, half]`` in both directions, rows upwards."""
+    """Estimate the density of points ``[n, 2]`` on a grid of pixels.
+
+    Args:
+        points: Points ``[n, 2]``.
+        half: Half the width of the plot, which covers ``[-half, half]`` in both directions.
+
+    Returns:
+        Smoothed share of the points in each pixel. Rows go from the lowest second coordinate upwards.
+    """
     counts, _, _ = np.histogram2d(points[:, 1], points[:, 0], bins=_PIXELS, range=[(-half, half)] * 2)
     return gaussian_filter(counts / len(points), _SMOOTHING)
 
 
 def draw_densities(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """Densities of the data and of each method's first seed on ring and grid (Fig. 2)."""
+    """Draw densities of the data and of the first seed of each method, on ring8 and grid25 (Fig. 2)."""
     shown = firsts_by_dataset(selection, records, ("ring8", "grid25"))
     columns = 1 + max(map(len, shown.values()))
     picture = blank(max(8.0, 1.9 * columns), 2.2 * len(shown))
@@ -57,11 +65,15 @@ def draw_densities(selection: Selection, records: Records, store: Store) -> matp
 
 
 def draw_reconstruction(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """What a reconstructor that knows only a generator's samples makes of the data (Fig. 1): on each data set, of the
-    model with the fewest modes and of the one with the most.
+    """Draw the codes that a reconstructor gives to samples and to data (Fig. 1).
 
-    The latents behind stored samples are drawn again from their stream, a reconstructor is fitted to the pairs, and
-    shown on the data: of a generator that misses modes it gives something else than the prior.
+    On each data set this is done for the model with the fewest captured modes and for the one with the most. The
+    latents of the stored samples are drawn again from their random stream, and a new reconstructor is fitted to the
+    pairs of sample and latent. Then it is applied to data. If the generator misses modes, the codes of the data do not
+    follow the prior.
+
+    Raises:
+        UserError: If no selected model has two-dimensional noise.
     """
     lines: list[tuple[Row, Pair]] = []
     for name in ("ring8", "grid25"):
@@ -96,15 +108,24 @@ def draw_reconstruction(selection: Selection, records: Records, store: Store) ->
 
 
 def energy_distance(left: Array, right: Array) -> float:
-    """Szekely and Rizzo's ``2 E|X - Y| - E|X - X'| - E|Y - Y'|`` of two sets of points ``[n, d]``, ``[m, d]``, in the
-    points' unit: 0 between equal distributions only, and slightly above it between two samples of one."""
+    """Compute the energy distance of Szekely and Rizzo, ``2 E|X - Y| - E|X - X'| - E|Y - Y'|``.
+
+    It is 0 for equal distributions only. Between two finite samples of one distribution it is slightly above 0.
+
+    Args:
+        left: Points ``[n, d]``.
+        right: Points ``[m, d]``.
+
+    Returns:
+        The distance, in the unit of the points.
+    """
     between, within = cdist(left, right).mean(), (pdist(left), pdist(right))
     n, m = len(left), len(right)
     return float(2 * between - 2 * within[0].sum() / n**2 - 2 * within[1].sum() / m**2)
 
 
 def _in_the_plane(pair: Pair) -> bool:
-    """Whether a run's samples come from two numbers each, which are known from their stream."""
+    """Return whether a run has two latents per sample that can be drawn again from their random stream."""
     run, _ = pair
     return run.protocol.latent_dim == 2 and registry.method(run.method).name != "veegan"
 
@@ -114,9 +135,18 @@ def _captured(pair: Pair) -> float:
 
 
 def reconstruct(samples: Array, latents: Array, points: Array) -> Array:
-    """``F(points)`` for a small network fitted to ``samples -> latents`` by least squares."""
+    """Fit a small network to ``samples -> latents`` by least squares and apply it to ``points``.
+
+    Args:
+        samples: Samples ``[n, d]``.
+        latents: Latents ``[n, k]`` that the samples were made of.
+        points: Points ``[m, d]``.
+
+    Returns:
+        Codes of the points, ``[m, k]``.
+    """
     network = MLP("figure", samples.shape[1], latents.shape[1], seeds=(0,), hidden=2, width=_FIT_WIDTH)
-    # In PyTorch's own memory: products of NumPy's, which begins anywhere, differ in their last bits.
+    # torch.tensor copies to aligned memory. NumPy's arrays may be unaligned, which changes the last bits of products.
     x, z = torch.tensor(samples).unsqueeze(0), torch.tensor(latents).unsqueeze(0)
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
     for _ in range(_FIT_STEPS):

@@ -26,12 +26,12 @@ from modules.base import AdversarialModule
 from modules.noise import draw
 
 Array = np.ndarray
-#: Test images that generators are asked for.
+#: Number of test images whose nearest generated images are searched.
 _TARGETS = 8
 
 
 def draw_nearest(selection: Selection, records: Records, store: Store) -> matplotlib.figure.Figure:
-    """Test images, the image nearest to each that every generator can make, and samples of the last (Fig. 3)."""
+    """Draw test images, the nearest image that each generator can make, and random samples of the last one (Fig. 3)."""
     shown = list(firsts(selection, records))
     images = image_set(shown[0][1][0])
     targets = images.reference(_TARGETS)
@@ -48,7 +48,11 @@ def draw_nearest(selection: Selection, records: Records, store: Store) -> matplo
 
 
 def _nearest(run: Run, module: AdversarialModule, images: ImageSet, targets: Tensor) -> tuple[Array, float]:
-    """The images that come nearest to ``targets`` (IvOM), and their mean error."""
+    """Find the generated images nearest to ``targets`` by inference via optimization (IvOM).
+
+    Returns:
+        The images, and their mean error.
+    """
     protocol = run.protocol
     (generator,) = evaluation_generators(f"inversion {images.name}", (run.seed,), 0)
     shape = (len(targets), module.noise_dim)

@@ -14,9 +14,9 @@ CITATION = (
     "Implicit Variational Learning, 2017, arXiv:1705.07761"
 )
 
-#: What every synthetic table shares: new points for every batch, 2,500 samples, an evaluation every 500 iterations.
+#: Settings of every synthetic table: new points in every batch, 2,500 samples, an evaluation every 500 iterations.
 SYNTHETIC: dict[str, Setting] = {"fresh_iterations": 500, "samples": 2_500, "width": 5}
-#: Whatever the reading, of methods that give latents a Gaussian likelihood.
+#: Methods with a Gaussian likelihood of the latents have a normal prior in every reading.
 NORMAL: dict[str, Setting] = {"prior": "normal"}
 _VEEGAN: dict[str, Setting] = {
     "networks": "veegan",
@@ -70,7 +70,12 @@ OWN_NETS = Reading(
 
 
 def _reported(*pairs: tuple[str, str]) -> dict[str, Reported]:
-    """Modes and percent of high quality on ring, grid and, by the paper's own radius, in 1,200 dimensions."""
+    """Return the printed modes and percentages of high-quality samples.
+
+    Args:
+        pairs: Modes and percentage, in turn on the ring, on the grid and in 1,200 dimensions. The last pair uses the
+            paper's own radius.
+    """
     measures = ("captured_modes", "high_quality_fraction")
     names = [("ring8", ""), ("grid25", ""), ("synth1200", "_literal")]
     found = {}
@@ -167,7 +172,7 @@ TABLE_1 = Table(
             "captured_modes_literal",
             "high_quality_fraction_literal",
         ),
-        # Unrolled GAN costs more than all others together.
+        # Not Unrolled GAN, which takes longer than all the others together.
         rows=("gan", "ali", "veegan"),
     ),
     notes=(
@@ -196,7 +201,13 @@ _FACTORS: dict[str, tuple[str, dict[str, Setting]]] = {
 
 
 def _ablated(method: str, title: str, always: Mapping[str, Setting]) -> Iterator[Row]:
-    """One row per factor that is not there ``always``."""
+    """Yield a method's row, and one row for each factor that is changed.
+
+    Args:
+        method: Name of the method.
+        title: Its title.
+        always: Settings of all rows; a factor whose settings they contain has no row of its own.
+    """
     yield Row(method, f"{title} with GAAN's networks", method, protocol=always)
     for name, (what, fields) in _FACTORS.items():
         if not fields.items() <= always.items():
@@ -215,7 +226,7 @@ TABLE_1_ABLATION = dataclasses.replace(
     rows=(*_ablated("gan", "GAN", {}), *_ablated("veegan", "VEEGAN", NORMAL)),
     profiles={
         "paper": TABLE_1.profiles["paper"],
-        # Fifteen rows on two data sets: at Table 1's own short budget they would take hours.
+        # Shorter than Table 1's "short" profile, with which fifteen rows on two data sets would take hours.
         "short": Profile({"epochs": 10, "width": 3}, seeds=3),
         "smoke": TABLE_1.profiles["smoke"],
     },

@@ -32,7 +32,7 @@ WARM_UP = 3
 #: the second on.
 COMPARED = 3
 #: Python attributes of the base class that an iteration changes and ``_attempt`` restores.
-_COUNTERS = ("iteration", "noise", "_losses", "_traces", "_slot", "_glance")
+_COUNTERS = ("iteration", "noise", "_losses", "_traces", "_slot", "_noise_calls")
 
 
 class Graphs(Callback):

@@ -1,1 +1,1 @@
-"""Demonstrations about KL and JS divergences, and distributions on thin sets."""
+"""Demonstrations about the KL and JS divergences, and about distributions on low-dimensional sets."""

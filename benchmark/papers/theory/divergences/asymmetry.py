@@ -1,13 +1,13 @@
-"""What KL(g, r) - 2 JS(g, r) punishes (Arjovsky and Bottou 2017, after Theorem 2.5; the lecture's account of
-collapse).
+"""Which errors KL(g, r) - 2 JS(g, r) penalises (Arjovsky and Bottou 2017, after Theorem 2.5; the lecture on collapse).
 
-KL(g, r) costs much where g puts mass and r has none (fakes), and little where g leaves a mode out: at most -log of the
-share that is kept. The account is right in this; "-2 JS rewards missing modes" is right of the term alone. Together
-they are 2 KL((g + r) / 2, r), never negative: leaving modes out stays a cost, of which the JS term takes off about two
-thirds.
+KL(g, r) is large if g has mass where r has none (fake samples). It is small if g misses a mode: at most minus the
+logarithm of the share that is kept. The lecture explains collapse by this difference, and the measurements agree.
+The lecture's statement that "-2 JS rewards missing modes" holds for this term alone. The sum of both terms is
+2 KL((g + r) / 2, r), which is never negative. So a missing mode still has a cost, and the JS term reduces it by about
+two thirds.
 
-For k of K modes, with q = k / K: KL(g, r) = -log q, and 2 JS = log(2 / (1 + q)) + q log(2 q / (1 + q)) + (1 - q) log
-2.
+If g keeps k of K modes, with q = k / K, then KL(g, r) = -log q and
+2 JS = log(2 / (1 + q)) + q log(2 q / (1 + q)) + (1 - q) log 2.
 """
 
 from __future__ import annotations
@@ -26,18 +26,34 @@ from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdi
 
 Array = np.ndarray
 MODES = 8
-#: Cells per standard deviation of a mode, and standard deviations beyond the outer ones.
+#: Grid cells per standard deviation of a mode, and width of the grid beyond the outermost modes in standard deviations.
 _FINE, _BEYOND = 40, 12.0
 
 
 def log_mixture(x: Array, centres: Array, shares: Array) -> Array:
-    """Log density at ``x [n]`` of Gaussians of std 1."""
+    """Compute the log density at ``x [n]`` of a mixture of Gaussians of standard deviation 1.
+
+    Args:
+        x: Places ``[n]``.
+        centres: Means of the Gaussians, ``[K]``.
+        shares: Weights of the Gaussians, ``[K]``.
+    """
     parts = -((x[:, None] - centres) ** 2) / 2 - math.log(2 * math.pi) / 2
     return logsumexp(parts, axis=1, b=shares)
 
 
 def divergences(log_g: Array, log_r: Array, cell: float) -> dict[str, float]:
-    """KL(g, r), KL(r, g), 2 JS, KL(g, r) - 2 JS and 2 KL(mean, r), in nats, from log densities on a grid."""
+    """Compute divergences from log densities on a grid.
+
+    Args:
+        log_g: Log density of g at the centres of the cells.
+        log_r: Log density of r there.
+        cell: Width of a cell.
+
+    Returns:
+        In nats: ``kl`` KL(g, r), ``reverse_kl`` KL(r, g), ``twice_js`` 2 JS, ``cost`` KL(g, r) - 2 JS, and ``as_one``
+        2 KL((g + r) / 2, r).
+    """
     g, r = np.exp(log_g), np.exp(log_r)
     log_mean = np.logaddexp(log_g, log_r) - math.log(2)
     mean = np.exp(log_mean)
@@ -56,10 +72,17 @@ def divergences(log_g: Array, log_r: Array, cell: float) -> dict[str, float]:
 
 
 def measure(seeds: Sequence[int], *, spacing: float) -> Findings:
-    """r: eight Gaussians of std 1, ``spacing`` apart. Two errors of the same mass m/8, m = 1..7: ``missing`` leaves m
-    modes out, ``fakes`` puts that mass between two modes.
+    """Compute the divergences for two kinds of error that move the same mass m/8, m = 1..7.
 
-    Series ``[7]``: ``mass``, and ERROR_DIVERGENCE for the five divergences.
+    r is a mixture of eight Gaussians of standard deviation 1. With the error ``missing``, g leaves out m modes. With
+    the error ``fakes``, g puts this mass between two modes.
+
+    Args:
+        seeds: Not used, as nothing is random.
+        spacing: Distance between neighbouring modes.
+
+    Returns:
+        Series ``[7]``: ``mass``, and one for each error and divergence, such as ``missing_kl`` and ``fakes_kl``.
     """
     centres = spacing * np.arange(MODES)
     lost = np.arange(1, MODES)

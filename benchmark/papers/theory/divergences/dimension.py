@@ -1,9 +1,11 @@
-"""What a generator makes has the dimension of its latents at most (Arjovsky and Bottou 2017, Lemma 1).
+"""Samples have at most the dimension of the latents (Arjovsky and Bottou 2017, Lemma 1).
 
-A network of affine maps and pointwise nonlinearities takes Z to a countable union of manifolds of dimension at most
-dim Z; so that with fewer latents than data coordinates its samples fill nothing. Two measurements: the rank of the
-Jacobian, which a matrix of that shape cannot exceed, and the rank of a cloud of samples from a tiny ball of latents,
-which nothing but the lemma keeps below the dimension of the data. A hidden layer narrower than Z lowers both.
+A network of affine maps and pointwise nonlinearities maps the latent space Z to a countable union of manifolds of
+dimension at most dim Z. If there are fewer latents than data coordinates, the samples fill no open set. A hidden layer
+narrower than Z lowers the dimension further.
+
+Two ranks are measured. The rank of the Jacobian cannot exceed dim Z, because of the matrix's shape. The rank of samples
+from a very small ball of latents could be as large as the dimension of the data; only the lemma says that it is not.
 """
 
 from __future__ import annotations
@@ -24,21 +26,31 @@ from modules.networks import MLP
 
 Array = np.ndarray
 ACTIVATIONS: tuple[Activation, ...] = ("relu", "tanh", "maxout")
-#: Radius of the ball of latents, and the share of the largest singular value that counts as a direction: curvature and
-#: rounding are several orders below it.
+#: Radius of the ball of latents, and the least singular value that counts as a direction, as a share of the largest.
+#: Curvature and rounding cause singular values that are several orders of magnitude smaller.
 _RADIUS, _DIRECTION = 1e-7, 1e-5
 
 
 def jacobians(network: MLP, z: Tensor) -> Tensor:
-    """Jacobians ``[S, n, out, d]`` of a network at latents ``[S, n, d]``."""
+    """Compute the Jacobians ``[S, n, out, d]`` of a network at latents ``[S, n, d]``."""
 
-    # Samples do not depend on each other, so that the Jacobian of their sum has that of each.
+    # Each output depends on its own latent only, so the Jacobian of the sum of outputs contains that of each output.
     whole = torch.func.jacrev(lambda latents: network(latents).sum((0, 1)), chunk_size=16)(z)
     return whole.detach().movedim(0, 2)
 
 
 def local_values(network: MLP, z: Tensor, rng: np.random.Generator, samples: int) -> Array:
-    """Singular values ``[S, n, min(samples, out)]`` of the samples around each ``z [S, n, d]``, the largest 1."""
+    """Compute singular values of the samples around each latent, divided by the largest one.
+
+    Args:
+        network: Network of S copies.
+        z: Latents ``[S, n, d]``, the centres of the balls.
+        rng: Generator of the latents around them.
+        samples: Number of samples around each latent.
+
+    Returns:
+        Singular values ``[S, n, min(samples, out)]``, in descending order.
+    """
     seeds, n, dim = z.shape
     moves = torch.from_numpy(rng.standard_normal((seeds, n, samples, dim))) * _RADIUS
     with torch.no_grad():
@@ -51,10 +63,20 @@ def local_values(network: MLP, z: Tensor, rng: np.random.Generator, samples: int
 def measure(
     seeds: Sequence[int], *, latents: tuple[int, ...], outputs: int, width: int, neck: int, points: int
 ) -> Findings:
-    """Random networks with two hidden layers, at ``points`` latents N(0, I) each, in 64 bits.
+    """Measure both ranks for random networks with two hidden layers, in 64-bit arithmetic.
 
-    Series, per case ``[C]``: ``latent``, ``activation`` (index), ``narrow`` (1: the last hidden layer has ``neck``
-    units), ``jacobian`` and ``cloud`` (largest rank); ``values [C, outputs]``, mean singular values of the clouds.
+    Args:
+        seeds: Seeds of the networks.
+        latents: Dimensions of the latents.
+        outputs: Number of outputs.
+        width: Width of the hidden layers.
+        neck: Width of the hidden layers in the narrow networks.
+        points: Number of latents for each network, drawn from N(0, I).
+
+    Returns:
+        Series ``[C]``, one entry for each case: ``latent``, ``activation`` (index), ``narrow`` (1 if the hidden layers
+        have ``neck`` units), ``jacobian`` and ``cloud`` (the largest rank of Jacobians and of samples), and ``limit``,
+        the dimension that the lemma allows. ``values [C, outputs]`` are mean singular values of the samples.
     """
     cases, values = [], []
     for latent in latents:

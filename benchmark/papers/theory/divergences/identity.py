@@ -1,11 +1,12 @@
-"""What -log D at the optimal discriminator amounts to (Arjovsky and Bottou 2017, Theorem 2.5).
+"""The loss -log D at the optimal discriminator, written in divergences (Arjovsky and Bottou 2017, Theorem 2.5).
 
 With D* = r / (r + g):  E_g[-log D*] = KL(g, r) - 2 JS(g, r) + 2 log 2 + E_r[log D*].
 
-The lecture drops the logarithms in the step to KL, and calls the last two terms constant in G. They are only where D*
-is held fixed while G moves, which is how Theorem 2.5 states it: for gradients at one point. A loss whose D* follows G
-(``drift``) is another one, so that "equivalent to minimising" is said of a step, not of the training. And KL(g, r) - 2
-JS(g, r) = 2 KL((g + r) / 2, r), which makes it a divergence itself: never negative, 0 only at g = r.
+The lecture drops the logarithms in the step to KL, and calls the last two terms constant in G. They are constant only
+if D* is held fixed while G changes. Theorem 2.5 states this: it is about gradients at one point. If D* follows G, the
+loss has another gradient (``drift``). So "equivalent to minimising" holds for one step and not for the whole training.
+
+KL(g, r) - 2 JS(g, r) = 2 KL((g + r) / 2, r) is itself a divergence: it is never negative, and 0 only if g = r.
 """
 
 from __future__ import annotations
@@ -23,27 +24,34 @@ from benchmark.plotting.canvas import blank
 from benchmark.plotting.colours import COLOURS
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
 
-#: Equal to this many, and not to machine precision, as sums over a thousand outcomes round.
+#: Largest difference that counts as equal. It is above machine precision because sums over 1,000 outcomes round.
 TOLERANCE = 1e-10
 
 
 def kl(p: Tensor, q: Tensor) -> Tensor:
-    """KL(p, q) in nats of distributions ``[..., K]`` without zeros."""
+    """Compute KL(p, q) in nats, for distributions ``[..., K]`` without zeros."""
     return (p * (p.log() - q.log())).sum(-1)
 
 
 def js(p: Tensor, q: Tensor) -> Tensor:
-    """Jensen-Shannon divergence in nats."""
+    """Compute the Jensen-Shannon divergence in nats, for distributions ``[..., K]`` without zeros."""
     mean = (p + q) / 2
     return (kl(p, mean) + kl(q, mean)) / 2
 
 
 def measure(seeds: Sequence[int], *, outcomes: tuple[int, ...], pairs: int) -> Findings:
-    """``pairs`` random pairs (r, g) per seed and number of outcomes, in 64 bits.
+    """Compute both sides of the identity for random pairs of distributions (r, g), in 64-bit arithmetic.
 
-    Series, of all pairs ``[n]``: ``outcomes``; ``left`` and ``right`` of the identity; ``value_gap``; ``gradient_gap``,
-    the largest entry of the difference of gradients by g's logits, D* held; ``drift``, how far the gradient is off, as
-    a share of it, where D* follows G; ``divergence_gap``, of KL - 2 JS = 2 KL(mean, r).
+    Args:
+        seeds: Seeds of the pairs.
+        outcomes: Numbers of outcomes of the distributions.
+        pairs: Number of pairs for each seed and number of outcomes.
+
+    Returns:
+        Series ``[n]`` of all pairs. ``outcomes``; ``left`` and ``right``, the sides of the identity; ``value_gap``,
+        their difference. ``gradient_gap``, the largest entry of the difference of the gradients with respect to g's
+        logits, with D* held fixed. ``drift``, the relative difference of the gradient if D* follows G.
+        ``divergence_gap``, the difference between KL - 2 JS and 2 KL((g + r) / 2, r).
     """
     found: dict[str, list[Tensor]] = {}
     for size in outcomes:

@@ -1,14 +1,14 @@
-"""Manifolds that are moved a little at random do not perfectly align (Arjovsky and Bottou 2017, Definition 2.2, Lemma
-2).
+"""Two manifolds that are moved a little at random do not perfectly align (Arjovsky and Bottou 2017, Def. 2.2, Lemma 2).
 
-Two manifolds perfectly align if they meet somewhere without crossing there: their tangent spaces together do not span
-the space. In the plane, curves that meet with an angle of 0. A curve aligns with itself everywhere; with any
-independent random shifts of the two, the lemma says, the probability of aligning is 0. A probability of 0 cannot be
-counted. What can be is the probability of a crossing under a small angle: it must go to 0 with the angle, and for two
-unit circles, D apart, whose angle is 2 asin(D / 2), it is known.
+Two manifolds perfectly align if at some common point their tangent spaces together do not span the space. In the
+plane, two curves perfectly align if they meet at an angle of 0. A curve aligns with itself everywhere. The lemma says:
+if both are shifted independently at random, the probability of aligning is 0.
 
-Near a tangency two crossings lie close together. None is missed here, as the curve is cut at every point where it
-stops approaching the other one.
+A probability of 0 cannot be estimated by counting, but the probability of a crossing at a small angle can. It must go
+to 0 with the angle. For two unit circles with centres D apart the angle is known, 2 asin(D / 2).
+
+Two crossings near a point of tangency lie close together. None is missed here: the curve is divided at every point
+where it stops approaching the other one, so that each piece has at most one crossing.
 """
 
 from __future__ import annotations
@@ -25,15 +25,19 @@ from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdi
 
 Array = np.ndarray
 
-#: |x / a|^p + |y / b|^p = 1: exponent p and half-axes a, b.
+#: Exponent p and half-axes a, b of the curves |x / a|^p + |y / b|^p = 1.
 CURVES = {"circle": (2, 1.0, 1.0), "ellipse": (2, 1.5, 0.7), "rounded square": (4, 1.0, 1.0)}
-#: Sines under which crossings are counted.
+#: Limits for the sine of the angle: a crossing counts if its sine is smaller.
 SINES = np.geomspace(1e-3, 1, 13)
 _BISECTIONS = 60
 
 
 def point(shape: tuple[int, float, float], t: Array) -> tuple[Array, Array]:
-    """Points and tangents ``[..., 2]`` of a curve at angles ``t``; tangents are not of unit length."""
+    """Compute points and tangents of a curve at polar angles ``t``.
+
+    Returns:
+        Points ``[..., 2]`` and tangents ``[..., 2]``; the tangents do not have unit length.
+    """
     p, a, b = shape
     cos, sin = np.cos(t), np.sin(t)
     size = (np.abs(cos / a) ** p + np.abs(sin / b) ** p) ** (-1 / p)
@@ -45,13 +49,13 @@ def point(shape: tuple[int, float, float], t: Array) -> tuple[Array, Array]:
 
 
 def implicit_value(shape: tuple[int, float, float], xy: Array) -> Array:
-    """Negative inside the curve, 0 on it, positive outside."""
+    """Compute the implicit function of a curve at ``xy [..., 2]``: negative inside, 0 on it, positive outside."""
     p, a, b = shape
     return np.abs(xy[..., 0] / a) ** p + np.abs(xy[..., 1] / b) ** p - 1
 
 
 def normal(shape: tuple[int, float, float], xy: Array) -> Array:
-    """Gradient of ``value``."""
+    """Compute the gradient of ``implicit_value`` at ``xy [..., 2]``, which is normal to the curve."""
     p, a, b = shape
     x, y = xy[..., 0] / a, xy[..., 1] / b
     powers = (np.sign(v) * np.abs(v) ** (p - 1) * p / half for v, half in ((x, a), (y, b)))
@@ -59,7 +63,7 @@ def normal(shape: tuple[int, float, float], xy: Array) -> Array:
 
 
 def bisect(function: Callable[[Array], Array], low: Array, high: Array) -> Array:
-    """Where a function of arrays changes its sign, once between each ``low`` and ``high``."""
+    """Find by bisection where an elementwise function changes its sign, once between each ``low`` and ``high``."""
     sign = np.sign(function(low))
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
@@ -69,11 +73,20 @@ def bisect(function: Callable[[Array], Array], low: Array, high: Array) -> Array
 
 
 def crossings(shape: tuple[int, float, float], shifts: Array, grid: int) -> tuple[Array, Array]:
-    """Where a curve and the same curve shifted by ``shifts [n, 2]`` cross: index of the shift, sine of the angle."""
+    """Find where a curve crosses copies of itself that are shifted.
+
+    Args:
+        shape: Exponent and half-axes of the curve.
+        shifts: Shifts ``[n, 2]``.
+        grid: Number of intervals in which sign changes are searched.
+
+    Returns:
+        For each crossing the index of the shift, and the sine of the angle between the curves.
+    """
     t = np.linspace(0, 2 * np.pi, grid + 1)
 
     def approach(t: Array, shift: Array) -> tuple[Array, Array]:
-        """Value of the unshifted curve along the shifted one, and its derivative by t."""
+        """Return the implicit value of the unshifted curve along the shifted one, and its derivative by t."""
         points, tangents = point(shape, t)
         moved = points + shift
         return implicit_value(shape, moved), (normal(shape, moved) * tangents).sum(-1)
@@ -96,10 +109,17 @@ def crossings(shape: tuple[int, float, float], shifts: Array, grid: int) -> tupl
 
 
 def measure(seeds: Sequence[int], *, shifts: int, std: float, grid: int) -> Findings:
-    """``shifts`` pairs of independent shifts per seed and curve, N(0, ``std``^2) per coordinate each.
+    """Count crossings at small angles between pairs of curves with independent random shifts.
 
-    Series: ``sine [E]``; ``share [C, S, E]``, the share of pairs that cross anywhere under an angle of less; ``least
-    [C, S]``, the least sine; ``crossings [C, S]``, their mean number.
+    Args:
+        seeds: S seeds.
+        shifts: Number of pairs for each seed and curve.
+        std: Standard deviation of each coordinate of a shift, which is normal with mean 0.
+        grid: Number of intervals in which crossings are searched.
+
+    Returns:
+        Series for C curves: ``sine [E]``, limits of the sine; ``share [C, S, E]``, the share of pairs with a crossing
+        below each limit; ``least [C, S]``, the least sine; ``crossings [C, S]``, the mean number of crossings.
     """
     shares, least, counts = [], [], []
     for name, shape in CURVES.items():

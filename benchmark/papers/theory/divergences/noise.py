@@ -1,12 +1,12 @@
 """Noise makes the Jensen-Shannon divergence informative (Arjovsky and Bottou 2017, section 3 and Theorem 3.3).
 
-With noise e of mean 0 and variance V = E|e|^2 on both sides, and both noisy supports within a ball of diameter C: W(r,
-g) <= 2 V^(1/2) + 2 C (JS(r + e, g + e))^(1/2). The theorem needs a bounded support, which Gaussian noise has not: it
-is truncated to a ball of three standard deviations here.
+Noise e of mean 0 and variance V = E|e|^2 is added to both distributions, and C is the diameter of a ball that contains
+both noisy supports. Then W(r, g) <= 2 V^(1/2) + 2 C (JS(r + e, g + e))^(1/2). The theorem needs a bounded support, so
+the Gaussian noise is truncated here to a ball of three standard deviations.
 
-r and g are the parallel lines of ``theory-parallel-lines``, whose noisy densities are known: with the chord h(x) =
-(R^2 - x^2)^(1/2) of the ball, p(x, y) = c phi(x) (Phi(min(y, h)) - Phi(max(y - 1, -h))), coordinates in units of the
-noise. JS is a sum over a fine grid of it.
+r and g are the parallel lines of ``theory-parallel-lines``. In units of the noise, with R the radius of the ball and
+the half-chord h(x) = (R^2 - x^2)^(1/2), the density of a noisy line is
+p(x, y) = c phi(x) (Phi(min(y, h)) - Phi(max(y - 1, -h))). JS is a sum over a fine grid.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from benchmark.plotting.colours import COLOURS
 from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdict_of
 
 Array = np.ndarray
-#: Standard deviations at which the noise is cut off.
+#: Radius at which the noise is truncated, in standard deviations.
 CUT = 3.0
 
 
 def variance(std: float) -> float:
-    """E|e|^2 of the truncated noise in two dimensions."""
+    """Compute E|e|^2 of the truncated noise in two dimensions."""
     lost = math.exp(-(CUT**2) / 2)
     return std**2 * (2 - CUT**2 * lost / (1 - lost))
 
 
 def diameter(theta: float, std: float) -> float:
-    """Of the smallest ball that holds both noisy lines."""
+    """Compute the diameter of the smallest ball that contains both noisy lines."""
     return math.hypot(theta, 1) + 2 * CUT * std
 
 
 def density(x: Array, y: Array, std: float) -> Array:
-    """Density of the noisy line {0} x [0, 1] at ``(x, y)``."""
+    """Compute the density of the noisy line {0} x [0, 1] at ``(x, y)``."""
     mass = 1 - math.exp(-(CUT**2) / 2)
     u, half = x / std, np.sqrt(np.maximum(CUT**2 - (x / std) ** 2, 0))
     high, low = np.minimum(y / std, half), np.maximum((y - 1) / std, -half)
@@ -49,11 +49,20 @@ def density(x: Array, y: Array, std: float) -> Array:
 
 
 def smoothed_js(theta: float, std: float, cells: int) -> float:
-    """JS (nats) of the noisy lines, by the midpoint rule on about ``runs`` squared cells; log 2 without noise."""
+    """Compute the JS divergence of the noisy lines by the midpoint rule.
+
+    Args:
+        theta: Distance of the lines.
+        std: Standard deviation of the noise before truncation; 0 for none, with the exact result.
+        cells: Number of grid cells along an axis, approximately.
+
+    Returns:
+        The divergence, in nats.
+    """
     if std == 0:
         return math.log(2) if theta else 0.0
     reach = CUT * std
-    # Cells are aligned with both lines, so that their edges fall alike on both densities.
+    # Both lines lie alike on the grid, so that both densities have the same discretisation error.
     step = theta / max(1, round(cells * theta / (theta + 2 * reach))) if theta else 2 * reach / cells
     columns = math.ceil(2 * reach / step) + (round(theta / step) if theta else 0)
     x = -reach + (np.arange(columns) + 0.5) * step
@@ -66,14 +75,25 @@ def smoothed_js(theta: float, std: float, cells: int) -> float:
 
 
 def measure(seeds: Sequence[int], *, largest: float, distances: int, stds: tuple[float, ...], cells: int) -> Findings:
-    """Series: ``theta [T]``, ``std [N]``; ``js``, ``bound`` and ``variance [N, T]``."""
+    """Compute JS of the noisy lines and the theorem's bound of W.
+
+    Args:
+        seeds: Not used, as nothing is random.
+        largest: Largest distance of the lines.
+        distances: Number T of distances from 0 to ``largest``.
+        stds: N standard deviations of the noise.
+        cells: Number of grid cells along an axis.
+
+    Returns:
+        Series: ``theta [T]``, ``std [N]``; ``js`` (nats), ``bound`` (of W) and ``variance [N, T]``.
+    """
     thetas = np.linspace(0, largest, distances)
     divergence = np.array([[smoothed_js(theta, std, cells) for theta in thetas] for std in stds])
     diameters = np.array([[diameter(theta, std) for theta in thetas] for std in stds])
     variances = np.array([variance(std) for std in stds])
     bound = 2 * np.sqrt(variances)[:, None] + 2 * diameters * np.sqrt(np.maximum(divergence, 0))
     rises = np.diff(divergence, axis=1)
-    # Beyond twice the noise's radius the supports are apart, and JS is log 2 again.
+    # Lines further apart than twice the radius of the noise have disjoint noisy supports, and JS is log 2.
     meeting = thetas[1:] < 2 * CUT * np.array(stds)[:, None]
     silent = np.array(stds) == 0
     noisy = divergence[~silent]
@@ -107,7 +127,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
     picture = blank(9.5, 3.1)
     axes = picture.subplots(1, 3)
     for std, values, bound, colour in zip(series["std"], series["js"], series["bound"], COLOURS, strict=False):
-        # Without noise JS jumps at 0.
+        # Without noise JS is discontinuous at theta = 0.
         shown = slice(1, None) if std == 0 else slice(None)
         axes[0].plot(theta[shown], values[shown], color=colour, label=f"σ = {std:g}")
         axes[1].plot(theta[shown], bound[shown], color=colour, label=f"σ = {std:g}")

@@ -1,12 +1,13 @@
-"""Two parallel lines (Arjovsky et al. 2017, arXiv:1701.07875, Example 1).
+"""Distances between two parallel lines (Arjovsky et al. 2017, arXiv:1701.07875, Example 1).
 
-r is uniform on {0} x [0, 1], g on {theta} x [0, 1]. W = |theta|; JS = log 2 and KL = infinity wherever theta is not 0,
-and all three are 0 there: only W says how far the lines are apart.
+r is uniform on {0} x [0, 1], and g on {theta} x [0, 1]. W = |theta|. If theta is not 0, JS = log 2 and KL is infinite;
+if it is 0, all three are 0. So only W tells how far the lines are apart.
 
-Each closed form is met by a measurement. W: the exact distance of samples lies between |theta|, which every pair of
-points is apart, and |theta| plus the distance of their ordinates. JS and KL: a trained discriminator bounds them from
-below by its held-out loss (Goodfellow et al. 2014, Theorem 1), JS = log 2 - its logistic loss, KL >= E_g log((1 - D) /
-D) as far as D is the optimal one; the first stops at log 2, the second grows as long as it is trained.
+Each closed form is compared with a measurement. The exact distance W of samples is at least |theta|, the distance of
+the lines, and at most |theta| plus the distance between the ordinates of the two samples. A trained discriminator
+estimates JS and KL on held-out points (Goodfellow et al. 2014, Theorem 1): JS >= log 2 - its logistic loss, and
+KL = E_g log((1 - D) / D) for the optimal D. The first estimate stops at log 2, the second grows as
+long as the discriminator is trained.
 """
 
 from __future__ import annotations
@@ -32,12 +33,20 @@ from modules.noise import Noise
 Array = np.ndarray
 
 _HELD_OUT = 4096
-#: Nats that the discriminator's estimate of JS may be off.
+#: Largest error in nats of the discriminator's estimate of JS.
 TOLERANCE = 0.02
 
 
 def lines(theta: Tensor, ordinates: Tensor) -> tuple[Tensor, Tensor]:
-    """Points of r and g ``[S, B, 2]`` from ``theta [S]`` and ordinates ``[S, B, 2]`` in [0, 1], a column for each."""
+    """Return points of r and of g.
+
+    Args:
+        theta: Distances of the lines, ``[S]``.
+        ordinates: Ordinates in [0, 1], ``[S, B, 2]``: the first column for r, the second for g.
+
+    Returns:
+        Points of r and of g, ``[S, B, 2]`` each.
+    """
     zero = torch.zeros_like(ordinates[..., :1])
     real = torch.cat([zero, ordinates[..., :1]], -1)
     return real, torch.cat([zero + theta[:, None, None], ordinates[..., 1:]], -1)
@@ -46,8 +55,19 @@ def lines(theta: Tensor, ordinates: Tensor) -> tuple[Tensor, Tensor]:
 def measure(
     seeds: Sequence[int], *, thetas: tuple[float, ...], points: int, moments: tuple[int, ...], batch: int
 ) -> Findings:
-    """Series: ``theta [T]``; ``w_sample`` and ``w_upper [S, T]``; ``js`` and ``kl [S, T, M]``, the discriminator's
-    estimates (nats) after ``moment [M]`` steps. One discriminator per theta and seed, side by side."""
+    """Measure W of samples exactly, and estimate JS and KL with a discriminator for each theta and seed.
+
+    Args:
+        seeds: S seeds.
+        thetas: T distances of the lines.
+        points: Number of points of each line for W.
+        moments: Training steps after which JS and KL are estimated, M of them.
+        batch: Batch size of the discriminator.
+
+    Returns:
+        Series: ``theta [T]`` and ``moment [M]``; ``w_sample`` and its upper bound ``w_upper [S, T]``; ``js`` and
+        ``kl [S, T, M]``, the discriminator's estimates in nats.
+    """
     theta = np.tile(thetas, len(seeds))
     names = [1000 * seed + index for seed in seeds for index in range(len(thetas))]
     w, upper = [], []

@@ -1,11 +1,11 @@
-"""-log D gives the generator the stronger gradient early (Goodfellow et al. 2014, section 3).
+"""The loss -log D gives the generator a larger gradient early in training (Goodfellow et al. 2014, section 3).
 
-Both losses have the same fixed point and no more: "equivalent" holds of nothing else. By the discriminator's logit a,
-d/da log(1 - D) = -D and d/da (-log D) = -(1 - D), so that the first is D / (1 - D) times the second: they are equal
-where D = 1/2, and the first vanishes where the discriminator is sure that a sample is fake, as it soon is.
+The two losses have the same fixed point, and are equivalent in no other sense. With the discriminator's logit a,
+d/da log(1 - D) = -D and d/da (-log D) = -(1 - D). So the first derivative is D / (1 - D) times the second. They are
+equal if D = 1/2. The first vanishes if the discriminator is sure that a sample is fake, which happens early.
 
-Both losses are played from one initialisation with one order of batches and latents, on scikit-learn's digits. Along
-each game both gradients are measured at the same point.
+Two GANs are trained on scikit-learn's digits, one with each loss, from the same initialisation and with the same order
+of batches and latents. In each of them both gradients are measured at the same points.
 """
 
 from __future__ import annotations
@@ -24,13 +24,22 @@ from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdi
 
 Array = np.ndarray
 LATENT, HIDDEN, WIDTH, BATCH, RATE = 8, 3, 128, 64, 2e-4
-#: The two games, by the loss that their generators lower.
+#: Generator losses of the two GANs.
 LOSSES = ("non-saturating", "minimax")
 
 
 def measure(seeds: Sequence[int], *, steps: int, held: int) -> Findings:
-    """Series ``[G, S, T]``, a row per game: ``non-saturating`` and ``minimax``, gradient norms before each step;
-    ``fake``, mean D(G(z)); ``gap``, how far the two gradients by the logits are from the ratio D / (1 - D)."""
+    """Train one GAN with each loss and measure both gradients before each generator step.
+
+    Args:
+        seeds: S seeds.
+        steps: Number T of training steps.
+        held: Number of latents for the measurements.
+
+    Returns:
+        Series ``[G, S, T]`` for G = 2 GANs: ``non-saturating`` and ``minimax``, gradient norms; ``fake``, the mean of
+        D(G(z)); ``gap``, the largest relative error of the ratio D / (1 - D) between the gradients by the logits.
+    """
     points = digits()
     games = []
     for played in LOSSES:
@@ -67,11 +76,15 @@ def measure(seeds: Sequence[int], *, steps: int, held: int) -> Findings:
 
 
 def _gap(logits: torch.Tensor) -> torch.Tensor:
-    """Largest difference ``[S]`` of d log(1 - D) from D / (1 - D) times d(-log D), both by the logits, relative."""
+    """Compare d log(1 - D) with D / (1 - D) times d(-log D), both with respect to the logits.
+
+    Returns:
+        The largest relative difference, ``[S]``.
+    """
     a = logits.detach().requires_grad_()
     (first,) = torch.autograd.grad(-torch.nn.functional.softplus(a).sum(), a)
     (second,) = torch.autograd.grad(torch.nn.functional.softplus(-a).sum(), a)
-    # D / (1 - D) is exp(a).
+    # exp(a) = D / (1 - D).
     return ((first - second * a.detach().exp()).abs() / first.abs()).flatten(1).amax(1)
 
 

@@ -1,17 +1,19 @@
-"""Do the two pulls in -log D make the generator's gradient oscillate? (The lecture; Arjovsky and Bottou 2017, after
-Theorem 2.5.)
+"""Do the two opposed terms of -log D make the generator's gradient oscillate?
 
-At the optimal D the gradient of -log D is that of KL(g, r) - 2 JS(g, r): one pull towards r and one away from it. The
-lecture takes their conflict for the cause of oscillation. Two experiments keep the cause apart from what else moves:
+Source: the lecture; Arjovsky and Bottou 2017, after Theorem 2.5.
 
-- The pulls alone. g and r are distributions on 20 outcomes, D* is exact and taken anew at every step. The pulls can be
-  measured one by one, and the sum followed by gradient descent. As KL - 2 JS = 2 KL((g + r) / 2, r), a divergence, the
-  sum has no reason to turn back, however much its parts conflict.
-- The game. Three GANs on ``ring8`` from one initialisation, with -log D, with log(1 - D), and with a Wasserstein
-  critic, which has no such parts. How often the generator's gradient (on latents that stay the same) turns by more
-  than a right angle from one step to the next.
+At the optimal D the gradient of -log D is that of KL(g, r) - 2 JS(g, r). The first term draws g towards r, the second
+pushes it away. The lecture names their conflict as the cause of oscillation. Two experiments test this cause apart from
+others:
 
-If the pulls were the cause, the first would oscillate.
+- The terms alone. g and r are distributions on 20 outcomes, and D* is computed exactly at every step. The gradient of
+  each term is measured, and gradient descent follows their sum. The sum is a divergence, KL - 2 JS =
+  2 KL((g + r) / 2, r), so it has no reason to turn back, however much its terms conflict.
+- GANs. Three GANs are trained on ``ring8`` from the same initialisation: with -log D, with log(1 - D), and with a
+  Wasserstein critic, which has no such terms. Measured is how often the generator's gradient, on fixed latents, turns
+  by more than a right angle from one step to the next.
+
+If the conflict were the cause, the gradient would oscillate in the first experiment.
 """
 
 from __future__ import annotations
@@ -41,10 +43,21 @@ GAMES = ("non-saturating", "minimax", "wasserstein")
 
 
 def measure(seeds: Sequence[int], *, starts: int, flow_steps: int, steps: int, held: int) -> Findings:
-    """Series: ``pulls [N]``, cosine between the gradients of KL and of -2 JS at random (r, g); ``flow [T]`` and
-    ``flow_turn [T]``, mean KL - 2 JS and least cosine of successive gradients over all starts; ``turn [G, S, T]``,
-    cosine of successive generator gradients in the games; ``radius [G, S, T]``, mean distance of samples from
-    the origin."""
+    """Run both experiments.
+
+    Args:
+        seeds: S seeds.
+        starts: Number of random pairs (r, g) for each seed.
+        flow_steps: Steps of gradient descent on the terms alone.
+        steps: Number T of training steps of the GANs.
+        held: Number of latents for the generator's gradient.
+
+    Returns:
+        Series: ``pulls``, the cosine between the gradients of KL and of -2 JS, for each pair. ``flow`` and
+        ``flow_turn``, for each step of gradient descent, the mean of KL - 2 JS and the least cosine between successive
+        gradients over all pairs. ``turn [G, S, T]``, the cosine between successive gradients of the generators of
+        G = 3 GANs. ``radius [G, S, T]``, the mean distance of their samples from the origin.
+    """
     pulls, flow, flow_turn = _flow(seeds, starts, flow_steps)
     played = [_play(kind, seeds, steps, held) for kind in GAMES]
     turn, radius = (np.array(parts) for parts in zip(*played, strict=True))
@@ -63,7 +76,11 @@ def measure(seeds: Sequence[int], *, starts: int, flow_steps: int, steps: int, h
 
 
 def _flow(seeds: Sequence[int], starts: int, steps: int) -> tuple[Array, Array, Array]:
-    """Gradient descent on g's logits through -log D*, with D* exact and constant within a step."""
+    """Descend on g's logits along the gradient of -log D*, with D* exact and constant within a step.
+
+    Returns:
+        ``pulls``, ``flow`` and ``flow_turn`` of ``measure``.
+    """
     rngs = [np.random.default_rng((*b"oscillation", seed)) for seed in seeds]
     r = torch.from_numpy(np.concatenate([rng.dirichlet(np.ones(OUTCOMES), starts) for rng in rngs]))
     begin = np.concatenate([rng.dirichlet(np.ones(OUTCOMES), starts) for rng in rngs])
@@ -113,12 +130,12 @@ def _play(kind: str, seeds: Sequence[int], steps: int, held: int) -> tuple[Array
 
 
 def _critic_step(game: Game) -> None:
-    """One step of WGAN-GP's critic (Gulrajani et al. 2017, Alg. 1), the share of the real sample drawn per sample."""
+    """Take one step of WGAN-GP's critic (Gulrajani et al. 2017, Alg. 1), with one interpolation weight per sample."""
     with torch.no_grad():
         fake = game.generator(game.latents())
     real = game.real()
     up, down = forward_batched(game.discriminator, real, fake)
-    # A latent's coordinate, as a share in [0, 1].
+    # The normal distribution function turns a coordinate of a latent into a uniform number in [0, 1].
     epsilon = torch.special.ndtr(game.latents()[..., :1])
     penalty = gradient_penalty(game.discriminator, real, fake, epsilon)
     step(game.discriminator_adam, per_seed(down) - per_seed(up) + PENALTY * penalty)

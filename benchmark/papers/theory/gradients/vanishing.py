@@ -1,14 +1,15 @@
 """Near the optimal discriminator the generator's gradient vanishes (Arjovsky and Bottou 2017, Theorem 2.4 and Fig. 2).
 
-A generator is frozen early in its training, and a new discriminator is trained against it to convergence. By Theorem
-2.4, where |D - D*| = sup |D(x) - D*(x)| + |grad D(x)| is below epsilon < 1 and M^2 bounds E|J_theta G(z)|^2 (spectral
-norm), the gradient of E log(1 - D(G(z))) is shorter than M epsilon / (1 - epsilon). Its proof takes a mean over z of
-quantities at G(z), and so it is true of a sample of latents too, with epsilon the largest value there: that is what is
-checked. The sup over all of space cannot be sampled. D* is 1 on the data and 0 on the samples, with gradient 0
-(Theorem 2.1); the lecture has it the wrong way round.
+The generator is frozen early in its training, and a new discriminator is trained against it to convergence. Let
+|D - D*| = sup |D(x) - D*(x)| + |grad D(x)| be below epsilon < 1, and let M^2 bound E|J_theta G(z)|^2 (spectral norm).
+Theorem 2.4 says that the gradient of E log(1 - D(G(z))) is shorter than M epsilon / (1 - epsilon).
 
-The paper's setting is DCGAN on faces after 1, 10 and 25 epochs; here scikit-learn's digits (64 coordinates, of which
-G's samples fill 8) and fully connected networks, as one core affords.
+The supremum over the whole space cannot be measured. But the proof takes a mean over z of quantities at G(z), so the
+bound also holds for a finite sample of latents, with epsilon the largest value there. This is what is checked. D* is 1
+on the data and 0 on the samples, with gradient 0 (Theorem 2.1); the lecture has the two values the wrong way round.
+
+The paper uses DCGAN on faces, after 1, 10 and 25 epochs. Here fully connected networks are trained on scikit-learn's
+digits, so that one core suffices. These have 64 coordinates, and samples come from 8 latents.
 """
 
 from __future__ import annotations
@@ -35,12 +36,19 @@ LOSSES = ("minimax", "non-saturating")
 
 
 def mean_square_jacobian(network: MLP, z: Tensor) -> Tensor:
-    """E|J|^2 ``[S]``: mean over ``z [S, n, latent]`` of the squared spectral norm of the Jacobian of G(z) by the
-    parameters."""
+    """Compute E|J|^2 for each seed, where J is the Jacobian of G(z) with respect to the parameters.
+
+    Args:
+        network: Generator of S copies.
+        z: Latents ``[S, n, latent]``, over which the mean is taken.
+
+    Returns:
+        Mean of the squared spectral norm, ``[S]``.
+    """
     parameters = {name: value.detach() for name, value in network.named_parameters()}
 
     def one(own: dict[str, Tensor], point: Tensor) -> Tensor:
-        """The output of one copy for one latent."""
+        """Return the output of one copy for one latent."""
         alone = {name: value[None] for name, value in own.items()}
         return functional_call(network, alone, (point[None, None],))[0, 0]
 
@@ -57,9 +65,18 @@ def mean_square_jacobian(network: MLP, z: Tensor) -> Tensor:
 
 
 def distance_from_optimum(discriminator: MLP, points: Tensor, real: bool) -> Tensor:
-    """Largest |D(x) - D*(x)| + |grad D(x)| ``[S]`` over ``points [S, n, d]``, all of them data or all samples."""
+    """Compute the largest |D(x) - D*(x)| + |grad D(x)| for each seed.
+
+    Args:
+        discriminator: Discriminator of S copies.
+        points: Points ``[S, n, d]``.
+        real: Whether the points are data (D* = 1) or samples (D* = 0).
+
+    Returns:
+        The largest value, ``[S]``.
+    """
     points = points.detach().double().requires_grad_()
-    # In 64 bits, as 1 - D rounds to 0 in 32.
+    # In 64 bits, because 1 - D rounds to 0 in 32 bits.
     copied = MLP("copy", points.shape[2], 1, seeds=[0] * len(points), hidden=HIDDEN, width=WIDTH).double()
     copied.load_state_dict(discriminator.state_dict())
     logits = copied.logits(points)
@@ -69,9 +86,21 @@ def distance_from_optimum(discriminator: MLP, points: Tensor, real: bool) -> Ten
 
 
 def measure(seeds: Sequence[int], *, epochs: tuple[int, ...], steps: int, held: int, jacobians: int) -> Findings:
-    """Series ``[E, S, T]``: ``loss`` (-E log D(x) - E log(1 - D(G(z)))), ``accuracy``, ``minimax`` and
-    ``non-saturating`` (gradient norms), ``epsilon`` and ``bound``, after ``moment [T]`` steps, for
-    generators of ``epoch [E]`` epochs. ``bounded_minimax`` is the gradient norm on the latents of the bound."""
+    """Train new discriminators against frozen generators, and measure the gradients and their bound.
+
+    Args:
+        seeds: S seeds.
+        epochs: Epochs after which the generator is frozen, E of them.
+        steps: Training steps of each new discriminator.
+        held: Number of latents, and of data, for the measurements.
+        jacobians: Number of latents for the bound.
+
+    Returns:
+        Series: ``epoch [E]``; ``moment [T]``, the steps at which the rest is measured, ``[E, S, T]``: ``loss``,
+        -E log D(x) - E log(1 - D(G(z))) in nats; ``accuracy``; ``minimax`` and ``non-saturating``, gradient norms;
+        ``epsilon`` and ``bound`` (NaN if epsilon >= 1); ``bounded_minimax``, the gradient norm on the latents of the
+        bound.
+    """
     points = digits()
     game = Game(
         points, seeds, latent=LATENT, hidden=HIDDEN, width=WIDTH, batch=BATCH, rate=RATE, output="tanh", beta1=0.5
@@ -134,7 +163,7 @@ def _look(game: Game, data: Tensor, z: Tensor, few: Tensor, size: Tensor) -> dic
         distance_from_optimum(game.discriminator, data, real=True),
     )
     bound = size * epsilon / (1 - epsilon)
-    # The bound is of the latents that its factors were taken from.
+    # The bound holds for the latents on which its factors were measured.
     rows["bounded_minimax"] = gradients(game.loss("minimax", few), game.generator).norm(dim=1)
     return rows | {"epsilon": epsilon, "bound": torch.where(epsilon < 1, bound, torch.nan)}
 
@@ -150,7 +179,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
     series = found.series
     picture = blank(10, 5.2)
     axes = picture.subplots(2, 2)
-    # A logarithmic axis has no 0.
+    # A logarithmic axis cannot show 0.
     x = np.maximum(series["moment"], 0.5)
     panels = (
         ("loss", "loss of D (nats)", "the new discriminator's loss"),

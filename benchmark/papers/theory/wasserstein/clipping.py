@@ -1,14 +1,16 @@
-"""What a critic with clipped weights estimates (Arjovsky et al. 2017, arXiv:1701.07875, Alg. 1; Gulrajani et al.
-2017).
+"""What a critic with clipped weights estimates (Arjovsky et al. 2017, arXiv:1701.07875, Alg. 1; Gulrajani et al. 2017).
 
-The critic maximises E f(x) - E f(G(z)) with weights within [-c, c]: Lipschitz for some K that depends on c and the
-network, so that its maximum is at most K W. The lecture takes c = 1 and one critic step per generator step; the paper
-c = 0.01, RMSProp at 5e-5 and five. How well either, and the gradient penalty in their place, estimates W up to one
-constant is measured where W is known: between all eight modes of ``ring8`` and the first k, as a collapsed generator
-leaves them. Samples are frozen, each critic is trained to convergence on them, and W of the same samples is exact.
+The critic maximises E f(x) - E f(G(z)) with weights in [-c, c]. It is then Lipschitz with a constant K that depends on
+c and on the network, so its maximum is at most K W. The lecture uses c = 1 and one critic step per generator step. The
+paper uses c = 0.01, RMSProp with learning rate 5e-5, and five critic steps.
 
-The slope that the critic really has, the norm of its gradient, is measured too: estimate / slope never exceeds W by
-more than the part of the slope that the sample misses.
+The demonstration measures how well W up to one constant factor is estimated by both choices of c and by the gradient
+penalty. W is known here: it is the distance between all eight modes of ``ring8`` and the first k, as a collapsed
+generator would cover them. The samples are fixed, each critic is trained on them to convergence, and W of the same
+samples is computed exactly.
+
+The norm of the critic's gradient is measured as well. The estimate divided by the largest norm exceeds W only because
+that norm is measured on finitely many points.
 """
 
 from __future__ import annotations
@@ -34,12 +36,22 @@ from modules.noise import Noise
 Array = np.ndarray
 HIDDEN, WIDTH = 3, 64
 PENALTY = 10.0
-#: Kinds of critic with their largest weight, None where a gradient penalty takes its place.
+#: Kinds of critic and their largest weight c; None for a critic with gradient penalty.
 CRITICS: dict[str, float | None] = {"c = 1": 1.0, "c = 0.01": 0.01, "penalty": None}
 
 
 def measure(seeds: Sequence[int], *, points: int, steps: int) -> Findings:
-    """Series: ``modes [k]``; ``distance [S, k]``, exact W; ``estimate`` and ``slope [C, S, k]``, of the critics."""
+    """Train the critics on all eight modes against the first k = 1..7, and compare their estimates with W.
+
+    Args:
+        seeds: S seeds.
+        points: Number of samples on each side.
+        steps: Training steps of a critic.
+
+    Returns:
+        Series: ``modes``, the values of k; ``distance [S, k]``, the exact W; ``estimate`` and ``slope [C, S, k]``, the
+        estimates of C = 3 critics and the largest norms of their gradients.
+    """
     modes = np.arange(1, RING8.modes)
     names = [100 * seed + int(k) for seed in seeds for k in modes]
     clouds = []
@@ -67,10 +79,21 @@ def measure(seeds: Sequence[int], *, points: int, steps: int) -> Findings:
 
 
 def _train(real: Tensor, fake: Tensor, names: Sequence[int], clip: float | None, steps: int) -> tuple[Array, Array]:
-    """E f(x) - E f(G(z)) ``[S]`` of trained critics, and their largest gradient norm between the samples."""
+    """Train critics on fixed samples.
+
+    Args:
+        real: Data ``[S, n, 2]``.
+        fake: Samples ``[S, n, 2]``.
+        names: S seeds of the critics.
+        clip: Largest weight; None for a gradient penalty.
+        steps: Number of training steps.
+
+    Returns:
+        E f(x) - E f(G(z)) ``[S]``, and the largest norm of the gradient ``[S]`` at and between the points.
+    """
     critic = MLP("critic", 2, 1, seeds=names, hidden=HIDDEN, width=WIDTH)
     noise = Noise(names)
-    # The paper's 5e-5 is a two-hundredth of its c; the same share for others, or weights would not get to ±c.
+    # The paper's 5e-5 is c / 200. With a smaller share of a larger c, the weights would not reach ±c.
     rate = 1e-3 if clip is None else clip / 200
     optimizer: torch.optim.Optimizer
     if clip is None:

@@ -1,7 +1,7 @@
-"""Kantorovich-Rubinstein: the distance is a maximum over functions of slope 1 (Arjovsky et al. 2017, Eq. 2 and 3).
+"""Kantorovich-Rubinstein duality: W is a maximum over functions of slope 1 (Arjovsky et al. 2017, Eq. 2 and 3).
 
-W(r, g) = 1/K max over |f|_L <= K of E_r f - E_g f. A critic of unknown K finds K times the distance, which is why the
-1/K must not be dropped where values of critics are compared.
+W(r, g) = 1/K max over |f|_L <= K of E_r f - E_g f. A critic with Lipschitz constant K finds K times the distance. So
+the factor 1/K must not be dropped when the values of critics are compared.
 """
 
 from __future__ import annotations
@@ -24,8 +24,16 @@ TOLERANCE = 1e-8
 
 
 def best_critic(points: Array, difference: Array, slope: float) -> tuple[float, Array]:
-    """The function of slope at most ``slope`` on ``points [n, d]`` with the largest ``sum f * difference``, by linear
-    programming: that sum, and f ``[n]``, 0 at the first point."""
+    """Find by linear programming the function f of slope at most ``slope`` that maximises ``sum f * difference``.
+
+    Args:
+        points: Points ``[n, d]`` at which f is defined.
+        difference: Weight of r minus weight of g at each point, ``[n]``.
+        slope: Largest slope of f.
+
+    Returns:
+        The maximum, and f ``[n]``, which is 0 at the first point.
+    """
     n = len(points)
     i, j = np.nonzero(~np.eye(n, dtype=bool))
     rows = np.zeros((len(i), n))
@@ -38,10 +46,18 @@ def best_critic(points: Array, difference: Array, slope: float) -> tuple[float, 
 
 
 def measure(seeds: Sequence[int], *, points: int, dims: tuple[int, ...], slopes: tuple[float, ...]) -> Findings:
-    """Two distributions with random weights on ``points`` random places each, per seed and dimension.
+    """Compute both sides of the duality for pairs of discrete distributions with random places and weights.
 
-    Series, of all cases ``[n]``: ``dim``, ``slope``, ``primal`` (cost of the cheapest plan) and ``dual`` (value of the
-    best critic of that slope). ``place``, ``weight`` and ``critic`` show the first case in one dimension, slope 1.
+    Args:
+        seeds: Seeds of the pairs; there is one pair for each seed and dimension.
+        points: Number of places of each distribution.
+        dims: Dimensions of the space.
+        slopes: Lipschitz constants of the critic.
+
+    Returns:
+        Series ``[n]`` of all cases: ``dim``; ``slope``; ``primal``, the cost of the cheapest plan; ``dual``, the value
+        of the best critic of that slope. ``place``, ``weight`` and ``critic`` describe the first case with one
+        dimension and slope 1.
     """
     cases = []
     shown: dict[str, Array] = {}

@@ -1,9 +1,12 @@
-"""Lipschitz constants multiply under composition (the lecture's reason why clipped weights bound a critic's slope).
+"""Lipschitz constants multiply under composition, so clipped weights bound the slope of a critic (from the lecture).
 
-Lip(f o g) <= Lip(f) Lip(g). For a network with ReLU, whose own constant is 1, the product of the spectral norms of its
-layers bounds its slope. The product is an upper bound and no more: it is reached where the layers' singular vectors
-line up. Weights within [-c, c] bound a layer from n to m units by c (n m)^(1/2), hence a critic of several layers of
-128 units by a K that is 128 c per layer: huge for the lecture's c = 1, and growing or vanishing with depth for others.
+Lip(f o g) <= Lip(f) Lip(g). ReLU has the Lipschitz constant 1. So the product of the spectral norms of the layers
+bounds the slope of a network with ReLU. The bound is reached only if the singular vectors of successive layers are
+aligned.
+
+Weights in [-c, c] bound the spectral norm of a layer from n to m units by c (n m)^(1/2). For a critic of several layers
+of 128 units, K is therefore a product of factors 128 c. It is huge for the lecture's c = 1, and for other c it grows or
+vanishes with the depth.
 """
 
 from __future__ import annotations
@@ -23,19 +26,29 @@ from benchmark.spec.demonstration import Demonstration, Findings, Verdict, verdi
 from modules.networks import MLP, SeedLinear
 
 Array = np.ndarray
-#: A product that rounding alone exceeds is not exceeded.
+#: Relative excess over the product that is put down to rounding.
 ROUNDING = 1e-9
-#: Nets as they are made, with weights at random within [-c, c], and with layers whose singular vectors line up.
+#: Values of c for the networks with random weights in [-c, c].
 CLIPS = {"c = 1": 1.0, "c = 0.01": 0.01}
 
 
 def layers_of(network: MLP) -> list[SeedLinear]:
-    """Its affine maps."""
+    """Return the affine layers of a network."""
     return [layer for layer in network.layers if isinstance(layer, SeedLinear)]
 
 
 def steepest(network: MLP, rng: np.random.Generator, points: int, inputs: int) -> Array:
-    """Largest slope found ``[S]``: norms of Jacobians at random points, and slopes between pairs of points."""
+    """Find the largest slope for each seed, among Jacobians at random points and secants between pairs of points.
+
+    Args:
+        network: Network of S copies.
+        rng: Generator of the points.
+        points: Number of points, and of pairs.
+        inputs: Number of inputs of the network.
+
+    Returns:
+        The largest slope, ``[S]``.
+    """
     seeds = len(layers_of(network)[0].weight)
     x, y = torch.from_numpy(rng.standard_normal((2, seeds, points, inputs)))
     slopes = torch.linalg.matrix_norm(jacobians(network, x), 2).amax(-1)
@@ -45,14 +58,17 @@ def steepest(network: MLP, rng: np.random.Generator, points: int, inputs: int) -
 
 
 def product(network: MLP) -> Array:
-    """Product of the layers' spectral norms, ``[S]``."""
+    """Compute the product of the layers' spectral norms, ``[S]``."""
     norms = [torch.linalg.matrix_norm(layer.weight.detach(), 2) for layer in layers_of(network)]
     return torch.stack(norms).prod(0).numpy()
 
 
 def line_up(network: MLP) -> None:
-    """Make every layer's leading directions follow those of the layer before, all entries positive, where ReLU does
-    nothing: W = u v^T with v the last layer's u."""
+    """Align the leading singular vectors of successive layers.
+
+    The leading part of a layer becomes u v^T, with v the vector u of the layer before. All entries are positive, where
+    ReLU is the identity.
+    """
     with torch.no_grad():
         last: Tensor | None = None
         for layer in layers_of(network):
@@ -60,7 +76,7 @@ def line_up(network: MLP) -> None:
             first = torch.ones(inputs, dtype=layer.weight.dtype) / inputs**0.5 if last is None else last
             last = torch.arange(1, outputs + 1, dtype=layer.weight.dtype)
             last = last / last.norm()
-            # Smaller directions beside the leading one, orthogonal to it on both sides.
+            # The other directions are orthogonal to the leading one on both sides, and have smaller singular values.
             beside = layer.weight - first[:, None] * (first @ layer.weight)[:, None]
             beside = beside - (beside @ last)[..., None] * last
             layer.weight.copy_(
@@ -69,8 +85,20 @@ def line_up(network: MLP) -> None:
 
 
 def measure(seeds: Sequence[int], *, depths: tuple[int, ...], width: int, inputs: int, points: int) -> Findings:
-    """Series: ``depth [H]`` (hidden layers); ``slope`` and ``product [N, H, S]`` of three kinds of network: as they are
-    made, c = 1, c = 0.01; ``aligned [H, S]``, slope over product of the layers that line up; ``bound [2, H]`` by c."""
+    """Compare the slopes of networks with the product of their layers' spectral norms.
+
+    Args:
+        seeds: S seeds.
+        depths: H numbers of hidden layers.
+        width: Width of the hidden layers.
+        inputs: Number of inputs.
+        points: Number of points at which slopes are measured.
+
+    Returns:
+        Series: ``depth [H]``, hidden layers. ``slope`` and ``product [N, H, S]`` for N = 3 kinds of network: the
+        default initialisation, c = 1 and c = 0.01. ``aligned [H, S]``, slope divided by product for networks with
+        aligned layers. ``bound [2, H]``, the bound from c alone.
+    """
     slopes: list[list[Array]] = [[], [], []]
     products: list[list[Array]] = [[], [], []]
     aligned = []
@@ -128,7 +156,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
     for name, slope, whole, colour in zip(names, series["slope"], series["product"], COLOURS[1:], strict=False):
         band(left, series["depth"], slope.T, colour, f"{name}: steepest slope")
         left.plot(series["depth"], whole.mean(1), ":", color=colour, label=f"{name}: product of norms")
-        # The two with clipped weights are one network but for a factor, and lie on each other.
+        # Both networks with weights in [-c, c] differ by a constant factor only, so their curves coincide.
         band(right, series["depth"], (slope / whole).T, colour, name, "--" if name == "c = 0.01" else "-")
     right.plot(series["depth"], series["aligned"].mean(1), "--", color="0.2", label="layers that line up")
     left.set(yscale="log", ylim=(1e-16, None))

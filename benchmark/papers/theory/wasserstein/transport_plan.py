@@ -1,8 +1,8 @@
-"""Moving boxes: what a plan costs, and which is the cheapest (the lecture's introduction of the Wasserstein distance).
+"""The cost of transport plans, and the cheapest one (the lecture's introduction of the Wasserstein distance).
 
-Two boxes stand at 4 and two at 6; they are wanted at 3, 4, 6 and 7. The first plan of the lecture keeps one box at 4
-and one at 6 (1 + 1 = 2), the second swaps the ends (3 + 3 = 6). The distance is the least cost over all plans, here 2
-for four boxes, or 0.5 for a mass of one.
+Two boxes are at 4 and two at 6. They are to be moved to 3, 4, 6 and 7. The lecture's first plan leaves one box at 4 and
+one at 6 and costs 1 + 1 = 2. The second plan exchanges the ends and costs 3 + 3 = 6. The distance is the least cost of
+all plans: 2 for four boxes, which is 0.5 for a total mass of 1.
 """
 
 from __future__ import annotations
@@ -24,15 +24,24 @@ Array = np.ndarray
 
 FROM, SUPPLY = np.array([4.0, 6.0]), np.array([2.0, 2.0])
 TO, DEMAND = np.array([3.0, 4.0, 6.0, 7.0]), np.ones(4)
-#: Boxes moved, a row per place of ``FROM`` and a column per place of ``TO``.
+#: Number of boxes moved from each place of ``FROM`` (rows) to each place of ``TO`` (columns).
 GAMMA_1 = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
 GAMMA_2 = np.array([[0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 1.0, 0.0]])
 COSTS = np.abs(FROM[:, None] - TO)
 
 
 def best_plan(costs: Array, supply: Array, demand: Array) -> tuple[float, Array, Array]:
-    """The cheapest plan ``[n, m]`` by linear programming: its cost, the plan, and the prices ``[n + m]`` of the dual,
-    which prove that none is cheaper."""
+    """Find the cheapest transport plan by linear programming.
+
+    Args:
+        costs: Cost of one unit from each source to each target, ``[n, m]``.
+        supply: Amount at each source, ``[n]``.
+        demand: Amount at each target, ``[m]``.
+
+    Returns:
+        The least cost, the plan ``[n, m]``, and the prices ``[n + m]`` of the dual program, which prove that no plan is
+        cheaper.
+    """
     n, m = costs.shape
     rows = np.kron(np.eye(n), np.ones(m))
     columns = np.kron(np.ones(n), np.eye(m))
@@ -44,8 +53,12 @@ def best_plan(costs: Array, supply: Array, demand: Array) -> tuple[float, Array,
 
 
 def measure(seeds: Sequence[int]) -> Findings:
-    """Series: ``gamma_1``, ``gamma_2``, ``best`` (plans ``[2, 4]``), ``prices`` (of the dual, ``[6]``) and
-    ``costs_of_all``, the cost of every plan that moves whole boxes."""
+    """Compute the costs of the lecture's plans, of the cheapest plan, and of all plans that move whole boxes.
+
+    Returns:
+        Series: the plans ``gamma_1``, ``gamma_2`` and ``best [2, 4]``; ``prices [6]`` of the dual program;
+        ``costs_of_all``, the cost of every plan that moves whole boxes.
+    """
     least, best, prices = best_plan(COSTS, SUPPLY, DEMAND)
     halves = [np.isin(np.arange(4), chosen).astype(float) for chosen in itertools.combinations(range(4), 2)]
     everything = [np.stack([half, 1 - half]) for half in halves]
@@ -54,7 +67,7 @@ def measure(seeds: Sequence[int]) -> Findings:
         "gamma_2": float((GAMMA_2 * COSTS).sum()),
         "best": least,
         "distance": least / SUPPLY.sum(),
-        # Prices within the costs prove a lower bound: their value at supply and demand.
+        # If no sum of two prices exceeds its cost, the prices' value at supply and demand is a lower bound of the cost.
         "dual": float(prices @ np.concatenate([SUPPLY, DEMAND])),
         "overprice": float((prices[:2, None] + prices[None, 2:] - COSTS).max()),
     }
@@ -84,7 +97,7 @@ def draw(found: Findings) -> matplotlib.figure.Figure:
 
 
 def _draw_plan(ax: Axes, plan: Array) -> None:
-    """Boxes before (below) and after (above), with an arrow for each box that moves."""
+    """Draw the boxes before (below) and after (above) a plan, with an arrow for each box that moves."""
     for place, count in zip(FROM, SUPPLY, strict=True):
         ax.bar([place] * int(count), 0.45, bottom=0.5 * np.arange(count), width=0.7, color=COLOURS[2])
     ax.bar(TO, 0.45, bottom=2.6, width=0.7, color=COLOURS[3])
@@ -92,7 +105,7 @@ def _draw_plan(ax: Axes, plan: Array) -> None:
         if boxes:
             words = {"arrowstyle": "-|>", "color": "0.2", "linewidth": 1.0}
             ax.annotate("", (TO[column], 2.55), (FROM[row], 1.05), arrowprops=words)
-            # Beyond where arrows cross.
+            # The number stands beyond the point where arrows cross.
             x, y = 0.55 * FROM[row] + 0.45 * TO[column], 0.55 * 1.05 + 0.45 * 2.55
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
             ax.text(float(x), y, f"{COSTS[row, column]:.0f}", ha="center", va="center", fontsize=8, bbox=box)
