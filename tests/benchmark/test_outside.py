@@ -190,11 +190,9 @@ def test_the_method_of_contributing_is_one_file_that_keeps_its_promises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = (EXAMPLES.parent / "CONTRIBUTING.md").read_text()
-    diff = text.partition("```diff\n")[2].partition("```")[0].splitlines()
-    lines = [line[1:] for line in diff if line.startswith("+") and not line.startswith("+++")]
-    assert f"@@ -0,0 +1,{len(lines)} @@" in diff
-    (tmp_path / "contributed.py").write_text("\n".join(lines) + "\n")
+    code = text.partition("<!-- modules/hinge.py -->\n```python\n")[2].partition("```")[0]
+    (tmp_path / "contributed.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
-    case = Case.of("contributed:LSGAN", ["method.real=0.9"])
+    case = Case.of("contributed:HingeGAN", ["method.margin=2"])
     for check in CHECKS[:-2]:
         check(case)
