@@ -352,13 +352,11 @@ def margin_of(selection: Selection, row: Row, column: Column, value: float) -> f
 def worst_of(selection: Selection, row: Row, column: Column) -> float | None:
     """Return the measure's worst value, which replaces the value of a lost model; None if there is none."""
     margin = registry.margin_of_measure(column.measure)
+    if margin is None or margin.worst is None:
+        return None
     dataset = selection.dataset_of(column)
     samples = selection.protocol(row, dataset).samples
-    return (
-        None
-        if margin is None or margin.worst is None
-        else margin.worst(selection.table.dataset(dataset).modes, samples)
-    )
+    return margin.worst(selection.table.dataset(dataset).modes, samples)
 
 
 def _measured(selection: Selection, name: str, column: Column, values: Values, row: Row | None) -> Measured:
