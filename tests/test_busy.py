@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.busy import WORDS, measure
 
 SMALL = [*WORDS, "--methods", "gan,gaan_2", "--set", "protocol.fresh_iterations=100"]
 
 
+@pytest.mark.slow
 def test_a_run_beside_two_busy_processes_takes_at_most_three_times_as_long() -> None:
     # What else runs beside the tests comes and goes: one fair measurement is enough.
     ratios = []

@@ -24,8 +24,6 @@ from datamodules.synthetic import RING8
 from modules.gan import GAN
 from tests.benchmark.made import fill_store
 
-pytestmark = pytest.mark.slow
-
 
 def first_three(n: int) -> torch.Tensor:
     """A sampler of three of ring8's modes, for ``--sampler``."""

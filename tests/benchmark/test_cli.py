@@ -39,8 +39,6 @@ from modules.families import find_family
 from tests.benchmark.command import call, refused
 from tests.benchmark.made import fill_store
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def short(tmp_path: Path) -> Path:
@@ -156,6 +154,7 @@ def test_a_damaged_record_is_named_and_kept(short: Path, capsys: pytest.CaptureF
     assert path.exists()
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_interrupt() -> None:
     command = "import sys; from benchmark.cli import main; sys.exit(main(['list', 'all']))"
     with subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -301,6 +300,7 @@ def test_the_threshold_scales_with_the_samples(tmp_path: Path, capsys: pytest.Ca
         assert json.loads(call(capsys, *words)[1])["registered_modes"] == expected
 
 
+@pytest.mark.slow
 def test_a_users_own_class_trains_beside_the_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

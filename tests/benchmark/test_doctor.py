@@ -27,8 +27,6 @@ from datamodules import decoded, images
 from datamodules.images import DATA_VARIABLE, PARTS
 from tests.benchmark.made import make_record, train_all
 
-pytestmark = pytest.mark.slow
-
 PROTOCOL = Protocol(profile="test", epochs=3, width=2, batch_size=32, fresh_iterations=5, samples=200)
 RUNS = [Run("ring8", "gan", PROTOCOL, seed) for seed in range(4)]
 

@@ -22,8 +22,6 @@ from modules.options import Training
 from modules.wgan_gp import WGANGP
 from tests.modules.steps import NORMAL, batches, build, descend, run_iterations, same, state, use
 
-pytestmark = pytest.mark.slow
-
 METHODS = methods()
 SIZE = 16
 
@@ -105,6 +103,7 @@ def test_weights_start_with_the_std_of_he_and_biases_at_zero(inputs: int) -> Non
 
 @every_method
 @pytest.mark.parametrize("width", [2, 4, 8])
+@pytest.mark.slow
 def test_training_a_seed_is_the_same_in_any_slot(method: type[AdversarialModule], width: int) -> None:
     """At widths that are powers of two: at others, slots fall on different lanes of a processor's vectors."""
     seeds = tuple(range(width))

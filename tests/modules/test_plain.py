@@ -36,8 +36,6 @@ from modules.wgan import WGAN
 from modules.wgan_gp import WGANGP
 from tests.modules.steps import EPS, NORMAL, batches, run_iterations
 
-pytestmark = pytest.mark.slow
-
 ITERATIONS = 6
 SEED = 3
 

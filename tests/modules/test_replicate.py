@@ -23,8 +23,6 @@ from modules.options import Training
 from modules.replicate import Replicated
 from tests.modules.steps import batches, run_iterations, same, state
 
-pytestmark = pytest.mark.slow
-
 SEEDS = (0, 3, 5)
 
 
