@@ -111,7 +111,7 @@ def short(tmp_path: Path) -> Path:
         ("run --table 2 --results a\udcffb", "a\\udcffb is no text"),
         ("run --table 2 --methods gan,nowhere.py:MyGAN", "there is no file nowhere.py, for nowhere.py:MyGAN"),
         ("run --table nowhere:TABLE", "cannot load --table nowhere:TABLE: ModuleNotFoundError"),
-        ("run --table benchmark.spec.run:Cell", "is no table: it must be a benchmark.spec.table.Table"),
+        ("run --table benchmark.spec.run:Run", "is no table: it must be a benchmark.spec.table.Table"),
         ("run --config nowhere.yaml", "nowhere.yaml'"),
         ("plan --table 2 --workers 1,0", "--workers: 1,0: write counts from 1 on"),
         ("plan --table 2 --overhead 1", "--overhead is what a worker loses with a block"),
