@@ -47,10 +47,12 @@ def child(folder: Path, middle: str, turn: int, there: Any) -> None:
     def stop_half_written(handle: int) -> None:
         nonlocal left
         flush(handle)
-        if middle in MIDDLES and re.search(MIDDLES[middle], str(Path(f"/proc/self/fd/{handle}").readlink())):
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        if middle in MIDDLES and re.search(MIDDLES[middle], str(path)):
             left -= 1
             if left == 0:
-                os.ftruncate(handle, os.fstat(handle).st_size // 2)
+                # By its path, as the handle may be one for reading.
+                os.truncate(path, os.fstat(handle).st_size // 2)
                 there.set()
                 time.sleep(600)
 

@@ -302,8 +302,10 @@ def _csv(path: Path, width: int) -> np.ndarray:
         raise UserError(f"{path}: no numbers in '{line}'; one sample per line, {width} numbers each")
     if values.shape[1] == width + 1 and len(values) and (values[:, 0] == np.arange(len(values))).all():
         raise UserError(f"the first column of {path} only counts the lines; save the table without it (index=False)")
-    understood = [f"{path}: {len(values):,} samples", "header skipped" if header else "no header", dialect.words]
-    print(", ".join(filter(None, understood)), file=sys.stderr)
+    # What will be refused gets one line, its error.
+    if len(values) and values.shape[1] == width and np.isfinite(values).all():
+        understood = [f"{path}: {len(values):,} samples", "header skipped" if header else "no header", dialect.words]
+        print(", ".join(filter(None, understood)), file=sys.stderr)
     return values
 
 

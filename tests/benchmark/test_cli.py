@@ -524,7 +524,7 @@ def test_a_sample_of_models_is_the_same_every_time_and_grows(short: Path) -> Non
 def test_a_table_of_the_users(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text(
-        "import dataclasses\nfrom benchmark.spec.table import find_table\n"
+        "import dataclasses\nfrom benchmark.papers.discovery import find_table\n"
         "TABLE = dataclasses.replace(find_table('2'), id='mine-2', number=None)\n"
         "TAKEN = dataclasses.replace(TABLE, id='gaan-2')\n"
     )

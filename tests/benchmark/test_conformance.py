@@ -173,7 +173,7 @@ class Falling(Careless):
     [
         (GlobalWeights, conformance.starts_apart, "seed 3 starts otherwise"),
         (OneLoss, conformance.gradients_stay_apart, "of one seed has a gradient in generator"),
-        (NoSeeds, conformance.gradients_stay_apart, "generator gives [] for 3 seeds"),
+        (NoSeeds, conformance.gradients_stay_apart, "generator_loss gives [] for 3 seeds"),
         (Mixing, conformance.neighbours_do_not_matter, "trains otherwise beside other seeds"),
         (Mixing, conformance.nan_stays_alone, "the NaN of one seed changes the others"),
         (Silent, conformance.nan_stays_alone, "does not count as diverged"),

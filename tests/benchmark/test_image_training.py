@@ -132,7 +132,7 @@ def test_known_images_rank_as_they_must_and_are_measured_once(tmp_path: Path, mo
     known = known_samples(DIGITS_1K, protocol, (0, 1), store)
     mean = {row: np.mean(values["modes"]) for row, values in known.items()}
     assert mean["real"] > mean["collapsed"] > mean["spread"]
-    monkeypatch.setattr("benchmark.analysis.known_samples.measure", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr("benchmark.training.evaluation.measure", lambda *_: pytest.fail("measured again"))
     assert known_samples(DIGITS_1K, protocol, (0, 1), store) == known
 
 

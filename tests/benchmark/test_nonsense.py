@@ -27,7 +27,7 @@ from benchmark.cli.commands.run import RunOptions
 from benchmark.cli.main import COMMANDS
 from benchmark.cli.parse import flags
 from benchmark.errors import UserError
-from benchmark.spec import registry, selection
+from benchmark.spec import registry
 from benchmark.spec.methods import house_methods
 from benchmark.spec.overrides import Settings, protocol_fields
 from benchmark.spec.protocol import Protocol
@@ -69,7 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(cli_train, "train", lambda *_: (False, []))
         patch.setattr(images, "download", offline)
         patch.setattr(classifier, "train_classifier", offline)
-        patch.setattr(selection, "load_extractor", lambda name: None)
+        patch.setattr("evaluators.features.load_extractor", lambda name: None)
         patch.setattr(estimate, "_measure", lambda *_: estimate.Speed())
         patch.setattr(throughput, "measure_throughput", offline)
         patch.setattr(reproduction, "_verify_block", lambda *_: iter(()))
@@ -240,12 +240,12 @@ METHOD_FIELDS = [(name, field) for name, method in house_methods().items() for f
 @FUZZ
 @given(st.sampled_from(METHOD_FIELDS), NUMBERS | TEXT)
 def test_fields_of_the_methods(field: tuple[str, str], text: str) -> None:
-    method = registry.method(field[0])
+    method = registry.describe_method(field[0])
     try:
         value = Settings.parse([f"method.{field[1]}={text}"], [method]).for_method(method)[field[1]]
     except UserError:
         return
-    check_type(value, get_type_hints(method.__init__)[field[1]])
+    check_type(value, get_type_hints(method.load().__init__)[field[1]])
 
 
 def check_type(value: object, hint: Any) -> None:

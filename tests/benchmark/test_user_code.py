@@ -111,7 +111,7 @@ def test_data_measures_and_samplers_in_files(here: Path, capsys: pytest.CaptureF
     (here / "mine.py").write_text(
         "import dataclasses\nimport numpy as np\nfrom datamodules.synthetic import RING8\n\n"
         "RING = dataclasses.replace(RING8, name='mine')\n\n\n"
-        "def sample(n):\n    return RING.real(n, np.random.default_rng(1))\n\n\n"
+        "def sample(n):\n    return RING.sample(n, np.random.default_rng(1))\n\n\n"
         "def spoil(samples, target):\n    samples[:] = 9\n    return float('inf')\n\n\n"
         "def mean(samples, target):\n    return samples.mean()\n\n\n"
         "def leave(samples, target):\n    raise SystemExit(3)\n"

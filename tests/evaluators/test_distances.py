@@ -17,7 +17,7 @@ from evaluators import features as extractors
 from evaluators.distances import ImageDistances, distance_measures, frechet_distance, kernel_distance, precision_recall
 from evaluators.efficientnet import load_efficientnet
 from evaluators.features import EXTRACTORS, Inception, extractor_hash, features, load_extractor
-from evaluators.names import WEIGHTS_VARIABLE, MissingWeights, measure_names
+from evaluators.names import FEATURE_SPACES, WEIGHTS_VARIABLE, MissingWeights, measure_names
 
 
 def normal(n: int, mean: np.ndarray, covariance: np.ndarray, seed: int) -> torch.Tensor:
@@ -90,7 +90,8 @@ def test_names_say_which_network() -> None:
     lite = measure_names("efficientnet-lite0")
     assert lite["fid"] == "fd_effnetlite0"
     assert not any("fid" in name for name in lite.values())
-    assert [e.distance for e in EXTRACTORS.values()] == ["FID", "FD-EffNetLite0"]
+    assert [space.distance for space in FEATURE_SPACES.values()] == ["FID", "FD-EffNetLite0"]
+    assert FEATURE_SPACES.keys() == EXTRACTORS.keys()
 
 
 def test_too_few_images_are_refused() -> None:

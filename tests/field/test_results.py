@@ -38,7 +38,6 @@ def test_no_attack_ends_in_a_traceback_or_writes_outside(faults: list[str]) -> N
     assert not [fault for fault in faults if "import" not in fault and "executed" not in fault]
 
 
-@pytest.mark.xfail(reason="the registry still imports what a record names", strict=True)
 def test_no_attack_is_imported(faults: list[str]) -> None:
     assert not [fault for fault in faults if "import" in fault or "executed" in fault]
 

@@ -163,7 +163,7 @@ def surroundings(**variables: str) -> dict[str, str]:
 def record_of(results: Path) -> dict[str, object]:
     (path,) = results.glob("records/*/*/*.json")
     content = json.loads(path.read_text())
-    return {name: content[name] for name in ("id", "status", "measures", "curves", "samples", "sources")}
+    return {name: content[name] for name in ("id", "status", "measures", "curves", "samples", "versions")}
 
 
 def test_a_hostile_folder_and_environment_change_no_record(tmp_path: Path) -> None:

@@ -86,10 +86,10 @@ def test_nothing_is_written_in_place(package: str) -> None:
 #: Each is no file, or one that its caller got from ``replacing``.
 ALLOWED = {
     ("benchmark/training/checkpoints.py", "seal: open"),
-    ("benchmark/store/store.py", "write: save"),
+    ("benchmark/store/store.py", "_as_safetensors: save"),
     ("benchmark/training/classifier.py", "train_classifier: save"),
-    ("benchmark/plotting/figure.py", "draw: save"),
-    ("benchmark/spec/demonstration.py", "draw: save"),
+    ("benchmark/render/figures.py", "draw_figure: save"),
+    ("benchmark/render/experiments.py", "draw_experiment: save"),
 }
 
 

@@ -47,7 +47,7 @@ class ListOptions(ResultsOptions):
 def run(options: ListOptions) -> int:
     """Print the overview, one section, or all sections."""
     from benchmark.cli.output import write
-    from benchmark.errors import UserError, unknown
+    from benchmark.errors import UserError, one_line, unknown
     from benchmark.render.listing import entries
 
     if options.section not in (None, "all", *SECTIONS):
@@ -63,9 +63,9 @@ def run(options: ListOptions) -> int:
         return 0
     for name in SECTIONS if options.section == "all" else [options.section]:
         for title, lines in entries(name, store):
-            write(f"{title}\n")
+            write(one_line(title) + "\n")
             for word, text in lines.items():
-                write(f"  {word:<31}{text}".rstrip() + "\n")
+                write(one_line(f"  {word:<31}{text}".rstrip()) + "\n")
     return 0
 
 
