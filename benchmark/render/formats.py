@@ -8,8 +8,10 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import pandas as pd
+from pylatexenc.latexencode import UnicodeToLatexEncoder
 from rich.console import Console
 from rich.table import Table as RichTable
 
@@ -145,10 +147,21 @@ def _text(sheet: ResultTable, width: int | None) -> str:
 
 
 def _markdown(sheet: ResultTable) -> str:
-    bodies = [(f"#### {name}\n\n" if name else "") + wide.to_markdown() for name, wide in parts(sheet, "<br>")]
+    bodies = [(f"#### {name}\n\n" if name else "") + _grid(wide) for name, wide in parts(sheet, "<br>")]
     body = "\n\n".join(bodies)
     notes = "\n".join(f"- {line}" for line in sheet.footer)
     return f"### {sheet.title}\n\n{sheet.header}\n\n{body}\n\n{sheet.citation}\n\n{notes}\n"
+
+
+def _grid(wide: pd.DataFrame) -> str:
+    """Write a frame of text as a Markdown table. Numbers keep their digits, and a ``|`` ends no cell."""
+    safe = wide.map(_cell)
+    safe.index, safe.columns = safe.index.map(_cell), safe.columns.map(_cell)
+    return str(safe.to_markdown(disable_numparse=True))
+
+
+def _cell(text: object) -> str:
+    return str(text).replace("|", r"\|")
 
 
 def _latex(sheet: ResultTable) -> str:
@@ -162,12 +175,14 @@ def _latex(sheet: ResultTable) -> str:
     return "".join(f"% {line}\n" for line in sheet.footer) + "\n".join(written)
 
 
+@cache
+def _encoder() -> UnicodeToLatexEncoder:
+    return UnicodeToLatexEncoder(unknown_char_policy="replace", unknown_char_warning=False)
+
+
 def _tex(text: str) -> str:
-    for character in "\\&%$#_{}":
-        text = text.replace(character, r"\textbackslash " if character == "\\" else f"\\{character}")
-    for plain, tex in {"\n": r"\\", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "~": r"$\sim$"}.items():
-        text = text.replace(plain, tex)
-    return text
+    """Write any text as LaTeX, in lines. Symbols that LaTeX does not know become question marks."""
+    return str(_encoder().unicode_to_latex(text)).replace("\n", r"\\ ")
 
 
 def _html(sheet: ResultTable) -> str:

@@ -201,7 +201,7 @@ def dataset(name: str) -> DataSet:
         channels, height, width = read_images(name, "train")[0].shape[1:]
         return ImageSet(name, name, (channels, height, width), "a folder of images", "images")
     value = _find("datasets", name)
-    if type(value) not in get_args(DataSet):
+    if not isinstance(value, get_args(DataSet)):
         kinds = "datamodules.mixture.GaussianMixture or datamodules.images.ImageSet"
         raise UserError(f"--dataset {name} is no data set: it must be a {kinds}")
     return value

@@ -265,7 +265,7 @@ def select(
         raise UserError("a method is named twice in --methods or --method; name it once")
     others = [registry.full_name("datasets", name) for name in datasets if name not in table.datasets]
     for name in others:
-        if type(registry.dataset(name)) is not type(table.dataset(table.datasets[0])):
+        if isinstance(registry.dataset(name), ImageSet) != isinstance(table.dataset(table.datasets[0]), ImageSet):
             raise UserError(f"table {table.id} has networks for other data than {name}: points and images differ")
     for name in measures:
         registry.user_measure(name)

@@ -290,7 +290,9 @@ def draw_samples(module: AdversarialModule, dataset: DataSet, protocol: Protocol
         Points ``[S, n, d]``, float32 in original units, or uint8 images ``[S, n, C, H, W]``.
     """
     generators = evaluation_generators(dataset.name, module.seeds, epoch)
-    return SAMPLERS[type(dataset)](module, dataset, protocol, generators)
+    if isinstance(dataset, ImageSet):
+        return draw_images(module, dataset, protocol, generators)
+    return draw_points(module, dataset, protocol, generators)
 
 
 def draw_points(
@@ -318,13 +320,6 @@ def draw_images(module: AdversarialModule, images: ImageSet, protocol: Protocol,
 def calibration_generator(dataset: DataSet) -> np.random.Generator:
     """Create the generator that chooses the data for a method's calibration: the same for every method."""
     return np.random.default_rng((*b"calibration ", *dataset.name.encode()))
-
-
-#: How samples of a kind of data set are drawn.
-SAMPLERS: dict[type, Callable[[AdversarialModule, Any, Protocol, Generators], Array]] = {
-    GaussianMixture: draw_points,
-    ImageSet: draw_images,
-}
 
 
 def as_pixels(images: Tensor, scaling: str) -> Tensor:

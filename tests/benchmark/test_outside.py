@@ -196,3 +196,16 @@ def test_the_method_of_contributing_is_one_file_that_keeps_its_promises(
     case = Case.of("contributed:HingeGAN", ["method.margin=2"])
     for check in CHECKS[:-2]:
         check(case)
+
+
+def test_a_subclass_of_a_mixture_is_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wide_rings.py").write_text(
+        "from dataclasses import asdict, dataclass\n\n"
+        "from datamodules.mixture import GaussianMixture\nfrom datamodules.synthetic import RING8\n\n\n"
+        "@dataclass(frozen=True)\nclass Rings(GaussianMixture):\n    turns: int = 1\n\n\n"
+        "WIDE = Rings(**{**asdict(RING8), 'name': 'wide', 'version': 0})\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    words = ["--profile", "smoke", "--methods", "gan", "--datasets", "wide_rings:WIDE", "--seeds", "0-0"]
+    small = ["--set", "protocol.fresh_iterations=2", "--engine", "inline", "--accelerator", "cpu"]
+    assert main(["run", "--table", "veegan-1", *words, *small, "--results", str(tmp_path / "results")]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import math
@@ -210,6 +211,25 @@ def test_latex_and_html_are_balanced(filled: Store) -> None:
     assert not re.search(r"(?<!\\)[%#]", body)
     html = render(sheet, "html")
     assert html.count("<td>") == html.count("</td>") == 10 * 7
+
+
+def test_markdown_keeps_digits_and_bars(filled: Store) -> None:
+    sheet = aggregate(selection(), filled)
+    words = pd.DataFrame({"a|b": ["3.0", "1|2"]}, index=pd.Index(["007", "x|y"]))
+    lines = render(dataclasses.replace(sheet, worded=words), "markdown").splitlines()
+    rows = [line.replace(" ", "") for line in lines if line.startswith("|")]
+    assert rows[0] == r"||a\|b|"
+    assert rows[2:] == ["|007|3.0|", r"|x\|y|1\|2|"]
+
+
+def test_latex_takes_any_text(filled: Store) -> None:
+    sheet = aggregate(selection(), filled)
+    words = pd.DataFrame({"∫ θ ≤ −1": ["a_b^2 & 5 % ~ \\ {x} #", "\N{PARTY POPPER}"]}, index=pd.Index(["$", "ν"]))
+    body = render(dataclasses.replace(sheet, worded=words), "latex")
+    body = body[body.index("\\begin") :]
+    assert body.isascii()
+    assert r"a\_b{\textasciicircum}2 \& 5 \% {\textasciitilde}" in body
+    assert r"\ensuremath{\int}" in body
 
 
 def test_nothing_stored_names_the_command(tmp_path: Path) -> None:
