@@ -63,11 +63,11 @@ class EvidenceLine:
     said: str = ""
 
 
-def judge_claim(inquiry: ClaimSelection, claim: Claim, store: Store) -> tuple[str, list[EvidenceLine]]:
+def judge_claim(selected: ClaimSelection, claim: Claim, store: Store) -> tuple[str, list[EvidenceLine]]:
     """Judge a claim from stored records.
 
     Args:
-        inquiry: Gives the models and demonstrations of the claim.
+        selected: Gives the models and demonstrations of the claim.
         claim: The claim.
         store: The results folder.
 
@@ -75,9 +75,9 @@ def judge_claim(inquiry: ClaimSelection, claim: Claim, store: Store) -> tuple[st
         The verdict (``holds``, ``does not hold``, ``undecided`` or ``not run``), and one line per part of the evidence.
     """
     parts = [
-        _of_demonstration(claim, inquiry.experiment(part), store)
+        _of_demonstration(claim, selected.experiment(part), store)
         if isinstance(part, str)
-        else _of_comparison(inquiry, claim, part, store)
+        else _of_comparison(selected, claim, part, store)
         for part in claim.evidence
     ]
     return combine_verdicts([part.verdict for part in parts]), parts
@@ -157,20 +157,20 @@ def verdict_on(difference: Difference | None, direction: str, margin: float) -> 
     return verdict_of(least > margin, most < margin)
 
 
-def claim_margin(statistic: Statistic, models: Models, inquiry: ClaimSelection, value: float) -> float:
+def claim_margin(statistic: Statistic, models: Models, selected: ClaimSelection, value: float) -> float:
     """Margin of equivalence of a statistic: its measure's, one epoch for a number of epochs, NaN for others."""
     if statistic.take in ("wait", "covered"):
         return 1.0
     margin = None if statistic.take == "swing" else registry.margin_of_measure(statistic.name)
     if margin is None:
         return math.nan
-    chosen = inquiry.selection(models)
+    chosen = selected.selection(models)
     samples = chosen.protocol(chosen.rows[0], models.dataset).samples
     return margin.size(chosen.table.dataset(models.dataset).modes, samples, value)
 
 
-def _of_comparison(inquiry: ClaimSelection, claim: Claim, part: Comparison, store: Store) -> EvidenceLine:
-    sides = [inquiry.models(side) for side in part.sides]
+def _of_comparison(selected: ClaimSelection, claim: Claim, part: Comparison, store: Store) -> EvidenceLine:
+    sides = [selected.models(side) for side in part.sides]
     found = [read_records(store, runs) for runs in sides]
     records = [record for side in found for record in side.values()]
     other = _row(part.right) if isinstance(part.right, Models) else f"{part.right:g}"
@@ -193,7 +193,7 @@ def _of_comparison(inquiry: ClaimSelection, claim: Claim, part: Comparison, stor
     against = values[1] if isinstance(part.right, Models) else [part.right] * len(values[0])
     pairs = [(a, b) for a, b in zip(values[0], against, strict=True) if a is not None and b is not None]
     left, right = (float(np.mean(side)) for side in zip(*pairs, strict=True)) if pairs else (math.nan, math.nan)
-    margin = claim_margin(part.statistic, part.left, inquiry, right)
+    margin = claim_margin(part.statistic, part.left, selected, right)
     difference = paired([a for a, _ in pairs], [b for _, b in pairs], margin)
     word = verdict_on(difference, part.direction, part.margin)
     low, high = (math.nan, math.nan) if difference is None or difference.std == 0 else difference.interval
@@ -220,22 +220,22 @@ def _of_demonstration(claim: Claim, experiment: Experiment, store: Store) -> Evi
     return EvidenceLine(claim.id, found.id, n=len(experiment.seeds), verdict=found.judge(numbers), said=said)
 
 
-def aggregate_claims(inquiry: ClaimSelection, store: Store) -> ResultTable:
+def aggregate_claims(selected: ClaimSelection, store: Store) -> ResultTable:
     """Build the result table of claims from stored records. Claims without records are marked as not run."""
-    judged = [(claim, *judge_claim(inquiry, claim, store)) for claim in inquiry.claims]
+    judged = [(claim, *judge_claim(selected, claim, store)) for claim in selected.claims]
     frame = pd.DataFrame([asdict(part) | {"claim_verdict": word} for _, word, parts in judged for part in parts])
     lines = {claim.sentence: _line(claim, word, parts) for claim, word, parts in judged}
     worded = pd.DataFrame(list(lines.values()), index=pd.Index(list(lines)))
     return ResultTable(
-        name=inquiry.name,
-        title=inquiry.table.title,
-        citation=inquiry.table.citation,
-        header=inquiry.header,
+        name=selected.name,
+        title=selected.table.title,
+        citation=selected.table.citation,
+        header=selected.header,
         columns=(),
-        rows={claim.id: claim.sentence for claim in inquiry.claims},
+        rows={claim.id: claim.sentence for claim in selected.claims},
         known=(),
         frame=frame,
-        footer=tuple(_footer(inquiry, store)),
+        footer=tuple(_footer(selected, store)),
         worded=worded,
     )
 
@@ -257,15 +257,15 @@ def _line(claim: Claim, word: str, parts: Sequence[EvidenceLine]) -> Mapping[str
     }
 
 
-def _footer(inquiry: ClaimSelection, store: Store) -> list[str]:
+def _footer(selected: ClaimSelection, store: Store) -> list[str]:
     stale = []
-    for claim in inquiry.claims:
-        runs = inquiry.runs(claim)
+    for claim in selected.claims:
+        runs = selected.runs(claim)
         records = read_records(store, runs)
         old = any(is_stale(run, records[run.id]) for run in runs if run.id in records)
-        for experiment in inquiry.experiments(claim):
+        for experiment in selected.experiments(claim):
             record = store.read(experiment)
             old = old or (record is not None and is_experiment_stale(experiment, record))
         stale += [claim.id] if old else []
     lines = [f"Stale, made with earlier versions (rerun with --redo-stale): {', '.join(stale)}."]
-    return [*(lines if stale else []), *inquiry.table.notes]
+    return [*(lines if stale else []), *selected.table.notes]

@@ -142,14 +142,14 @@ def _claims(table: ClaimTable, options: SelectionOptions) -> ClaimSelection:
         if getattr(options, field, None):
             raise UserError(f"--{field} means nothing to {table.id}, which takes --profile, --methods and --seeds")
     methods = words_of("methods", options.methods)
-    inquiry = select_claims(table, "paper" if options.profile is None else options.profile, methods, seeds_of(options))
+    selected = select_claims(table, "paper" if options.profile is None else options.profile, methods, seeds_of(options))
     check_accelerator(options)
     # Stored models can be judged without the data.
-    trains = [run for claim in inquiry.claims for run in inquiry.runs(claim)] if options.verb in _TRAIN else []
+    trains = [run for claim in selected.claims for run in selected.runs(claim)] if options.verb in _TRAIN else []
     for dataset in {registry.dataset(run.dataset) for run in trains}:
         if isinstance(dataset, ImageSet):
             dataset.check()
-    return inquiry
+    return selected
 
 
 def _networks(table: NetworkTable, options: SelectionOptions) -> NetworkTable:

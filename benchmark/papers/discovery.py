@@ -61,9 +61,9 @@ def _try(table: AnyTable) -> None:
     lists all tables must not meet it."""
     if isinstance(table, ClaimTable):
         for profile in profiles(table):
-            inquiry = select_claims(table, profile)
+            selected = select_claims(table, profile)
             for claim in table.claims:
-                inquiry.runs(claim)
+                selected.runs(claim)
     elif isinstance(table, NetworkTable):
         _try(table.of)
     else:

@@ -125,17 +125,17 @@ def test_a_claim_holds_if_all_of_its_evidence_does() -> None:
 
 
 def test_nothing_is_said_before_every_model_has_run(tmp_path: Path) -> None:
-    store, inquiry = Store(tmp_path), select_claims(SMALL, "smoke")
-    assert [judge_claim(inquiry, claim, store)[0] for claim in SMALL.claims] == [NOT_RUN, NOT_RUN]
+    store, selected = Store(tmp_path), select_claims(SMALL, "smoke")
+    assert [judge_claim(selected, claim, store)[0] for claim in SMALL.claims] == [NOT_RUN, NOT_RUN]
     write(store, GAAN, [1900.0, 1950.0, 1930.0])
-    assert judge_claim(inquiry, CLAIM, store)[0] == NOT_RUN
+    assert judge_claim(selected, CLAIM, store)[0] == NOT_RUN
     write(store, GAN, [10.0, 20.0, None])
-    word, (finding,) = judge_claim(inquiry, CLAIM, store)
+    word, (finding,) = judge_claim(selected, CLAIM, store)
     assert (word, finding.n, finding.n_diverged) == ("holds", 3, 1)
     assert (finding.left, finding.right) == (pytest.approx(5780 / 3), pytest.approx(10))
     assert "1 diverged" in finding.said
     write(store, GAN, [2000.0, 1999.0, 1998.0])
-    assert judge_claim(inquiry, CLAIM, store)[0] == "does not hold"
+    assert judge_claim(selected, CLAIM, store)[0] == "does not hold"
 
 
 def test_every_format_shows_claims_numbers_and_verdicts(tmp_path: Path) -> None:
@@ -175,9 +175,9 @@ def test_evidence_exists(claim: Claim) -> None:
 
 
 def test_records_of_other_tables_are_used() -> None:
-    inquiry = select_claims(CLAIMS, "short", ["gaan-faster"])
+    selected = select_claims(CLAIMS, "short", ["gaan-faster"])
     own = select(TABLE_2, profile="short", methods=["gaan_1", "gaan_2"])
-    assert {c.id for c in inquiry.runs(inquiry.claims[0])} == {c.id for r in own.rows for c in own.runs(r)}
+    assert {c.id for c in selected.runs(selected.claims[0])} == {c.id for r in own.rows for c in own.runs(r)}
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def _run_experiment(experiment: Experiment, options: RunOptions) -> int:
     return 0
 
 
-def _run_claims(inquiry: ClaimSelection, store: Store, options: RunOptions) -> int:
+def _run_claims(selected: ClaimSelection, store: Store, options: RunOptions) -> int:
     """Train the missing models of the claims, run their demonstrations, and print the verdicts."""
     from rich.console import Console
 
@@ -154,13 +154,13 @@ def _run_claims(inquiry: ClaimSelection, store: Store, options: RunOptions) -> i
     from benchmark.training.experiments import perform
 
     console = Console(stderr=True)
-    runs = list(dict.fromkeys(run for line in inquiry.trained.values() for run in line))
+    runs = list(dict.fromkeys(run for line in selected.trained.values() for run in line))
     failed, report = train(blocks_of(runs, store, options), store, options, console)
-    for experiment in inquiry.all_experiments if shard_of(options).index == 1 else ():
+    for experiment in selected.all_experiments if shard_of(options).index == 1 else ():
         record = store.read(experiment)
         if record is None or (options.redo_stale and is_experiment_stale(experiment, record)):
             perform(experiment, store)
-    finish(aggregate_claims(inquiry, store), store, options.format, aggregate_claims(inquiry.whole, store))
+    finish(aggregate_claims(selected, store), store, options.format, aggregate_claims(selected.whole, store))
     for line in report:
         console.print(line, highlight=False)
     return 1 if failed else 0

@@ -544,10 +544,10 @@ def _claims(store: Store, tables: Sequence[Filled], demonstrations: Sequence[Tes
     for table in all_tables().values():
         for profile in profiles(table) if isinstance(table, ClaimTable) else ():
             assert isinstance(table, ClaimTable)
-            inquiry = select_claims(table, profile)
-            sheet = aggregate_claims(inquiry, store)
-            judged = tuple(_judged(inquiry, claim, sheet, tables, places) for claim in table.claims)
-            if not any(_ran(inquiry, one) for one in judged):
+            selected = select_claims(table, profile)
+            sheet = aggregate_claims(selected, store)
+            judged = tuple(_judged(selected, claim, sheet, tables, places) for claim in table.claims)
+            if not any(_ran(selected, one) for one in judged):
                 continue
             words = ["--table", table.id, *(["--profile", profile] if profile != "paper" else [])]
             words += [] if store.folder == Path("results") else ["--results", str(store.folder)]
@@ -556,7 +556,7 @@ def _claims(store: Store, tables: Sequence[Filled], demonstrations: Sequence[Tes
 
 
 def _judged(
-    inquiry: ClaimSelection, claim: Claim, sheet: ResultTable, tables: Sequence[Filled], places: Mapping[str, str]
+    selected: ClaimSelection, claim: Claim, sheet: ResultTable, tables: Sequence[Filled], places: Mapping[str, str]
 ) -> Judged:
     found = sheet.frame[sheet.frame["claim"] == claim.id].to_dict("records")
     sides = [side for part in claim.evidence if isinstance(part, Comparison) for side in part.sides]
@@ -565,7 +565,7 @@ def _judged(
         claim=claim,
         verdict=found[0]["claim_verdict"],
         grounds=tuple(
-            _ground(inquiry, part, entry, tables, places) for part, entry in zip(claim.evidence, found, strict=True)
+            _ground(selected, part, entry, tables, places) for part, entry in zip(claim.evidence, found, strict=True)
         ),
         methods=tuple(dict.fromkeys(side.table.row(side.row).method for side in sides)),
         datasets=tuple(dict.fromkeys(side.dataset for side in sides)),
@@ -573,16 +573,16 @@ def _judged(
 
 
 def _ground(
-    inquiry: ClaimSelection,
+    selected: ClaimSelection,
     part: Comparison | str,
     entry: Mapping[Hashable, Any],
     tables: Sequence[Filled],
     places: Mapping[str, str],
 ) -> Ground:
     if isinstance(part, str):
-        link = Link(part, places.get(inquiry.experiment(part).id, ""))
+        link = Link(part, places.get(selected.experiment(part).id, ""))
         return Ground("demonstration", (link,), "", entry["said"], entry["verdict"])
-    links = [_link(inquiry, side, part, tables) for side in part.sides]
+    links = [_link(selected, side, part, tables) for side in part.sides]
     links += [] if isinstance(part.right, Models) else [Link(f"{part.right:g}")]
     asked = f"{part.statistic.title} {part.direction}"
     if part.margin:
@@ -591,9 +591,9 @@ def _ground(
     return Ground(part.left.dataset, tuple(links), asked, entry["said"], entry["verdict"])
 
 
-def _link(inquiry: ClaimSelection, side: Models, part: Comparison, tables: Sequence[Filled]) -> Link:
+def _link(selected: ClaimSelection, side: Models, part: Comparison, tables: Sequence[Filled]) -> Link:
     """Return a link to the entry of these models in the compared measure, or to their first entry for other curves."""
-    title, wanted = side.table.row(side.row).title, {run.id for run in inquiry.models(side)}
+    title, wanted = side.table.row(side.row).title, {run.id for run in selected.models(side)}
     found = [
         (table, box)
         for table in tables
@@ -608,14 +608,14 @@ def _link(inquiry: ClaimSelection, side: Models, part: Comparison, tables: Seque
     return Link(title, table.anchor, box.id, "" if part.statistic.take == "last" else part.statistic.name)
 
 
-def _ran(inquiry: ClaimSelection, judged: Judged) -> bool:
+def _ran(selected: ClaimSelection, judged: Judged) -> bool:
     """Return whether any evidence of a claim was judged at the profile of the selection.
 
     A demonstration may lack that profile and then counts only at its usual one.
     """
     return any(
         ground.verdict != NOT_RUN
-        and (isinstance(part, Comparison) or inquiry.experiment(part).profile == inquiry.profile)
+        and (isinstance(part, Comparison) or selected.experiment(part).profile == selected.profile)
         for part, ground in zip(judged.claim.evidence, judged.grounds, strict=True)
     )
 
