@@ -100,11 +100,11 @@ def _curves(chosen: Choice, options: ShowOptions) -> str:
     from benchmark.analysis.curves import read_curves
     from benchmark.cli.select import TableChoice
     from benchmark.errors import UserError
-    from benchmark.spec.claims import ClaimSelection as Inquiry
+    from benchmark.spec.claims import ClaimSelection
     from benchmark.spec.selection import Selection
     from benchmark.spec.table import NetworkTable
 
-    if isinstance(chosen, Inquiry):
+    if isinstance(chosen, ClaimSelection):
         raise UserError(
             f"--curves means nothing to {chosen.table.id}, whose models are other tables': give one of those"
         )
