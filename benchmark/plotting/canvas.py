@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import matplotlib
 import matplotlib.figure
@@ -28,6 +29,9 @@ _LINE_SPACING = 1.3
 _GAP = 0.12
 #: Inches around every panel.
 _PANEL_GAP = 0.06
+
+#: Formats of pictures.
+Kind = Literal["png", "svg"]
 
 
 @contextmanager
@@ -55,17 +59,16 @@ def add_title_and_small_print(picture: matplotlib.figure.Figure, title: str, sma
     _add_small_print(picture, small_print)
 
 
-def save(picture: matplotlib.figure.Figure, folder: Path, name: str) -> list[Path]:
-    """Write ``NAME.png`` and ``NAME.svg``. The same picture gives the same bytes.
+def save(picture: matplotlib.figure.Figure, folder: Path, name: str, kind: Kind = "png") -> Path:
+    """Write ``NAME.png`` or ``NAME.svg``. The same picture gives the same bytes.
 
     Returns:
-        The paths of both files.
+        The path of the file.
     """
     _settle(picture)
-    contents = {f"{name}.png": _as_png(picture), f"{name}.svg": _as_svg(picture)}
-    for file, content in contents.items():
-        write_atomically(folder / file, content)
-    return [folder / file for file in contents]
+    path = folder / f"{name}.{kind}"
+    write_atomically(path, _as_png(picture) if kind == "png" else _as_svg(picture))
+    return path
 
 
 def _wrap(text: str, points: float, inches: float) -> list[str]:

@@ -8,7 +8,7 @@ import matplotlib.figure
 
 from benchmark.analysis.experiments import findings, four_digits, is_experiment_stale, read_experiment
 from benchmark.errors import Damaged
-from benchmark.plotting.canvas import add_title_and_small_print, own_style, save
+from benchmark.plotting.canvas import Kind, add_title_and_small_print, own_style, save
 from benchmark.spec.demonstration import Experiment
 from benchmark.store.record import Record
 from benchmark.store.store import Store
@@ -48,12 +48,15 @@ def compose_experiment(experiment: Experiment, store: Store) -> matplotlib.figur
     return picture
 
 
-def draw_experiment(experiment: Experiment, store: Store) -> list[Path]:
-    """Draw a stored demonstration, as PNG and SVG.
+def draw_experiment(experiment: Experiment, store: Store, kind: Kind = "png") -> Path:
+    """Draw a stored demonstration.
+
+    Returns:
+        The path of the file.
 
     Raises:
         UserError: There is no record.
     """
     with own_style(experiment.demonstration.id):
         folder = store.writable(store.pictures() / experiment.name).parent
-        return save(compose_experiment(experiment, store), folder, experiment.name)
+        return save(compose_experiment(experiment, store), folder, experiment.name, kind)

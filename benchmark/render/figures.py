@@ -9,7 +9,7 @@ import matplotlib.figure
 
 from benchmark.analysis.frame import is_stale
 from benchmark.errors import UserError
-from benchmark.plotting.canvas import add_title_and_small_print, own_style, save
+from benchmark.plotting.canvas import Kind, add_title_and_small_print, own_style, save
 from benchmark.plotting.figure import Figure, Records, records_by_row, with_status
 from benchmark.spec import registry
 from benchmark.spec.commands import file_name, header, run_command
@@ -20,8 +20,11 @@ from benchmark.store.record import Record
 from benchmark.store.store import Store
 
 
-def draw_figure(figure: Figure, selection: Selection, store: Store) -> list[Path]:
-    """Draw a figure from stored records, as PNG and SVG. The same records give the same bytes.
+def draw_figure(figure: Figure, selection: Selection, store: Store, kind: Kind = "png") -> Path:
+    """Draw a figure from stored records. The same records give the same bytes.
+
+    Returns:
+        The path of the file.
 
     Raises:
         UserError: The selection has no finished record, or the figure does not show its data sets.
@@ -31,7 +34,7 @@ def draw_figure(figure: Figure, selection: Selection, store: Store) -> list[Path
         picture = compose_figure(figure, selection, store)
         people = any(registry.shows_people(selection.table.dataset(name)) for name in selection.datasets)
         name = file_name(selection, figure.id, figure.usual(selection))
-        return save(picture, store.writable(store.pictures(people) / name).parent, name)
+        return save(picture, store.writable(store.pictures(people) / name).parent, name, kind)
 
 
 def compose_figure(figure: Figure, selection: Selection, store: Store) -> matplotlib.figure.Figure:

@@ -83,14 +83,14 @@ def test_figures_of_the_paper_are_found() -> None:
 @pytest.mark.parametrize("figure", [find_figure(name) for name in FIGURES], ids=FIGURES)
 def test_draws_png_and_svg_and_the_same_bytes_again(figure: Figure, mixed: Store) -> None:
     selection = choose(figure.id)
-    paths = draw_figure(figure, selection, mixed)
+    paths = [draw_figure(figure, selection, mixed, kind) for kind in ("png", "svg")]
     folder = mixed.folder / "figures"
     assert paths == [folder / f"{file_name(selection, figure.id)}.{kind}" for kind in ("png", "svg")]
     first = [path.read_bytes() for path in paths]
     assert first[0].startswith(b"\x89PNG") and b"<svg" in first[1]
     # A user's own style must not show.
     with matplotlib.rc_context({"font.size": 20.0, "axes.facecolor": "red"}):
-        assert draw_figure(figure, selection, mixed) == paths
+        assert [draw_figure(figure, selection, mixed, kind) for kind in ("png", "svg")] == paths
     assert [path.read_bytes() for path in paths] == first
     assert sorted(folder.iterdir()) == sorted(paths), "temporary files were left behind"
 

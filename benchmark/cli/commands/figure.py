@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from benchmark.cli.options import (
     DataOptions,
@@ -24,6 +25,7 @@ class FigureCommandOptions(
     """Draw a figure or a demonstration from stored results, as PNG and SVG, or the film of one training.
 
     figure gaan-fig5
+    figure gaan-fig5 --format svg
     figure movie --cell ID
     """
 
@@ -33,10 +35,11 @@ class FigureCommandOptions(
         "gaan-fig5, or movie (all: python -m benchmark list figures)", metavar="FIGURE", positional=True
     )
     cell: str | None = option("of a movie: the name of a file under records/, or its beginning", metavar="ID")
+    format: Literal["png", "svg"] = option("of the picture; a movie is a GIF; default: png", "png")
 
 
 def run(options: FigureCommandOptions) -> int:
-    """Draw the figure and print the paths of its files."""
+    """Draw the figure and print the path of its file."""
     from benchmark.cli.select import TableChoice, choose
     from benchmark.errors import UserError
     from benchmark.render.experiments import draw_experiment
@@ -49,12 +52,11 @@ def run(options: FigureCommandOptions) -> int:
         raise UserError("--cell belongs to figure movie; a figure of a table has --methods and --seeds")
     chosen = choose(options)
     if isinstance(chosen, Experiment):
-        paths = draw_experiment(chosen, options.store_to_look_at())
+        path = draw_experiment(chosen, options.store_to_look_at(), options.format)
     else:
         assert isinstance(chosen, TableChoice) and chosen.figure, "other tables have no figures"
-        paths = draw_figure(chosen.figure, chosen.selection, options.store_to_look_at())
-    for path in paths:
-        print(one_line(str(path)))
+        path = draw_figure(chosen.figure, chosen.selection, options.store_to_look_at(), options.format)
+    print(one_line(str(path)))
     return 0
 
 

@@ -111,8 +111,8 @@ def _run_table(chosen: TableChoice, store: Store, options: RunOptions) -> int:
         return 0
     whole = aggregate(complete_selection(selection), store)
     finish(aggregate(selection, store), store, options.format, whole)
-    for path in draw_figure(chosen.figure, selection, store) if chosen.figure else ():
-        console.print(f"drawn: {path}", highlight=False)
+    if chosen.figure:
+        console.print(f"drawn: {draw_figure(chosen.figure, selection, store)}", highlight=False)
     for line in report:
         console.print(line, highlight=False)
     return 1 if failed else 0
@@ -137,8 +137,7 @@ def _run_experiment(experiment: Experiment, options: RunOptions) -> int:
     else:
         print("everything was done already", file=sys.stderr)
     write("\n".join(experiment_report(experiment, record)) + "\n")
-    for path in draw_experiment(experiment, store):
-        print(f"drawn: {path}", file=sys.stderr)
+    print(f"drawn: {draw_experiment(experiment, store)}", file=sys.stderr)
     return 0
 
 
