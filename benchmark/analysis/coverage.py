@@ -82,5 +82,5 @@ def _measured_later(run: Run, record: Record, name: str, store: Store) -> float 
         return found if math.isfinite(found) else None
 
     key = [run.id, record.samples, name, MEASURE_VERSIONS[dataset.measures]]
-    value: float | None = store.cached("measured", key, compute)
+    value: float | None = store.cached("measured", key, compute, of=float | None)
     return value

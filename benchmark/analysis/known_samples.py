@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
 import numpy as np
 
@@ -17,6 +18,14 @@ from evaluators.names import MEASURE_VERSIONS
 
 #: Rows of known samples.
 KNOWN = ("real", "collapsed", "spread")
+
+
+class _Known(TypedDict):
+    """Measures of each row of known samples, by name, one value per seed."""
+
+    real: dict[str, list[float]]
+    collapsed: dict[str, list[float]]
+    spread: dict[str, list[float]]
 
 
 def collapsed_modes(dataset: DataSet) -> int:
@@ -55,7 +64,10 @@ def known_samples(
         key += [protocol.mode_radius, protocol.mode_min_points]
     if dataset.measures == "images":
         key += [protocol.features, protocol.real_samples, protocol.inverted]
-    return store.cached("known", key, lambda: _measure_known(dataset, protocol, seeds))
+    kept: dict[str, dict[str, list[float]]] = store.cached(
+        "known", key, lambda: _measure_known(dataset, protocol, seeds), of=_Known
+    )
+    return kept
 
 
 def _measure_known(dataset: DataSet, protocol: Protocol, seeds: Sequence[int]) -> dict[str, dict[str, list[float]]]:

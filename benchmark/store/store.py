@@ -419,24 +419,27 @@ class Store:
         text = json.dumps({"format": FORMAT, "checksum": digest(content)} | content, indent=1, allow_nan=False)
         write_atomically(self.writable(path), (one_line_per_list(text) + "\n").encode())
 
-    def cached(self, kind: str, key: list[Any], make: Callable[[], Any]) -> Any:
+    def cached(self, kind: str, key: list[Any], make: Callable[[], Any], of: Any = Any) -> Any:
         """Return a JSON value from the cache file ``KIND/ID.json``, or compute and store it.
 
-        A file that cannot be read is replaced.
+        A file that cannot be read, or holds another type, is replaced. A folder that cannot be written, such as that of
+        another user, caches nothing.
 
         Args:
             kind: Folder of the cache.
             key: JSON value that the cached value depends on. The file name is its hash.
             make: Function that computes the value.
+            of: Type of the value, as ``msgspec.convert`` takes it.
         """
         path = self.folder / kind / f"{digest(key)}.json"
-        with contextlib.suppress(UserError, KeyError, TypeError):
+        with contextlib.suppress(UserError, KeyError, TypeError, msgspec.ValidationError):
             content = self._load(path)
             if content and content["key"] == key:
-                return content["value"]
+                return msgspec.convert(content["value"], of)
         value = make()
         text = json.dumps({"key": key, "value": value}, indent=1, allow_nan=False)
-        write_atomically(self.writable(path), (one_line_per_list(text) + "\n").encode())
+        with contextlib.suppress(UserError):
+            write_atomically(self.writable(path), (one_line_per_list(text) + "\n").encode())
         return value
 
     @property

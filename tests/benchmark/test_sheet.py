@@ -213,6 +213,26 @@ def test_latex_and_html_are_balanced(filled: Store) -> None:
     assert html.count("<td>") == html.count("</td>") == 10 * 7
 
 
+@pytest.mark.parametrize("value", [[], {"real": 3}, {"real": {"cv": ["x"]}, "collapsed": {}, "spread": {}}, None])
+def test_a_bent_cache_of_known_samples_is_measured_again(value: object, filled: Store) -> None:
+    expected = aggregate(selection(), filled).frame
+    for path in filled.folder.glob("known/*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"value": value}))
+    pd.testing.assert_frame_equal(aggregate(selection(), filled).frame, expected)
+
+
+def test_a_folder_that_cannot_be_written_is_shown(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = aggregate(selection(), filled).frame
+    for path in filled.folder.glob("known/*.json"):
+        path.unlink()
+
+    def refuse(path: Path, content: bytes) -> None:
+        raise UserError(f"cannot write {path}")
+
+    monkeypatch.setattr("benchmark.store.store.write_atomically", refuse)
+    pd.testing.assert_frame_equal(aggregate(selection(), filled).frame, expected)
+
+
 def test_markdown_keeps_digits_and_bars(filled: Store) -> None:
     sheet = aggregate(selection(), filled)
     words = pd.DataFrame({"a|b": ["3.0", "1|2"]}, index=pd.Index(["007", "x|y"]))
