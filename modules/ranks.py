@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.autograd import Function
 from torch.nn import functional
 
 _NORM_EPS = 1e-5
@@ -23,12 +25,19 @@ _NORM_EPS = 1e-5
 _world_size, _num_shards, _batch_size = 1, 1, 0
 
 
-def _all_reduce(x: Tensor) -> Tensor:
+# PyTorch's own, torch.distributed.nn.functional.all_reduce, is deprecated, and what replaces it is private.
+class _Sum(Function):
     """Sum of a tensor over all processes, with first and second derivatives."""
-    from torch.distributed.nn.functional import all_reduce
 
-    total: Tensor = all_reduce(x)
-    return total
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Sum.apply(gradient)
 
 
 @contextmanager
@@ -67,12 +76,12 @@ def all_gather(x: Tensor) -> Tensor:
     if _num_shards == 1:
         return x
     mine = distributed.get_rank()
-    return _all_reduce(torch.cat([x if rank == mine else torch.zeros_like(x) for rank in range(_num_shards)], 1))
+    return _Sum.apply(torch.cat([x if rank == mine else torch.zeros_like(x) for rank in range(_num_shards)], 1))
 
 
 def all_reduce_mean(x: Tensor) -> Tensor:
     """Mean of ``x`` over the processes. If ``x`` is a mean over a shard, the result is the mean over the batch."""
-    return x if _world_size == 1 else _all_reduce(x) / _world_size
+    return x if _world_size == 1 else _Sum.apply(x) / _world_size
 
 
 @torch.no_grad()
