@@ -41,7 +41,7 @@ def be_this_package() -> None:
 
 
 def let_nobody_shadow() -> None:
-    """Look into the working directory last: ``python -m`` puts it first, with whatever packages lie there."""
+    """Search the working directory last. ``python -m`` puts it first, so that packages in it would hide ours."""
     if sys.path and Path(sys.path[0] or ".").resolve() == Path.cwd() != Path(__file__).resolve().parents[1]:
         sys.path.append(sys.path.pop(0))
 

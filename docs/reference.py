@@ -22,7 +22,7 @@ PAGES = [
 
 
 def write_pages(made: Path) -> None:
-    """Write the folder anew."""
+    """Replace the folder by new pages."""
     shutil.rmtree(made, ignore_errors=True)
     texts = {f"tables/{name}.md": table_page(table) for name, table in all_tables().items()}
     for path in PAGES:

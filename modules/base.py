@@ -488,7 +488,7 @@ class AdversarialModule(LightningModule):
                 # Without momentum the running statistics stay as they are.
                 norm.training, norm.momentum = True, 0.0
             for ordinary in plain:
-                # PyTorch's own would count the batch, whatever its momentum.
+                # PyTorch's own would count the batch with any momentum.
                 ordinary.training, ordinary.track_running_stats = True, False
         try:
             yield

@@ -268,7 +268,7 @@ def gradients_stay_apart(case: Case) -> None:
 
 
 def neighbours_do_not_matter(case: Case) -> None:
-    """A seed trains to the same bits whatever other seeds are in its block."""
+    """A seed trains to the same bits beside any other seeds of its block."""
     for width in (3, 4):
         one, other = case.build((0, 3, 5, 6)[:width]), case.build((8, 3, 0, 0)[:width])
         x = case.data(one, 3)

@@ -125,12 +125,12 @@ def _names(value: AnyTable | _Drawing) -> list[str]:
 
 @cache
 def _leave_out(why: str) -> None:
-    """Say so, once: a command asks for its tables many times."""
+    """Print why a paper is left out, once. A command asks for the tables many times."""
     print(f"benchmark: left out: {one_line(why)}", file=sys.stderr)
 
 
 def _trust(value: AnyTable | _Drawing) -> None:
-    """Let what a table from outside names be loaded: whoever names or installs the table wants it."""
+    """Permit loading the methods, data sets and measures that a table names. A user named or installed the table."""
     if isinstance(value, ClaimTable):
         for table in value.tables:
             _trust(table)

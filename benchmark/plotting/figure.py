@@ -60,7 +60,7 @@ class Figure:
 
 
 def records_by_row(selection: Selection, store: Store) -> Records:
-    """Return every stored record of a selection, whatever its status. Rows without records are left out."""
+    """Return every stored record of a selection, with any status. Rows without records are left out."""
     found = {}
     for row in selection.rows:
         stored = [(run, record) for run in selection.runs(row) if (record := store.read(run))]
@@ -78,7 +78,7 @@ def with_status(records: Records, status: str) -> Records:
 def line_style(selection: Selection, row_id: str) -> tuple[str, str]:
     """Return colour and line style of a row.
 
-    They are the same in all figures of the table, whatever rows are chosen.
+    They are the same in all figures of the table, for any choice of rows.
     """
     ids = [row.id for row in selection.table.rows]
     ids += [row.id for row in selection.rows if row.id not in ids]

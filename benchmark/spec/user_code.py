@@ -185,7 +185,7 @@ def _raise(name: str) -> None:
 
 @contextlib.contextmanager
 def _said_in_a_line(what: str) -> Iterator[None]:
-    """Turn whatever an import raises into one line of its own."""
+    """Turn every error of an import into a ``UserError`` of one line."""
     try:
         yield
     except UserError:

@@ -85,8 +85,8 @@ def make_trainer(
         run: Gives the precision and the world size.
         callbacks: Callbacks of the trainer.
         accelerator: Lightning's name of the kind of device.
-        strategy: Distributes batches over several devices. None trains whole batches in this process, whatever the
-            protocol's world size and whatever scheduler started the process.
+        strategy: Distributes batches over several devices. None trains whole batches in this process, for any
+            world size of the protocol and under any scheduler.
         **limits: Passed on to Lightning's ``Trainer``.
     """
     return IsolatedTrainer(
@@ -186,7 +186,7 @@ def advance(
         evaluation: Callback with the block, the module and the data.
         accelerator: Lightning's name of the kind of device.
         epochs: Epochs to reach, pre-training not included.
-        checkpoint: File to resume from; None starts anew.
+        checkpoint: File to resume from; None starts from the beginning.
         before: Callbacks that run before the evaluation.
         after: Callbacks that run after the evaluation.
     """

@@ -2,7 +2,7 @@
 
 The generator's loss depends on the data only through the gradient of the discriminator. If the discriminator is
 constant, this gradient is 0 and VEEGAN minimises the reconstruction error of the noise alone. Every generator that can
-be inverted does this, whatever the data are.
+be inverted does this for all data.
 """
 
 from __future__ import annotations
